@@ -1,0 +1,98 @@
+//! What is wrong with an input, where, and what to do: errors, warnings and information as data.
+//! Must not print; `report::diagnostics` renders.
+
+use serde::Serialize;
+
+/// How bad a finding is. Errors start nothing (exit 2); `--strict` turns warnings into errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing is started.
+    Error,
+    /// A start is allowed.
+    Warning,
+    /// Worth knowing.
+    Info,
+}
+
+/// A place in a file, with the text needed to show it without reading the file again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// Path relative to the repository root.
+    pub path: String,
+    /// 1-based line, 0 when the finding is about the whole file.
+    pub line: u32,
+    /// 1-based column in characters, 0 when the finding is about the whole line or file.
+    pub column: u32,
+    /// The line's text without its line end, cut at 200 characters; empty for a whole file.
+    pub text: String,
+    /// Length in characters of the marked part of the line.
+    pub width: u32,
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Stable machine name, e.g. `missing-dependency`.
+    pub code: &'static str,
+    /// Lower-case sentence without a final period.
+    pub message: String,
+    /// Where; `None` for findings about arguments.
+    pub place: Option<Place>,
+    /// Further places that belong to the finding (the other file with the same id, each edge of a cycle), with a label.
+    pub related: Vec<(Place, String)>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Diagnostic {
+    /// A finding without place or hint.
+    pub fn new(severity: Severity, code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity, code, message: message.into(), place: None, related: Vec::new(), hint: None }
+    }
+
+    /// An error.
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, code, message)
+    }
+
+    /// A warning.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, code, message)
+    }
+
+    /// An information.
+    pub fn info(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Info, code, message)
+    }
+
+    /// Sets the place.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// Adds a further place.
+    #[must_use]
+    pub fn with_related(mut self, place: Place, label: impl Into<String>) -> Self {
+        self.related.push((place, label.into()));
+        self
+    }
+
+    /// Sets the hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl Place {
+    /// A whole file.
+    pub fn file(path: impl Into<String>) -> Self {
+        Self { path: path.into(), line: 0, column: 0, text: String::new(), width: 0 }
+    }
+}

@@ -1,0 +1,189 @@
+//! The one gate function: policy, evidence and candidate in, verdict out, as data; and the permit it alone can make.
+//! Must not read anything: whoever asks brings the facts.
+
+use super::event::{Review, ReviewVerdict};
+use super::names::{Oid, Principal};
+use super::policy::Policy;
+use super::state::ItemState;
+use super::workflow::Phase;
+
+/// The change that wants to land: exact object ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Tip of the protected branch.
+    pub base: Oid,
+    /// Tip of the story branch.
+    pub head: Oid,
+    /// Result of merging the two.
+    pub merge_tree: Oid,
+    /// Persons who authored commits in base..head.
+    pub person_authors: Vec<Principal>,
+}
+
+/// One reason why a candidate is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A phase that landing needs is not recorded.
+    PhaseMissing(Phase),
+    /// Nobody reviewed.
+    NoReview,
+    /// The newest review asks for changes.
+    ChangesRequested,
+    /// The newest approval saw something else.
+    ReviewStale(Stale),
+    /// The reviewer wrote part of the change.
+    SelfReview(Principal),
+    /// A check has not run on the merge tree.
+    CheckMissing(String),
+    /// A check failed on the merge tree.
+    CheckFailed(String),
+    /// `[gates] checks = "required"` and there are none.
+    NoChecks,
+}
+
+/// What a stale review did not see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// A new commit on the story branch.
+    Head,
+    /// A moved base with another merge result.
+    MergeTree,
+    /// A changed policy.
+    Policy,
+    /// A changed story text.
+    Story,
+}
+
+/// What the gate says of a candidate.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything the policy asks for is there.
+    Covered(Covered),
+    /// Something is missing; never empty.
+    Refused(Vec<Refusal>),
+}
+
+/// Proof that the gate passed a candidate. Only [`judge`] makes one.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Covered {
+    base: Oid,
+    head: Oid,
+    merge_tree: Oid,
+}
+
+/// Where a permit comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Reviewed,
+}
+
+/// The value without which no code path can move a protected branch. Not `Clone`, not `Deserialize`.
+///
+/// ```compile_fail
+/// use git_orchestrate::domain::gate::MergePermit;
+/// let forged = MergePermit { origin: todo!(), base: todo!(), head: todo!(), merge_tree: todo!() };
+/// ```
+/// ```compile_fail
+/// fn twice(permit: git_orchestrate::domain::gate::MergePermit) -> [git_orchestrate::domain::gate::MergePermit; 2] {
+///     [permit.clone(), permit]
+/// }
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct MergePermit {
+    origin: Origin,
+    base: Oid,
+    head: Oid,
+    merge_tree: Oid,
+}
+
+impl MergePermit {
+    /// Consumes the gate's proof.
+    pub fn reviewed(covered: Covered) -> Self {
+        Self { origin: Origin::Reviewed, base: covered.base, head: covered.head, merge_tree: covered.merge_tree }
+    }
+
+    /// The value of the protected branch that the permit is good for.
+    pub fn base(&self) -> &Oid {
+        &self.base
+    }
+
+    /// The reviewed head.
+    pub fn head(&self) -> &Oid {
+        &self.head
+    }
+
+    /// The only tree that may land (before bookkeeping).
+    pub fn merge_tree(&self) -> &Oid {
+        &self.merge_tree
+    }
+}
+
+/// Judges a candidate by the policy and the item's evidence.
+pub fn judge(policy: &Policy, state: &ItemState, candidate: &Candidate) -> Verdict {
+    let mut refusals = Vec::new();
+    for phase in Phase::ALL.into_iter().filter(|phase| phase.needed_for_landing()) {
+        if !state.phases.contains_key(&phase) && phase != Phase::Review {
+            refusals.push(Refusal::PhaseMissing(phase));
+        }
+    }
+    refusals.extend(judge_review(policy, state, candidate));
+    refusals.extend(judge_checks(policy, state, candidate));
+    if refusals.is_empty() {
+        Verdict::Covered(Covered {
+            base: candidate.base.clone(),
+            head: candidate.head.clone(),
+            merge_tree: candidate.merge_tree.clone(),
+        })
+    } else {
+        Verdict::Refused(refusals)
+    }
+}
+
+fn judge_review(policy: &Policy, state: &ItemState, candidate: &Candidate) -> Option<Refusal> {
+    let Some(review) = state.reviews.last() else { return Some(Refusal::NoReview) };
+    if review.verdict == ReviewVerdict::RequestChanges {
+        return Some(Refusal::ChangesRequested);
+    }
+    if let Some(stale) = staleness(policy, state, review, candidate) {
+        return Some(Refusal::ReviewStale(stale));
+    }
+    let mut authors = state.authors().chain(&candidate.person_authors);
+    authors.find(|author| **author == review.reviewer).map(|author| Refusal::SelfReview(author.clone()))
+}
+
+fn staleness(policy: &Policy, state: &ItemState, review: &Review, candidate: &Candidate) -> Option<Stale> {
+    if review.head != candidate.head {
+        return Some(Stale::Head);
+    }
+    if review.policy != policy.version {
+        return Some(Stale::Policy);
+    }
+    if state.attempt.as_ref().is_some_and(|attempt| attempt.story != review.story) {
+        return Some(Stale::Story);
+    }
+    let carried = state.carried.as_ref().is_some_and(|carried| {
+        carried.from_tree == review.merge_tree
+            && carried.base == candidate.base
+            && carried.merge_tree == candidate.merge_tree
+    });
+    if review.merge_tree != candidate.merge_tree && !carried {
+        return Some(Stale::MergeTree);
+    }
+    None
+}
+
+fn judge_checks<'a>(
+    policy: &'a Policy,
+    state: &'a ItemState,
+    candidate: &'a Candidate,
+) -> impl Iterator<Item = Refusal> + 'a {
+    let none = (policy.checks_required && policy.checks.is_empty()).then_some(Refusal::NoChecks);
+    let each = policy.checks.iter().filter_map(|check| match state.check_on(&check.name, &candidate.merge_tree) {
+        None => Some(Refusal::CheckMissing(check.name.clone())),
+        Some(run) if !run.passed => Some(Refusal::CheckFailed(check.name.clone())),
+        Some(_) => None,
+    });
+    none.into_iter().chain(each)
+}

@@ -1,0 +1,14 @@
+//! The rules. Pure: no input or output, no clock, no environment, no randomness, no async.
+//! Time, ids and limits are arguments. Nothing here may use another layer of the crate.
+
+pub mod diagnostic;
+pub mod event;
+pub mod gate;
+pub mod id;
+pub mod item;
+pub mod names;
+pub mod plan;
+pub mod policy;
+pub mod settings;
+pub mod state;
+pub mod workflow;

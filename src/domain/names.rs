@@ -1,0 +1,133 @@
+//! Newtypes for the names that travel through the whole crate: object ids, refs, attempts, runs, principals, times.
+//! Must not hold behaviour beyond parsing, ordering and printing.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Declares a string newtype with the usual accessors.
+macro_rules! text_newtype {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Wraps a value that is already known to be well formed.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+text_newtype!(
+    /// The object id of a commit, tree or blob, in full lower-case hexadecimal (40 or 64 digits).
+    Oid
+);
+text_newtype!(
+    /// The last part of an item's ref name, `refs/orchestrate/items/<key>`: the canonical id for the default stories root.
+    ItemKey
+);
+text_newtype!(
+    /// Names one run: one invocation that executes a plan. Sorts by start time.
+    RunId
+);
+text_newtype!(
+    /// Names one try at one item; the fencing token of everything that try records.
+    AttemptId
+);
+text_newtype!(
+    /// A full branch ref, `refs/heads/...`.
+    BranchRef
+);
+text_newtype!(
+    /// Digest of the resolved gate keys of a policy.
+    PolicyVersion
+);
+
+impl Oid {
+    /// The first seven digits, for people.
+    pub fn short(&self) -> &str {
+        self.0.get(..7).unwrap_or(&self.0)
+    }
+}
+
+impl BranchRef {
+    /// The name without `refs/heads/`.
+    pub fn short(&self) -> &str {
+        self.0.strip_prefix("refs/heads/").unwrap_or(&self.0)
+    }
+}
+
+impl From<&super::id::ItemId> for ItemKey {
+    fn from(id: &super::id::ItemId) -> Self {
+        Self(id.as_str().to_owned())
+    }
+}
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+/// Who did something: an agent's session, a person, or the tool itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Principal {
+    /// `agent:<adapter>:<session>`.
+    Agent {
+        /// The adapter's name, without `:`.
+        adapter: String,
+        /// The client's session id.
+        session: String,
+    },
+    /// `person:<email or key>`.
+    Person(String),
+    /// `tool`: git-orchestrate itself.
+    Tool,
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Agent { adapter, session } => write!(f, "agent:{adapter}:{session}"),
+            Self::Person(who) => write!(f, "person:{who}"),
+            Self::Tool => f.write_str("tool"),
+        }
+    }
+}
+
+impl TryFrom<String> for Principal {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text == "tool" {
+            return Ok(Self::Tool);
+        }
+        if let Some(who) = text.strip_prefix("person:") {
+            return Ok(Self::Person(who.to_owned()));
+        }
+        text.strip_prefix("agent:")
+            .and_then(|rest| rest.split_once(':'))
+            .map(|(adapter, session)| Self::Agent { adapter: adapter.to_owned(), session: session.to_owned() })
+            .ok_or_else(|| format!("`{text}` is not a principal"))
+    }
+}
+
+impl From<Principal> for String {
+    fn from(principal: Principal) -> Self {
+        principal.to_string()
+    }
+}

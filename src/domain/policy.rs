@@ -1,0 +1,108 @@
+//! The gate policy: what the protected branch demands of a change. Must hold values only; `adapters::config` reads them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::names::PolicyVersion;
+use super::workflow::{Performer, Phase};
+
+/// A command that must succeed on a tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CheckSpec {
+    /// Name in `[checks]`.
+    pub name: String,
+    /// Program and arguments; never a shell string.
+    pub command: Vec<String>,
+    /// Time limit in seconds, at least 1.
+    pub timeout_secs: u64,
+}
+
+/// What a policy says of one phase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PhaseSpec {
+    /// Who performs it.
+    pub by: Performer,
+    /// Commands for `Performer::Command`; empty otherwise.
+    pub commands: Vec<CheckSpec>,
+}
+
+/// Who reviews.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReviewBy {
+    /// Another agent session.
+    Agent,
+    /// A person, by `git orchestrate review`.
+    Human,
+}
+
+/// Which moves of a protected branch need a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProtectMode {
+    /// Commits that belong to a story need its verdict; people's own commits pass.
+    Stories,
+    /// Only permits, hotfixes and bookkeeping.
+    All,
+}
+
+/// The resolved gate keys (`[protect] [gates] [review] [checks] [workflow] [hotfix]`) as they stand on the target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Policy {
+    /// Digest of everything below.
+    #[serde(skip)]
+    pub version: PolicyVersion,
+    /// Short names of further protected branches besides the target; globs allowed.
+    pub protected: Vec<String>,
+    /// Which moves need a verdict.
+    pub mode: ProtectMode,
+    /// `[gates] checks = "required"`: a story without any check is refused.
+    pub checks_required: bool,
+    /// Who reviews.
+    pub review_by: ReviewBy,
+    /// Review rounds per attempt before the item fails, at least 1.
+    pub review_rounds: u32,
+    /// Role of the reviewing session.
+    pub reviewer_role: String,
+    /// Checks in the order they run.
+    pub checks: Vec<CheckSpec>,
+    /// Who performs each phase; every phase present.
+    pub phases: BTreeMap<Phase, PhaseSpec>,
+}
+
+impl Policy {
+    /// The built-in policy, used when the target has no policy file.
+    pub fn built_in(version: PolicyVersion) -> Self {
+        let by = |phase| match phase {
+            Phase::Research | Phase::Implementation | Phase::Documentation | Phase::Review | Phase::ReviewResponse => {
+                Performer::Agent
+            }
+            Phase::Testing
+            | Phase::Setup
+            | Phase::Issue
+            | Phase::Branch
+            | Phase::PullRequest
+            | Phase::Settings
+            | Phase::Readiness
+            | Phase::Reflection => Performer::Tool,
+        };
+        let phases = Phase::ALL.into_iter().map(|phase| (phase, PhaseSpec { by: by(phase), commands: Vec::new() }));
+        Self {
+            version,
+            protected: Vec::new(),
+            mode: ProtectMode::Stories,
+            checks_required: false,
+            review_by: ReviewBy::Agent,
+            review_rounds: 3,
+            reviewer_role: "code-reviewer".to_owned(),
+            checks: Vec::new(),
+            phases: phases.collect(),
+        }
+    }
+
+    /// What the policy says of a phase.
+    pub fn phase(&self, phase: Phase) -> &PhaseSpec {
+        self.phases.get(&phase).expect("every phase is present by construction")
+    }
+}

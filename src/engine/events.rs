@@ -1,0 +1,145 @@
+//! What reporters see of a run while it happens. Must not carry anything a reporter could act on.
+
+use serde::Serialize;
+
+use crate::domain::event::{Failure, Totals};
+use crate::domain::names::{BranchRef, ItemKey, Oid, RunId, Timestamp};
+use crate::domain::state::Status;
+use crate::domain::workflow::{Performer, Phase};
+
+/// One line of the display.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Line {
+    /// Item.
+    pub story_id: ItemKey,
+    /// Title.
+    pub title: String,
+    /// 0-based wave.
+    pub wave: u32,
+    /// Role.
+    pub agent: String,
+    /// Adapter.
+    pub adapter: String,
+}
+
+/// How one item of a run ended, for the summary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemSummary {
+    /// Item.
+    pub story_id: ItemKey,
+    /// Title.
+    pub title: String,
+    /// Status.
+    pub status: Status,
+    /// Reason of a failure, block, stop or wait; empty otherwise.
+    pub reason: String,
+    /// Failure, when it failed.
+    pub failure: Option<Failure>,
+    /// Branch that keeps unlanded work.
+    pub branch: Option<BranchRef>,
+    /// Value of the target after the landing.
+    pub landed: Option<Oid>,
+    /// Wall time of its attempts in this run, in milliseconds.
+    pub millis: u64,
+}
+
+/// The end of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// Run.
+    pub run: RunId,
+    /// Target branch.
+    pub target: BranchRef,
+    /// Items in plan order.
+    pub items: Vec<ItemSummary>,
+    /// Counts.
+    pub totals: Totals,
+    /// Wall time of the run in milliseconds.
+    pub millis: u64,
+    /// Sum of the attempts' wall times in milliseconds.
+    pub attempt_millis: u64,
+    /// Whether a signal or `stop` ended the run early.
+    pub stopped: bool,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Happening {
+    /// The run begins.
+    RunStarted {
+        /// Run.
+        run: RunId,
+        /// Target branch.
+        target: BranchRef,
+        /// Its tip.
+        base: Oid,
+        /// Slots.
+        jobs: u32,
+        /// Items in plan order.
+        items: Vec<Line>,
+    },
+    /// An item's attempt begins.
+    ItemStarted {
+        /// Item.
+        story_id: ItemKey,
+        /// Whether it goes on with earlier work.
+        continued: bool,
+    },
+    /// A phase begins.
+    PhaseStarted {
+        /// Item.
+        story_id: ItemKey,
+        /// Phase.
+        phase: Phase,
+        /// Who performs it.
+        by: Performer,
+    },
+    /// A phase is recorded.
+    PhaseEnded {
+        /// Item.
+        story_id: ItemKey,
+        /// Phase.
+        phase: Phase,
+        /// What was done, or why there was nothing to do.
+        summary: String,
+    },
+    /// The status of an item changed.
+    StatusChanged {
+        /// Item.
+        story_id: ItemKey,
+        /// New status.
+        status: Status,
+    },
+    /// Something worth a line.
+    Note {
+        /// Item.
+        story_id: ItemKey,
+        /// Text.
+        text: String,
+    },
+    /// An item ended in this run.
+    ItemEnded {
+        /// The item's line of the summary.
+        item: ItemSummary,
+    },
+    /// The first Ctrl-C.
+    Stopping {
+        /// Agents that are being asked to end.
+        live: usize,
+    },
+    /// The run ended.
+    RunEnded {
+        /// The summary.
+        summary: Summary,
+    },
+}
+
+/// Shows a run. A failing reporter never fails the run.
+pub trait Reporter {
+    /// Takes note of something that happened at `at`.
+    fn on(&mut self, happening: &Happening, at: Timestamp);
+}

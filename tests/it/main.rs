@@ -1,0 +1,11 @@
+//! The one integration binary: real binary, real git, scripted agents. Each file here tests one part.
+#![allow(clippy::unwrap_used, clippy::print_stderr, dead_code, unreachable_pub, missing_docs)]
+
+mod corpus;
+mod house;
+mod ledger;
+mod planning;
+mod processes;
+mod setup;
+mod support;
+mod worktrees;
