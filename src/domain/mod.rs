@@ -1,14 +1,21 @@
 //! The rules. Pure: no input or output, no clock, no environment, no randomness, no async.
 //! Time, ids and limits are arguments. Nothing here may use another layer of the crate.
 
+pub mod assign;
+pub mod bookkeep;
 pub mod diagnostic;
 pub mod event;
 pub mod gate;
+pub mod graph;
 pub mod id;
 pub mod item;
 pub mod names;
 pub mod plan;
 pub mod policy;
+pub mod prompt;
+pub mod schedule;
+pub mod scope;
 pub mod settings;
+pub mod source;
 pub mod state;
 pub mod workflow;

@@ -1,0 +1,1 @@
+//! The machine: clock, ids, liveness locks, the sweep of marked processes.

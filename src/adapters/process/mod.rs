@@ -1,0 +1,3 @@
+//! Processes: the one place that spawns, time limits, bounded output.
+
+pub mod spawn;

@@ -1,0 +1,1 @@
+//! Parsers: file text to items and diagnostics.
