@@ -120,6 +120,23 @@ impl MergePermit {
     }
 }
 
+/// A refusal for people: completes "refused: ".
+pub fn reason(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::PhaseMissing(phase) => format!("phase {} ({phase}) is not recorded", phase.number()),
+        Refusal::NoReview => "nobody reviewed it".to_owned(),
+        Refusal::ChangesRequested => "the newest review asks for changes".to_owned(),
+        Refusal::ReviewStale(Stale::Head) => "the story branch has a commit that the review did not see".to_owned(),
+        Refusal::ReviewStale(Stale::MergeTree) => "the merge result is not the one that was reviewed".to_owned(),
+        Refusal::ReviewStale(Stale::Policy) => "the policy changed after the review".to_owned(),
+        Refusal::ReviewStale(Stale::Story) => "the story text changed after the review".to_owned(),
+        Refusal::SelfReview(who) => format!("{who} reviewed a change of their own"),
+        Refusal::CheckMissing(name) => format!("check `{name}` has not run on the merge tree"),
+        Refusal::CheckFailed(name) => format!("check `{name}` failed on the merge tree"),
+        Refusal::NoChecks => "the policy requires checks and none is configured".to_owned(),
+    }
+}
+
 /// Judges a candidate by the policy and the item's evidence.
 pub fn judge(policy: &Policy, state: &ItemState, candidate: &Candidate) -> Verdict {
     let mut refusals = Vec::new();

@@ -78,10 +78,45 @@ impl From<&super::id::ItemId> for ItemKey {
     }
 }
 
+/// A safe name made from any text: lower-case ASCII letters, digits and single hyphens, 1 to 40 bytes; `item` when nothing
+/// of the text can be kept.
+pub fn slug(text: &str) -> String {
+    let mut slug = String::new();
+    for c in text.chars() {
+        if slug.len() >= 40 {
+            break;
+        }
+        if c.is_ascii_alphanumeric() {
+            slug.push(c.to_ascii_lowercase());
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
+        }
+    }
+    let slug = slug.trim_end_matches('-');
+    if slug.is_empty() { "item".to_owned() } else { slug.to_owned() }
+}
+
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// `2026-11-21`, UTC.
+    pub fn date(self) -> String {
+        self.utc("%Y-%m-%d")
+    }
+
+    /// `2026-11-21T07:55:01Z`, RFC 3339 in UTC.
+    pub fn rfc3339(self) -> String {
+        self.utc("%Y-%m-%dT%H:%M:%SZ")
+    }
+
+    fn utc(self, format: &str) -> String {
+        let time = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        time.strftime(format).to_string()
+    }
+}
 
 /// Who did something: an agent's session, a person, or the tool itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -298,6 +298,9 @@ impl ItemState {
                 )
                 | None => Ok(()),
             },
+            ItemEvent::ReturnedTo { phase, .. } if !self.may_return_to(*phase) => {
+                illegal(&format!("work cannot go back to {phase} from here"))
+            }
             ItemEvent::PhaseRecorded { phase: Phase::Reflection, .. } if !self.is_done() => {
                 illegal("reflection follows the landing")
             }
@@ -332,6 +335,13 @@ impl ItemState {
             | ItemEvent::Stopped { .. }
             | ItemEvent::RetryRequested { .. } => Ok(()),
         }
+    }
+
+    /// Whether work may go back to `to` from the phase that is next.
+    fn may_return_to(&self, to: Phase) -> bool {
+        let here = self.next_phase().unwrap_or(Phase::Reflection).min(Phase::Readiness);
+        let answered = to == Phase::Testing && self.phases.contains_key(&Phase::ReviewResponse);
+        answered || here.may_return_to(to)
     }
 
     fn take(&mut self, event: &ItemEvent, at: Timestamp) {
@@ -450,6 +460,7 @@ impl ItemState {
             self.phases.insert(Phase::Review, outcome);
         } else {
             self.phases.remove(&Phase::Review);
+            self.phases.remove(&Phase::ReviewResponse);
         }
         self.reviews.push(review.clone());
     }

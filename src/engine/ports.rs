@@ -116,6 +116,9 @@ pub trait Ledger: Send {
     /// Folded state of one item as it stands now.
     fn item(&mut self, key: &ItemKey) -> Result<Option<ItemState>, LedgerError>;
 
+    /// Newest commit of an item's chain.
+    fn record(&mut self, key: &ItemKey) -> Result<Option<Oid>, LedgerError>;
+
     /// Folded state of every run.
     fn runs(&mut self) -> Result<BTreeMap<RunId, RunState>, LedgerError>;
 
@@ -198,6 +201,9 @@ pub trait Worktrees {
     /// Makes a detached worktree of a commit for checks; an existing one at the path is moved to that commit.
     async fn check_out(&self, commit: &Oid, path: &std::path::Path) -> Result<(), PortError>;
 
+    /// Removes a worktree made by [`Worktrees::check_out`]; what checks left in it goes to the trash.
+    async fn discard(&self, path: &std::path::Path) -> Result<(), PortError>;
+
     /// Removes a worktree after making everything in it reachable; deletes the branch when it is merged into `merged_into`.
     async fn retire(&self, spec: &WorktreeSpec, merged_into: Option<&Oid>) -> Result<Retired, PortError>;
 }
@@ -215,6 +221,15 @@ pub enum Merged {
         /// Conflicting paths, sorted.
         paths: Vec<String>,
     },
+}
+
+/// The size of a change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Commits in base..head.
+    pub commits: usize,
+    /// Files that differ between the merge base and head.
+    pub files: usize,
 }
 
 /// What a landing is made of.
@@ -264,6 +279,9 @@ pub trait Lander {
 
     /// Persons who authored commits in base..head that the tool's agents did not.
     async fn person_authors(&self, base: &Oid, head: &Oid) -> Result<Vec<Principal>, PortError>;
+
+    /// How much changed between two commits.
+    async fn changes(&self, base: &Oid, head: &Oid) -> Result<Changes, PortError>;
 
     /// Writes merge and bookkeeping commits durably; moves nothing.
     async fn build(&self, plan: &LandingPlan) -> Result<Landing, PortError>;

@@ -1,0 +1,211 @@
+//! The author's sessions: phases 4, 5 and 7 in one invocation, 10 in another. What was done is judged by git first, then by
+//! how the session ended. Must not review.
+
+use super::attempt::{Attempt, Halt, Rework, ended, last_line};
+use super::checks::READINESS_FAILED;
+use super::ports::{AgentEnd, AgentRequest, Ended};
+use crate::domain::event::{Failure, FailureClass, ItemEvent};
+use crate::domain::item::ItemKind;
+use crate::domain::names::{Oid, Principal};
+use crate::domain::prompt::{self, Brief, Task};
+use crate::domain::workflow::Phase;
+
+impl Attempt {
+    /// Phases 4 and 5 (and the work of 7): one session of the author's role.
+    pub(crate) async fn implement(&mut self, phase: Phase) -> Result<(), Halt> {
+        let rework = self.rework.take();
+        let task = match &rework {
+            Some(Rework::Check { name, tail }) => {
+                Task::FixCheck { name: name.clone(), reason: self.track.state.return_reason.clone(), output: tail.clone() }
+            }
+            Some(Rework::Conflict { paths }) => {
+                Task::Conflict { paths: paths.clone(), target: self.recorded().target.short().to_owned() }
+            }
+            None if self.track.state.return_reason.is_empty() => Task::Implement,
+            // An interrupted attempt lost the details; the reason is in the ledger.
+            None => Task::FixCheck {
+                name: "an earlier round".to_owned(),
+                reason: self.track.state.return_reason.clone(),
+                output: String::new(),
+            },
+        };
+        let Some((author, head)) = self.author_session(phase, task).await? else { return Ok(()) };
+        let changed = self.change_summary(&head).await?;
+        if !self.track.state.phases.contains_key(&Phase::Research) {
+            self.track.done(Phase::Research, author.clone(), "read the story and planned in the author's session", None)?;
+        }
+        self.track.done(Phase::Implementation, author, changed, Some(head))?;
+        Ok(())
+    }
+
+    /// Phase 10: the author answers the findings of the newest review; then tests and review again.
+    pub(crate) async fn respond(&mut self) -> Result<(), Halt> {
+        if !self.must_respond() {
+            return Ok(self.track.not_applicable(Phase::ReviewResponse, "approved without an open finding")?);
+        }
+        let task = match self.rework.take() {
+            Some(Rework::Check { name, tail }) => {
+                Task::FixCheck { name, reason: self.track.state.return_reason.clone(), output: tail }
+            }
+            Some(Rework::Conflict { .. }) | None => {
+                let review = self.track.state.reviews.last();
+                Task::Respond {
+                    message: review.map(|review| review.message.clone()).unwrap_or_default(),
+                    findings: review.map(|review| review.findings.clone()).unwrap_or_default(),
+                }
+            }
+        };
+        let Some((author, head)) = self.author_session(Phase::ReviewResponse, task).await? else { return Ok(()) };
+        self.track.done(Phase::ReviewResponse, author, "answered the findings", Some(head))?;
+        Ok(self.track.back_to(Phase::Testing, "the author answered the findings")?)
+    }
+
+    /// Whether the author has something to answer: findings, or a check that failed on the merge tree.
+    fn must_respond(&self) -> bool {
+        self.rejected() || self.rework.is_some() || self.track.state.return_reason.starts_with(READINESS_FAILED)
+    }
+
+    /// A phase the policy gives to an agent beyond the default ones.
+    pub(crate) async fn extra_session(&mut self, phase: Phase) -> Result<(), Halt> {
+        let Some((author, head)) = self.author_session(phase, Task::Phase(phase)).await? else { return Ok(()) };
+        Ok(self.track.done(phase, author, format!("{phase} in a session of its own"), Some(head))?)
+    }
+
+    /// Runs one session and returns its principal and the tip afterwards; `None` when the item ended with no change.
+    async fn author_session(&mut self, phase: Phase, task: Task) -> Result<Option<(Principal, Oid)>, Halt> {
+        let settings = self.track.world.decisions.settings.clone();
+        let adapter = self.planned.assignment.adapter.clone();
+        let role = self.planned.assignment.role.clone();
+        let session = self.track.world.ports.host.session_id();
+        let prompt = prompt::author(&self.brief(), &task);
+        let (principal, end) = self.session(phase, &adapter, &role, session, prompt, false).await?;
+        if end.ended == Ended::Cancelled {
+            return Err(Halt::Stop("the agent was asked to stop; its work is kept".to_owned()));
+        }
+        let head = self.commit_leftovers(&format!("{} (story {})", self.planned.item.title, self.track.key)).await?;
+        if let Some(failure) = judge(&end, phase, settings.agent_timeout_secs) {
+            return Err(Halt::Fail(failure));
+        }
+        if !self.has_work(&head).await? {
+            return self.without_work(phase, &end).map(|()| None);
+        }
+        Ok(Some((principal, head)))
+    }
+
+    /// Starts a session, durably noted before the process exists, and waits for its end.
+    pub(crate) async fn session(
+        &mut self,
+        phase: Phase,
+        adapter: &str,
+        role: &str,
+        session: String,
+        prompt: String,
+        wants_result: bool,
+    ) -> Result<(Principal, AgentEnd), Halt> {
+        let principal = Principal::Agent { adapter: adapter.to_owned(), session: session.clone() };
+        let attempt = self.track.attempt.clone();
+        self.track.note(ItemEvent::SessionStarted { attempt, phase, principal: principal.clone() })?;
+        self.track.write().await?;
+        let settings = &self.track.world.decisions.settings;
+        let recorded = self.recorded();
+        let request = AgentRequest {
+            key: self.track.key.clone(),
+            attempt: self.track.attempt.clone(),
+            run: self.track.world.decisions.run.clone(),
+            phase,
+            adapter: adapter.to_owned(),
+            role: role.to_owned(),
+            session,
+            resume: false,
+            prompt,
+            worktree: self.spec.path.clone(),
+            branch: recorded.branch.clone(),
+            base: recorded.base.clone(),
+            story: self.story.clone(),
+            story_name: file_name(&self.planned.item.path),
+            wants_result,
+            timeout_secs: settings.agent_timeout_secs,
+            idle_secs: settings.idle_timeout_secs,
+            grace_secs: settings.grace_secs,
+        };
+        let agents = self.track.world.ports.agents.clone();
+        let end = agents.invoke(request, self.cancel.clone()).await;
+        Ok((principal, end))
+    }
+
+    /// Whether the branch holds anything that the target does not.
+    async fn has_work(&self, head: &Oid) -> Result<bool, Halt> {
+        let lander = &self.track.world.ports.lander;
+        let target = &self.recorded().target;
+        let tip = lander.tip(target).await.map_err(Halt::internal(Phase::Implementation))?;
+        let tip = tip.unwrap_or_else(|| self.recorded().base.clone());
+        let contained = lander.contains(&tip, head).await.map_err(Halt::internal(Phase::Implementation))?;
+        Ok(!contained)
+    }
+
+    /// The author left no change: right for documents, a failure for anything else.
+    fn without_work(&mut self, phase: Phase, end: &AgentEnd) -> Result<(), Halt> {
+        if self.planned.item.kind == ItemKind::Documentation {
+            return self.finish_without_change();
+        }
+        let message = format!("the agent {} without a commit or a change: {}", ended(&end.ended), last_line(&end.tail));
+        Err(Halt::fail(FailureClass::NoCommit, phase, message))
+    }
+
+    /// Documents that need no change: every phase up to the landing is recorded as not applicable, and nothing moves.
+    fn finish_without_change(&mut self) -> Result<(), Halt> {
+        let reason = "a documentation item whose author found nothing to change";
+        for phase in Phase::ALL.into_iter().filter(|phase| phase.needed_for_landing()) {
+            if !self.track.state.phases.contains_key(&phase) {
+                self.track.not_applicable(phase, reason)?;
+            }
+        }
+        let attempt = self.track.attempt.clone();
+        Ok(self.track.note(ItemEvent::NoChange { attempt, reason: reason.to_owned() })?)
+    }
+
+    async fn change_summary(&self, head: &Oid) -> Result<String, Halt> {
+        let base = &self.recorded().base;
+        let changes = self.track.world.ports.lander.changes(base, head).await;
+        let changes = changes.map_err(Halt::internal(Phase::Implementation))?;
+        Ok(format!("{} commit(s), {} file(s) changed", changes.commits, changes.files))
+    }
+
+    /// What every prompt of this item says.
+    pub(crate) fn brief(&self) -> Brief {
+        let decisions = &self.track.world.decisions;
+        Brief {
+            id: self.planned.item.display_id.clone(),
+            title: self.planned.item.title.clone(),
+            role: self.planned.assignment.role.clone(),
+            story: String::from_utf8_lossy(&self.story).into_owned(),
+            story_path: self.planned.item.path.clone(),
+            criteria: self.planned.item.criteria.iter().map(|criterion| criterion.text.clone()).collect(),
+            branch: self.spec.branch.short().to_owned(),
+            target: self.recorded().target.short().to_owned(),
+            base: self.recorded().base.clone(),
+            checks: decisions.policy.checks.iter().map(|check| (check.name.clone(), check.command.join(" "))).collect(),
+            documentation_only: self.planned.item.kind == ItemKind::Documentation,
+            uv: self.prepared.as_ref().is_some_and(|prepared| prepared.uv),
+        }
+    }
+}
+
+/// The failure that the end of a session proves; `None` leaves the judgement to git.
+fn judge(end: &AgentEnd, phase: Phase, limit: u64) -> Option<Failure> {
+    let (class, what) = match &end.ended {
+        Ended::Exit(0) => (end.class?, "ended".to_owned()),
+        Ended::WallTimeout => (FailureClass::WallTimeout, format!("ran longer than {limit} s")),
+        Ended::IdleTimeout => (FailureClass::IdleTimeout, ended(&end.ended)),
+        Ended::Exit(_) | Ended::Signal(_) | Ended::NotStarted(_) => {
+            (end.class.unwrap_or(FailureClass::Agent), ended(&end.ended))
+        }
+        Ended::Cancelled => return None,
+    };
+    let message = format!("the agent {what}: {}", last_line(&end.tail));
+    Some(Failure { class, phase, message })
+}
+
+fn file_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).to_owned()
+}

@@ -1,0 +1,203 @@
+//! The actor that owns a run's state: one `select!`, a closed set of events, a synchronous handler that answers with effects.
+//! Must not touch git, processes or files; attempts do, through the ports.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::attempt::{self, End, Task};
+use super::board::{Board, Effect, Incoming};
+use super::events::{Happening, Reporter, Summary};
+use super::landing::LandingQueue;
+use super::ports::{Cancel, LedgerError, PortError, Record};
+use super::world::{Decisions, Ports, World};
+use crate::domain::event::{ItemEvent, RunEvent};
+use crate::domain::names::ItemKey;
+use crate::domain::plan::PlannedItem;
+
+/// How often waiting items are looked at for a review that came in from outside, in milliseconds.
+const RECHECK_MILLIS: u64 = 2_000;
+
+/// What a run needs.
+pub struct RunRequest {
+    /// Ports.
+    pub ports: Ports,
+    /// Decisions.
+    pub decisions: Decisions,
+    /// Items in plan order.
+    pub plan: Vec<PlannedItem>,
+    /// Exact bytes of each item's story.
+    pub stories: BTreeMap<ItemKey, Vec<u8>>,
+    /// Event that opens the run: started, or resumed.
+    pub opening: RunEvent,
+    /// Shows the run.
+    pub reporter: Box<dyn Reporter>,
+    /// Ctrl-C and its like: `Ask` first, `Kill` second.
+    pub interrupts: mpsc::UnboundedReceiver<Cancel>,
+}
+
+/// Runs a plan to its end. Must be called inside a `tokio::task::LocalSet`.
+pub async fn run(request: RunRequest) -> Result<Summary, PortError> {
+    let (happenings, heard) = mpsc::unbounded_channel();
+    let (ended, endings) = mpsc::unbounded_channel();
+    let world = World {
+        ports: request.ports,
+        decisions: Rc::new(request.decisions),
+        queue: LandingQueue::default(),
+        happenings,
+    };
+    let now = world.ports.clock.now();
+    let opening = Record::Run { run: world.decisions.run.clone(), event: request.opening, at: now };
+    world.ports.recorder.append(vec![opening]).await.map_err(ledger_error)?;
+    let board = Board::new(&world.decisions, request.plan, now);
+    let mut dispatcher = Dispatcher {
+        world,
+        board,
+        stories: request.stories,
+        reporter: request.reporter,
+        cancels: BTreeMap::new(),
+        ended,
+    };
+    dispatcher.report(&dispatcher.board.opening());
+    dispatcher.serve(heard, endings, request.interrupts).await;
+    dispatcher.finish().await
+}
+
+struct Dispatcher {
+    world: World,
+    board: Board,
+    stories: BTreeMap<ItemKey, Vec<u8>>,
+    reporter: Box<dyn Reporter>,
+    cancels: BTreeMap<ItemKey, watch::Sender<Cancel>>,
+    ended: mpsc::UnboundedSender<(ItemKey, End)>,
+}
+
+impl Dispatcher {
+    async fn serve(
+        &mut self,
+        mut heard: mpsc::UnboundedReceiver<Happening>,
+        mut endings: mpsc::UnboundedReceiver<(ItemKey, End)>,
+        mut interrupts: mpsc::UnboundedReceiver<Cancel>,
+    ) {
+        self.perform(Incoming::Begin).await;
+        let mut interruptible = true;
+        while !self.board.is_over() {
+            let incoming = tokio::select! {
+                biased;
+                urgency = interrupts.recv(), if interruptible => match urgency {
+                    Some(urgency) => Incoming::Interrupt(urgency),
+                    None => { interruptible = false; continue }
+                },
+                Some(happening) = heard.recv() => Incoming::Heard(happening),
+                Some((key, end)) = endings.recv() => {
+                    drain(&mut heard, |happening| self.report(&happening));
+                    Incoming::Ended(key, end)
+                }
+                () = tokio::time::sleep(std::time::Duration::from_millis(RECHECK_MILLIS)),
+                    if self.board.has_waiting() => Incoming::Recheck,
+            };
+            self.perform(incoming).await;
+        }
+        drain(&mut heard, |happening| self.report(&happening));
+    }
+
+    async fn perform(&mut self, incoming: Incoming) {
+        let now = self.world.ports.clock.now();
+        for effect in self.board.handle(incoming, now) {
+            match effect {
+                Effect::Report(happening) => self.report(&happening),
+                Effect::Start(planned) => self.start(*planned),
+                Effect::Cancel(urgency) => {
+                    for cancel in self.cancels.values() {
+                        cancel.send_replace(urgency);
+                    }
+                }
+                Effect::Release(key) => drop(self.cancels.remove(&key)),
+                Effect::RecordBlocked { key, by } => self.record_blocked(key, by).await,
+                Effect::LookAt(keys) => self.look_at(keys).await,
+            }
+        }
+    }
+
+    fn start(&mut self, planned: PlannedItem) {
+        let (sender, cancel) = watch::channel(Cancel::No);
+        let key = planned.key.clone();
+        self.cancels.insert(key.clone(), sender);
+        let story = self.stories.get(&key).cloned().unwrap_or_default();
+        let task = Task { world: self.world.clone(), planned, story, cancel };
+        let ended = self.ended.clone();
+        tokio::task::spawn_local(async move {
+            let end = attempt::drive(task).await;
+            // The dispatcher outlives every attempt it started.
+            drop(ended.send((key, end)));
+        });
+    }
+
+    async fn record_blocked(&mut self, key: ItemKey, by: Vec<ItemKey>) {
+        let run = self.world.decisions.run.clone();
+        let at = self.world.ports.clock.now();
+        let event = ItemEvent::Blocked { run, by };
+        let record = Record::Item { key: key.clone(), event, at, artefacts: Vec::new() };
+        if let Err(error) = self.world.ports.recorder.append(vec![record]).await {
+            let text = format!("blocked, but the ledger did not take it: {error}");
+            self.report(&Happening::Note { story_id: key, text });
+        }
+    }
+
+    /// Reads waiting items again; one whose reviews changed goes on.
+    async fn look_at(&mut self, keys: Vec<ItemKey>) {
+        for key in keys {
+            if let Ok(Some(state)) = self.world.ports.recorder.item(&key).await
+                && state.waits.is_none()
+            {
+                let now = self.world.ports.clock.now();
+                for effect in self.board.handle(Incoming::Unblocked(key), now) {
+                    match effect {
+                        Effect::Start(planned) => self.start(*planned),
+                        Effect::Report(happening) => self.report(&happening),
+                        Effect::Cancel(_)
+                        | Effect::Release(_)
+                        | Effect::RecordBlocked { .. }
+                        | Effect::LookAt(_) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn report(&mut self, happening: &Happening) {
+        let now = self.world.ports.clock.now();
+        self.reporter.on(happening, now);
+    }
+
+    /// Writes the end of the run and makes the summary.
+    async fn finish(mut self) -> Result<Summary, PortError> {
+        let now = self.world.ports.clock.now();
+        let closing = Record::Run { run: self.world.decisions.run.clone(), event: self.board.closing(), at: now };
+        let written = self.world.ports.recorder.append(vec![closing]).await;
+        let summary = self.board.summary(now);
+        self.report(&Happening::RunEnded { summary: summary.clone() });
+        written.map_err(ledger_error)?;
+        match self.board.broken() {
+            None => Ok(summary),
+            Some(reason) => Err(PortError::new(reason.to_owned()).hint("git orchestrate resume")),
+        }
+    }
+}
+
+fn drain(heard: &mut mpsc::UnboundedReceiver<Happening>, mut take: impl FnMut(Happening)) {
+    while let Ok(happening) = heard.try_recv() {
+        take(happening);
+    }
+}
+
+/// A ledger error as a port error.
+pub(crate) fn ledger_error(error: LedgerError) -> PortError {
+    match error {
+        LedgerError::Port(error) => error,
+        LedgerError::Rejected(_) | LedgerError::Unreadable { .. } | LedgerError::TargetMoved { .. } => {
+            PortError::new(error.to_string())
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Landing: one item at a time, in order of arrival, the protected branch moves to exactly what was reviewed and tested.
+//! Write-ahead: intended → moved (with `Landed`, in one ref transaction) → checkouts follow. Must not move a branch without
+//! a permit.
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::attempt::{Attempt, Halt};
+use super::checks::READINESS_FAILED;
+use super::ports::{Bookkeeping, LandingPlan, LedgerError};
+use super::reviewing::Merge;
+use crate::domain::event::{FailureClass, ItemEvent, Landing, ReviewVerdict};
+use crate::domain::gate::{self, Candidate, MergePermit, Refusal, Verdict};
+use crate::domain::names::{Principal, Timestamp};
+use crate::domain::workflow::Phase;
+
+/// How often a landing begins anew because the target moved meanwhile.
+const MOST_TRIES: u32 = 20;
+
+/// First come, first served.
+#[derive(Clone, Default)]
+pub(crate) struct LandingQueue {
+    turn: Arc<Mutex<()>>,
+}
+
+impl LandingQueue {
+    async fn turn(&self) -> OwnedMutexGuard<()> {
+        self.turn.clone().lock_owned().await
+    }
+}
+
+/// What one try at landing came to.
+enum Try {
+    /// Landed.
+    Landed,
+    /// Work goes back; the phases say where.
+    Back,
+    /// The target moved; try again.
+    Again,
+}
+
+impl Attempt {
+    /// Readiness on the merge tree, then the landing itself.
+    pub(crate) async fn land(&mut self) -> Result<(), Halt> {
+        if !self.track.world.decisions.land {
+            self.ready_without_landing().await?;
+            return Ok(());
+        }
+        let queue = self.track.world.queue.clone();
+        let _turn = queue.turn().await;
+        for _ in 0..MOST_TRIES {
+            self.stop_if_asked()?;
+            match self.try_landing().await? {
+                Try::Landed | Try::Back => return Ok(()),
+                Try::Again => {}
+            }
+        }
+        let message = format!("{} kept moving while landing", self.recorded().target.short());
+        Err(Halt::fail(FailureClass::Internal, Phase::Readiness, message))
+    }
+
+    /// `--no-land`: everything up to the landing, then the item waits for `land`.
+    async fn ready_without_landing(&mut self) -> Result<(), Halt> {
+        let Some(merge) = self.merge_now(Phase::Readiness).await? else { return Ok(()) };
+        if self.carry_review(&merge).await? && self.check_merge(&merge).await? {
+            return Err(Halt::Approved);
+        }
+        Ok(())
+    }
+
+    async fn try_landing(&mut self) -> Result<Try, Halt> {
+        let Some(merge) = self.merge_now(Phase::Readiness).await? else { return Ok(Try::Back) };
+        if !self.carry_review(&merge).await? || !self.check_merge(&merge).await? {
+            return Ok(Try::Back);
+        }
+        let lander = self.track.world.ports.lander.clone();
+        let persons = lander.person_authors(&merge.base, &merge.head).await.map_err(Halt::internal(Phase::Readiness))?;
+        let candidate = Candidate {
+            base: merge.base.clone(),
+            head: merge.head.clone(),
+            merge_tree: merge.tree.clone(),
+            person_authors: persons,
+        };
+        match gate::judge(&self.track.world.decisions.policy, &self.track.state, &candidate) {
+            Verdict::Covered(covered) => self.move_target(MergePermit::reviewed(covered), merge).await,
+            Verdict::Refused(refusals) => self.refused(&refusals),
+        }
+    }
+
+    /// Makes sure the newest approval covers this merge: as it is, or carried by the written rule (DESIGN.md §6: the merge is
+    /// clean and changes the same paths, modes and content). `false` when the change must be reviewed again.
+    async fn carry_review(&mut self, merge: &Merge) -> Result<bool, Halt> {
+        let Some(review) = self.track.state.reviews.last().filter(|review| review.verdict == ReviewVerdict::Approve) else {
+            self.track.back_to(Phase::Review, "there is no approval")?;
+            return Ok(false);
+        };
+        if review.head == merge.head && review.merge_tree == merge.tree {
+            return Ok(true);
+        }
+        let (base, tree) = (review.base.clone(), review.merge_tree.clone());
+        if review.head == merge.head {
+            let lander = self.track.world.ports.lander.clone();
+            let same = lander.same_change((&base, &tree), (&merge.base, &merge.tree)).await;
+            if same.map_err(Halt::internal(Phase::Readiness))? {
+                self.track.note(ItemEvent::ReviewCarried {
+                    attempt: self.track.attempt.clone(),
+                    from_tree: tree,
+                    base: merge.base.clone(),
+                    merge_tree: merge.tree.clone(),
+                })?;
+                return Ok(true);
+            }
+        }
+        self.track.back_to(Phase::Review, format!("the approval saw another merge than {}", merge.tree.short()))?;
+        Ok(false)
+    }
+
+    /// Phase 12: every check on the merge tree. `false` when one failed and work went back.
+    async fn check_merge(&mut self, merge: &Merge) -> Result<bool, Halt> {
+        let policy = &self.track.world.decisions.policy;
+        if policy.checks.is_empty() {
+            if !self.track.state.phases.contains_key(&Phase::Readiness) {
+                self.track.not_applicable(Phase::Readiness, "no checks are configured ([checks] in .orchestrate.toml)")?;
+            }
+            return Ok(true);
+        }
+        let fresh = policy.checks.iter().all(|check| {
+            self.track.state.check_on(&check.name, &merge.tree).is_some_and(|run| run.passed)
+        });
+        if fresh {
+            if !self.track.state.phases.contains_key(&Phase::Readiness) {
+                let summary = format!("all checks passed on the merge tree {}", merge.tree.short());
+                self.track.done(Phase::Readiness, Principal::Tool, summary, Some(merge.head.clone()))?;
+            }
+            return Ok(true);
+        }
+        self.check_in_scratch(merge).await
+    }
+
+    /// Runs the checks on the merged tree in a worktree of its own.
+    async fn check_in_scratch(&mut self, merge: &Merge) -> Result<bool, Halt> {
+        let ports = self.track.world.ports.clone();
+        let decisions = self.track.world.decisions.clone();
+        let directory = decisions.root.join(&decisions.settings.worktrees).join(format!("check-{}", self.track.key));
+        let commit = ports.lander.candidate(&merge.base, &merge.head, &merge.tree).await;
+        let commit = commit.map_err(Halt::internal(Phase::Readiness))?;
+        ports.worktrees.check_out(&commit, &directory).await.map_err(Halt::internal(Phase::Readiness))?;
+        let results = self.run_checks(&merge.tree, directory.clone()).await;
+        ports.worktrees.discard(&directory).await.map_err(Halt::internal(Phase::Readiness))?;
+        let results = results?;
+        let failed = results.failed.clone();
+        let summary = match &failed {
+            None => format!("all checks passed on the merge tree {}", merge.tree.short()),
+            Some((name, _)) => format!("check `{name}` failed on the merge tree {}", merge.tree.short()),
+        };
+        self.record_checks(Phase::Readiness, summary, Some(merge.head.clone()), results)?;
+        match failed {
+            None => Ok(true),
+            Some((name, tail)) => {
+                self.rework_check(Phase::ReviewResponse, name, tail, READINESS_FAILED)?;
+                Ok(false)
+            }
+        }
+    }
+
+    async fn move_target(&mut self, permit: MergePermit, merge: Merge) -> Result<Try, Halt> {
+        let ports = self.track.world.ports.clone();
+        // The merge commit names the ledger record of its approval, so that record is written first.
+        self.track.write().await?;
+        let at = ports.clock.now();
+        let plan = self.landing_plan(&merge, at).await?;
+        let landing = ports.lander.build(&plan).await.map_err(Halt::internal(Phase::Readiness))?;
+        let (target, base, tip) = (landing.target.clone(), landing.base.clone(), landing.tip.clone());
+        let obstacle = ports.lander.obstacle(&target, &base, &tip).await.map_err(Halt::internal(Phase::Readiness))?;
+        if let Some(obstacle) = obstacle {
+            return Err(Halt::Wait(obstacle));
+        }
+        let attempt = self.track.attempt.clone();
+        self.track.note(ItemEvent::LandingIntended { attempt, landing: landing.clone() })?;
+        self.track.write().await?;
+        match ports.recorder.land(permit, self.track.key.clone(), landing.clone(), at).await {
+            Ok(()) => {}
+            Err(LedgerError::TargetMoved { .. }) => return Ok(Try::Again),
+            Err(error) => return Err(Halt::Ledger(error)),
+        }
+        self.landed(&landing, at)?;
+        if let Err(error) = ports.lander.follow(&target, &base, &tip).await {
+            let helps = super::attempt::describe(&error);
+            self.track.tell(format!("landed, but a checkout did not follow: {helps}"));
+        }
+        Ok(Try::Landed)
+    }
+
+    /// Takes the `Landed` event, which the ledger wrote with the move, into our own state.
+    fn landed(&mut self, landing: &Landing, at: Timestamp) -> Result<(), Halt> {
+        let event = ItemEvent::Landed { landing: landing.clone() };
+        self.track.state = self.track.state.apply(&event, at).map_err(LedgerError::Rejected)?;
+        self.track.tell(format!("landed on {} as {}", landing.target.short(), landing.tip.short()));
+        Ok(())
+    }
+
+    async fn landing_plan(&self, merge: &Merge, at: Timestamp) -> Result<LandingPlan, Halt> {
+        let record = self.track.world.ports.recorder.record(&self.track.key).await?;
+        let record = record.map(|oid| oid.to_string()).unwrap_or_default();
+        let key = &self.track.key;
+        let title = &self.planned.item.title;
+        let reviewer = self.track.state.reviews.last().map(|review| review.reviewer.to_string()).unwrap_or_default();
+        let message = format!(
+            "Merge story {key}: {title}\n\nStory: {key}\nReviewed-by: {reviewer}\nOrchestrate-Record: {record}\n"
+        );
+        let bookkeeping = self.track.world.decisions.settings.write_back.then(|| Bookkeeping {
+            path: self.planned.item.path.clone(),
+            message: format!("Record story {key} as done\n\nStory: {key}\nOrchestrate-Record: {record}\n"),
+            review_lines: self.review_lines(),
+        });
+        Ok(LandingPlan {
+            target: self.recorded().target.clone(),
+            base: merge.base.clone(),
+            head: merge.head.clone(),
+            merge_tree: merge.tree.clone(),
+            message,
+            bookkeeping,
+            at,
+        })
+    }
+
+    /// What the story file says of its reviews: one line each, a pure function of the recorded reviews.
+    fn review_lines(&self) -> Vec<String> {
+        let line = |review: &crate::domain::event::Review| {
+            let word = match review.verdict {
+                ReviewVerdict::Approve => "approved",
+                ReviewVerdict::RequestChanges => "changes requested",
+            };
+            let date = review.at.date();
+            format!("- {date}: {word} by {}, merge tree {}", review.reviewer, review.merge_tree.short())
+        };
+        self.track.state.reviews.iter().map(line).collect()
+    }
+
+    /// The gate found something that another round may mend, or that nothing mends.
+    fn refused(&mut self, refusals: &[Refusal]) -> Result<Try, Halt> {
+        for refusal in refusals {
+            let to = match refusal {
+                Refusal::NoReview | Refusal::ChangesRequested | Refusal::ReviewStale(_) => Phase::Review,
+                Refusal::CheckMissing(_) => Phase::Readiness,
+                Refusal::PhaseMissing(_)
+                | Refusal::SelfReview(_)
+                | Refusal::CheckFailed(_)
+                | Refusal::NoChecks => continue,
+            };
+            if self.track.state.returns.get(&to).copied().unwrap_or(0) >= MOST_TRIES {
+                break;
+            }
+            self.track.back_to(to, gate::reason(refusal))?;
+            return Ok(Try::Back);
+        }
+        let reasons = refusals.iter().map(gate::reason).collect::<Vec<_>>().join("; ");
+        Err(Halt::fail(FailureClass::Gate, Phase::Readiness, format!("the gate refused: {reasons}")))
+    }
+}

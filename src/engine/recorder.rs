@@ -1,0 +1,153 @@
+//! The actor that owns the ledger: everybody else sends it records and waits. Requests that arrive while a write is under
+//! way share the next one (group commit). Must not decide anything.
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::ports::{Ledger, LedgerError, PortError, Record};
+use crate::domain::event::Landing;
+use crate::domain::gate::MergePermit;
+use crate::domain::names::{ItemKey, Oid, Timestamp};
+use crate::domain::state::ItemState;
+
+/// What the actor is asked for.
+enum Request {
+    Append(Vec<Record>, oneshot::Sender<Result<(), LedgerError>>),
+    Land(Box<LandRequest>, oneshot::Sender<Result<(), LedgerError>>),
+    Item(ItemKey, oneshot::Sender<Result<Option<ItemState>, LedgerError>>),
+    Tip(ItemKey, oneshot::Sender<Result<Option<Oid>, LedgerError>>),
+    Blob(Oid, oneshot::Sender<Result<Vec<u8>, LedgerError>>),
+    WriteBlob(Vec<u8>, oneshot::Sender<Result<Oid, LedgerError>>),
+}
+
+/// A landing on its way.
+struct LandRequest {
+    permit: MergePermit,
+    key: ItemKey,
+    landing: Landing,
+    at: Timestamp,
+}
+
+/// A handle to the actor; cheap to clone. The actor ends when the last handle is gone.
+#[derive(Clone)]
+pub struct Recorder {
+    requests: mpsc::UnboundedSender<Request>,
+}
+
+impl Recorder {
+    /// Starts the actor on the current `LocalSet`.
+    pub fn start(ledger: Box<dyn Ledger>) -> Self {
+        let (requests, inbox) = mpsc::unbounded_channel();
+        tokio::task::spawn_local(serve(ledger, inbox));
+        Self { requests }
+    }
+
+    /// Appends records; returns when they are durable.
+    pub async fn append(&self, records: Vec<Record>) -> Result<(), LedgerError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.ask(|reply| Request::Append(records, reply)).await
+    }
+
+    /// Moves the target and appends `Landed`.
+    pub async fn land(
+        &self,
+        permit: MergePermit,
+        key: ItemKey,
+        landing: Landing,
+        at: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let request = Box::new(LandRequest { permit, key, landing, at });
+        self.ask(|reply| Request::Land(request, reply)).await
+    }
+
+    /// State of an item as the ledger holds it now.
+    pub async fn item(&self, key: &ItemKey) -> Result<Option<ItemState>, LedgerError> {
+        self.ask(|reply| Request::Item(key.clone(), reply)).await
+    }
+
+    /// Newest commit of an item's chain.
+    pub async fn record(&self, key: &ItemKey) -> Result<Option<Oid>, LedgerError> {
+        self.ask(|reply| Request::Tip(key.clone(), reply)).await
+    }
+
+    /// Content of a blob.
+    pub async fn blob(&self, oid: &Oid) -> Result<Vec<u8>, LedgerError> {
+        self.ask(|reply| Request::Blob(oid.clone(), reply)).await
+    }
+
+    /// Writes a blob.
+    pub async fn write_blob(&self, bytes: Vec<u8>) -> Result<Oid, LedgerError> {
+        self.ask(|reply| Request::WriteBlob(bytes, reply)).await
+    }
+
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, LedgerError>>) -> Request,
+    ) -> Result<T, LedgerError> {
+        let gone = || LedgerError::Port(PortError::new("the ledger writer has ended"));
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(request(reply)).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+async fn serve(mut ledger: Box<dyn Ledger>, mut inbox: mpsc::UnboundedReceiver<Request>) {
+    while let Some(first) = inbox.recv().await {
+        let mut requests = vec![first];
+        while let Ok(more) = inbox.try_recv() {
+            requests.push(more);
+        }
+        let work = tokio::task::spawn_blocking(move || {
+            handle(ledger.as_mut(), requests);
+            ledger
+        });
+        match work.await {
+            Ok(back) => ledger = back,
+            // The writer panicked: every later request is answered with "the ledger writer has ended".
+            Err(_) => return,
+        }
+    }
+}
+
+/// Handles requests in order, joining neighbouring appends into one write. Answers go out after the write; an asker that
+/// is gone by then does not matter.
+fn handle(ledger: &mut dyn Ledger, requests: Vec<Request>) {
+    let mut appends = Vec::new();
+    for request in requests {
+        if let Request::Append(records, reply) = request {
+            appends.push((records, reply));
+            continue;
+        }
+        flush(ledger, std::mem::take(&mut appends));
+        match request {
+            Request::Append(..) => {}
+            Request::Land(land, reply) => {
+                drop(reply.send(ledger.land(land.permit, &land.key, &land.landing, land.at)));
+            }
+            Request::Item(key, reply) => drop(reply.send(ledger.item(&key))),
+            Request::Tip(key, reply) => drop(reply.send(ledger.record(&key))),
+            Request::Blob(oid, reply) => drop(reply.send(ledger.blob(&oid))),
+            Request::WriteBlob(bytes, reply) => drop(reply.send(ledger.write_blob(&bytes))),
+        }
+    }
+    flush(ledger, appends);
+}
+
+type Append = (Vec<Record>, oneshot::Sender<Result<(), LedgerError>>);
+
+/// Writes all appends at once; when the batch is refused, each on its own, so that one fenced attempt harms no other.
+fn flush(ledger: &mut dyn Ledger, appends: Vec<Append>) {
+    if appends.len() > 1 {
+        let all: Vec<Record> = appends.iter().flat_map(|(records, _)| records.iter().cloned()).collect();
+        if ledger.append(&all).is_ok() {
+            for (_, reply) in appends {
+                drop(reply.send(Ok(())));
+            }
+            return;
+        }
+    }
+    for (records, reply) in appends {
+        drop(reply.send(ledger.append(&records)));
+    }
+}

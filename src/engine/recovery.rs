@@ -1,0 +1,102 @@
+//! Start-up: brings ledger, branches and worktrees into agreement before anything new is begun. Every step is safe to
+//! repeat. Must not start agents, and must not touch an item that another process works on.
+
+use super::dispatcher::ledger_error;
+use super::ports::{PortError, Record, WorktreeSpec};
+use super::world::Ports;
+use crate::domain::event::{ItemEvent, Landing, PhaseOutcome};
+use crate::domain::names::{ItemKey, Oid, Principal};
+use crate::domain::state::{Attempt, ItemState};
+use crate::domain::workflow::Phase;
+
+/// Reconciles items and returns a line for each thing that was mended.
+pub async fn reconcile(
+    ports: &Ports,
+    root: &std::path::Path,
+    items: &[(ItemKey, ItemState)],
+) -> Result<Vec<String>, PortError> {
+    let mut mended = Vec::new();
+    for (key, state) in items {
+        let Some(attempt) = &state.attempt else { continue };
+        let pending = state.intended.is_some() || state.is_done();
+        if !pending {
+            continue;
+        }
+        let Ok(_lock) = ports.host.lock(key, &attempt.id)? else { continue };
+        let mut done = state.is_done();
+        if let Some(landing) = &state.intended
+            && complete(ports, key, landing).await?
+        {
+            mended.push(format!("{key}: its landing had happened; recorded now"));
+            done = true;
+        }
+        if done {
+            finish(ports, root, key, state, attempt).await?;
+        }
+    }
+    Ok(mended)
+}
+
+/// Records a landing that the branch's ancestry proves, and brings the checkouts along. `false` when it did not happen.
+async fn complete(ports: &Ports, key: &ItemKey, landing: &Landing) -> Result<bool, PortError> {
+    let Some(tip) = ports.lander.tip(&landing.target).await? else { return Ok(false) };
+    if !ports.lander.contains(&tip, &landing.tip).await? {
+        return Ok(false);
+    }
+    append(ports, key, ItemEvent::Landed { landing: landing.clone() }).await?;
+    Ok(true)
+}
+
+/// What follows a landing: checkouts, phase 13, the worktree.
+async fn finish(
+    ports: &Ports,
+    root: &std::path::Path,
+    key: &ItemKey,
+    state: &ItemState,
+    attempt: &Attempt,
+) -> Result<(), PortError> {
+    let landing = state.intended.as_ref().or(state.landings.last());
+    if let Some(landing) = landing {
+        follow(ports, landing).await?;
+    }
+    if !state.phases.contains_key(&Phase::Reflection) {
+        let outcome = PhaseOutcome::Done {
+            by: Principal::Tool,
+            summary: format!("{} attempt(s); recorded after an interruption", state.attempts),
+            head: None,
+            checks: Vec::new(),
+        };
+        let attempt = attempt.id.clone();
+        append(ports, key, ItemEvent::PhaseRecorded { attempt, phase: Phase::Reflection, outcome }).await?;
+    }
+    let merged: &Oid = landing.map_or(&attempt.base, |landing| &landing.tip);
+    ports.host.sweep(&attempt.id)?;
+    ports.worktrees.retire(&spec(root, attempt), Some(merged)).await?;
+    Ok(())
+}
+
+async fn follow(ports: &Ports, landing: &Landing) -> Result<(), PortError> {
+    let tip = ports.lander.tip(&landing.target).await?;
+    if tip.as_ref() != Some(&landing.tip) {
+        return Ok(());
+    }
+    // A checkout that moved on by itself is an obstacle, and then there is nothing to bring along.
+    if ports.lander.obstacle(&landing.target, &landing.base, &landing.tip).await?.is_none() {
+        ports.lander.follow(&landing.target, &landing.base, &landing.tip).await?;
+    }
+    Ok(())
+}
+
+fn spec(root: &std::path::Path, attempt: &Attempt) -> WorktreeSpec {
+    WorktreeSpec {
+        path: root.join(&attempt.worktree),
+        branch: attempt.branch.clone(),
+        start: attempt.base.clone(),
+        reason: String::new(),
+    }
+}
+
+async fn append(ports: &Ports, key: &ItemKey, event: ItemEvent) -> Result<(), PortError> {
+    let record = Record::Item { key: key.clone(), event, at: ports.clock.now(), artefacts: Vec::new() };
+    ports.recorder.append(vec![record]).await.map_err(ledger_error)
+}

@@ -1,0 +1,172 @@
+//! Phase 9: a review by somebody who did not write the change, bound to base, head, merge tree, policy and story text.
+//! Prose never counts as a review. Must not land anything.
+
+use super::attempt::{Attempt, Halt, Rework};
+use super::ports::{Artefact, Ended, Merged};
+use crate::domain::event::{FailureClass, ItemEvent, Review, ReviewVerdict};
+use crate::domain::names::{Oid, Principal};
+use crate::domain::policy::ReviewBy;
+use crate::domain::prompt;
+use crate::domain::review::{self, Answer};
+use crate::domain::workflow::Phase;
+
+/// A merge that is to be reviewed or landed.
+#[derive(Clone, Debug)]
+pub(crate) struct Merge {
+    pub(crate) base: Oid,
+    pub(crate) head: Oid,
+    pub(crate) tree: Oid,
+}
+
+impl Attempt {
+    /// Gets a review of the change as it would be merged now.
+    pub(crate) async fn review(&mut self) -> Result<(), Halt> {
+        if self.rejected() {
+            self.limit_rounds()?;
+            return self.respond().await;
+        }
+        let Some(merge) = self.merge_now(Phase::Review).await? else { return Ok(()) };
+        match self.track.world.decisions.policy.review_by {
+            ReviewBy::Human => Err(Halt::Wait(format!(
+                "a person's review: git orchestrate review {0} --approve -m \"...\"",
+                self.track.key
+            ))),
+            ReviewBy::Agent => self.review_by_agent(merge).await,
+        }
+    }
+
+    /// Whether the newest review asks for changes that the author has not answered.
+    pub(crate) fn rejected(&self) -> bool {
+        let state = &self.track.state;
+        state.reviews.last().is_some_and(|review| review.verdict == ReviewVerdict::RequestChanges)
+            && !state.phases.contains_key(&Phase::ReviewResponse)
+    }
+
+    /// Fails the item after too many rounds.
+    fn limit_rounds(&self) -> Result<(), Halt> {
+        let rounds = self.track.state.rejections();
+        let limit = self.track.world.decisions.policy.review_rounds;
+        if rounds >= limit {
+            let message = format!("the review asked for changes {rounds} time(s), the limit is {limit}");
+            return Err(Halt::fail(FailureClass::Review, Phase::Review, message));
+        }
+        Ok(())
+    }
+
+    /// Merges the tip of the target with the story in memory; a conflict goes back to the author.
+    pub(crate) async fn merge_now(&mut self, phase: Phase) -> Result<Option<Merge>, Halt> {
+        let lander = self.track.world.ports.lander.clone();
+        let target = self.recorded().target.clone();
+        let head = self.branch_tip(phase).await?;
+        let base = lander.tip(&target).await.map_err(Halt::internal(phase))?.ok_or_else(|| {
+            Halt::fail(FailureClass::Internal, phase, format!("{} does not exist any more", target.short()))
+        })?;
+        match lander.merge(&base, &head).await.map_err(Halt::internal(phase))? {
+            Merged::Clean { tree } => Ok(Some(Merge { base, head, tree })),
+            Merged::Conflict { paths } => {
+                self.rework_conflict(phase, paths)?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn branch_tip(&self, phase: Phase) -> Result<Oid, Halt> {
+        let branch = &self.recorded().branch;
+        let tip = self.track.world.ports.lander.tip(branch).await.map_err(Halt::internal(phase))?;
+        tip.ok_or_else(|| {
+            let message = format!("{} was deleted; its last commits are in the ledger", branch.short());
+            Halt::fail(FailureClass::Internal, phase, message)
+        })
+    }
+
+    fn rework_conflict(&mut self, phase: Phase, paths: Vec<String>) -> Result<(), Halt> {
+        let rounds = self.track.state.returns.get(&Phase::Implementation).copied().unwrap_or(0);
+        let target = self.recorded().target.short().to_owned();
+        let what = format!("conflicts with {target} in {}", shown(&paths));
+        if rounds >= self.track.world.decisions.settings.rework_rounds {
+            let kept = self.recorded().branch.short();
+            let message = format!("{what}, still after {rounds} round(s); the work is kept on {kept}");
+            return Err(Halt::fail(FailureClass::Conflict, phase, message));
+        }
+        self.track.back_to(Phase::Implementation, what)?;
+        self.rework = Some(Rework::Conflict { paths });
+        Ok(())
+    }
+
+    async fn review_by_agent(&mut self, merge: Merge) -> Result<(), Halt> {
+        let reviewer = self.track.world.decisions.reviewer.clone();
+        let session = self.track.world.ports.host.session_id();
+        let prompt = prompt::review(&self.brief(), &merge.base, &merge.head);
+        let (principal, end) =
+            self.session(Phase::Review, &reviewer.adapter, &reviewer.role, session, prompt, true).await?;
+        if end.ended == Ended::Cancelled {
+            return Err(Halt::Stop("the reviewer was asked to stop".to_owned()));
+        }
+        self.discard_reviewers_changes(&merge).await?;
+        let answer = match &end.result {
+            Some(bytes) => review::parse(bytes),
+            None => Err("no review was written to the result file".to_owned()),
+        };
+        match answer {
+            Ok(answer) => self.record_review(principal, merge, answer),
+            Err(reason) => {
+                let how = super::attempt::ended(&end.ended);
+                let message = format!("no valid review: the reviewer {how}, {reason}");
+                Err(Halt::fail(end.class.unwrap_or(FailureClass::NoReview), Phase::Review, message))
+            }
+        }
+    }
+
+    /// A reviewer changes nothing: new commits void the review, anything uncommitted is kept under a rescue ref and removed.
+    async fn discard_reviewers_changes(&mut self, merge: &Merge) -> Result<(), Halt> {
+        let worktrees = self.track.world.ports.worktrees.clone();
+        let state = worktrees.inspect(&self.spec).await.map_err(Halt::internal(Phase::Review))?;
+        if state.head != merge.head || !state.on_branch {
+            let message = "the reviewer moved the story branch; the review does not count".to_owned();
+            return Err(Halt::fail(FailureClass::NoReview, Phase::Review, message));
+        }
+        if state.dirty.is_empty() {
+            return Ok(());
+        }
+        let retired = worktrees.retire(&self.spec, None).await.map_err(Halt::internal(Phase::Review))?;
+        let kept = retired.rescue.unwrap_or_else(|| "the trash".to_owned());
+        self.track.tell(format!("the reviewer left changes in {}; kept in {kept}", shown(&state.dirty)));
+        let prepared = worktrees.prepare(&self.spec).await.map_err(Halt::internal(Phase::Review))?;
+        self.prepared = Some(prepared);
+        Ok(())
+    }
+
+    fn record_review(&mut self, reviewer: Principal, merge: Merge, answer: Answer) -> Result<(), Halt> {
+        let rejected = answer.verdict == ReviewVerdict::RequestChanges;
+        let text = serde_json::to_vec_pretty(&answer.findings).unwrap_or_default();
+        let found = answer.findings.len();
+        let attempt = self.track.attempt.clone();
+        let review = Review {
+            reviewer,
+            verdict: answer.verdict,
+            base: merge.base,
+            head: merge.head,
+            merge_tree: merge.tree,
+            policy: self.track.world.decisions.policy.version.clone(),
+            story: self.recorded().story.clone(),
+            findings: answer.findings,
+            message: answer.message,
+            at: self.track.world.ports.clock.now(),
+        };
+        let event = ItemEvent::Reviewed { attempt: Some(attempt), review };
+        self.track.note_with(event, vec![Artefact { name: "review".to_owned(), bytes: text }])?;
+        let summary = if rejected { format!("changes requested, {found} finding(s)") } else { "approved".to_owned() };
+        let story_id = self.track.key.clone();
+        self.track.world.tell(super::events::Happening::PhaseEnded { story_id, phase: Phase::Review, summary });
+        Ok(())
+    }
+}
+
+/// Paths for one line: at most five.
+fn shown(paths: &[String]) -> String {
+    let mut text = paths.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+    if paths.len() > 5 {
+        text = format!("{text} and {} more", paths.len() - 5);
+    }
+    text
+}

@@ -1,0 +1,80 @@
+//! What every attempt of a run shares: the ports, the run's decisions, and the way to the reporter.
+//! Must not hold anything that changes during a run.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use tokio::sync::mpsc;
+
+use super::events::Happening;
+use super::landing::LandingQueue;
+use super::ports::{Agents, Clock, Executor, Host, Lander, Worktrees};
+use super::recorder::Recorder;
+use crate::domain::names::{BranchRef, Oid, RunId};
+use crate::domain::plan::Assignment;
+use crate::domain::policy::Policy;
+use crate::domain::settings::Settings;
+
+/// The implementations of the ports.
+#[derive(Clone)]
+pub struct Ports {
+    /// Ledger.
+    pub recorder: Recorder,
+    /// Worktrees.
+    pub worktrees: Rc<dyn Worktrees>,
+    /// Merging.
+    pub lander: Rc<dyn Lander>,
+    /// Agents.
+    pub agents: Rc<dyn Agents>,
+    /// Commands.
+    pub executor: Rc<dyn Executor>,
+    /// Clock.
+    pub clock: Rc<dyn Clock>,
+    /// Machine.
+    pub host: Rc<dyn Host>,
+}
+
+/// What was decided before the run began.
+#[derive(Clone, Debug)]
+pub struct Decisions {
+    /// Run.
+    pub run: RunId,
+    /// Target branch.
+    pub target: BranchRef,
+    /// Its tip when the run began.
+    pub base: Oid,
+    /// Gate policy of the target.
+    pub policy: Policy,
+    /// Settings.
+    pub settings: Settings,
+    /// Absolute root of the main work tree.
+    pub root: PathBuf,
+    /// Who reviews, when an agent does.
+    pub reviewer: Assignment,
+    /// Slots, at least 1.
+    pub jobs: u32,
+    /// Wave barrier.
+    pub waves: bool,
+    /// Whether approved items land.
+    pub land: bool,
+}
+
+/// Ports, decisions and the way to the reporter.
+#[derive(Clone)]
+pub struct World {
+    /// Ports.
+    pub ports: Ports,
+    /// Decisions.
+    pub decisions: Rc<Decisions>,
+    /// The order in which approved items land.
+    pub(crate) queue: LandingQueue,
+    /// To the dispatcher, which tells the reporter.
+    pub(crate) happenings: mpsc::UnboundedSender<Happening>,
+}
+
+impl World {
+    /// Tells the reporter; a reporter that is gone does not matter.
+    pub(crate) fn tell(&self, happening: Happening) {
+        drop(self.happenings.send(happening));
+    }
+}
