@@ -1,11 +1,16 @@
 //! The plan: items in scope, edges, waves, assignments, diagnostics. Pure data; `report` prints it, the engine runs it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::diagnostic::Diagnostic;
+use super::event::PlannedKey;
 use super::id::ItemId;
-use super::item::WorkItem;
+use super::item::{FileStatus, WorkItem};
 use super::names::ItemKey;
+use super::settings::{Missing, Undeclared};
+use super::state::ItemState;
 
 /// Why an edge exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -67,6 +72,15 @@ pub struct LeftOut {
     pub why: String,
 }
 
+/// A prerequisite outside the scope that is not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OutOfScope {
+    /// The selected story.
+    pub story: ItemId,
+    /// What it needs.
+    pub prerequisite: ItemId,
+}
+
 /// The plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Plan {
@@ -78,6 +92,76 @@ pub struct Plan {
     pub waves: u32,
     /// Ids of one longest chain.
     pub critical_path: Vec<ItemId>,
-    /// Findings of reading and planning.
+    /// Prerequisites outside the scope that are not done: what to ask a person about. Filled under `Missing::Fail` and
+    /// `Missing::Ask` only; each also has an error among the diagnostics.
+    pub outside: Vec<OutOfScope>,
+    /// Findings of planning, errors first.
     pub diagnostics: Vec<Diagnostic>,
 }
+
+/// What a plan is made from.
+#[derive(Clone, Copy)]
+pub struct PlanRequest<'a> {
+    /// Every item that was read, in any order, each id once.
+    pub items: &'a [WorkItem],
+    /// Ids in scope; ignored when `everything` is set.
+    pub selected: &'a [ItemId],
+    /// Whether the scope is all items.
+    pub everything: bool,
+    /// The scope as a person typed it after `stories`, for commands in hints.
+    pub selectors: &'a [String],
+    /// Done items with the reason, as [`done_items`] gives them.
+    pub done: &'a BTreeMap<ItemId, String>,
+    /// Ids that `--assume-done` names; stories or not.
+    pub assume_done: &'a [ItemId],
+    /// Fallback for items that declare nothing.
+    pub undeclared: Undeclared,
+    /// Prerequisites outside the scope. `Ask` is treated as `Fail`: the caller asks with [`Plan::outside`] and plans again.
+    pub missing: Missing,
+    /// Chooses role and adapter of an item.
+    pub assign: &'a dyn Fn(&WorkItem) -> Result<Assignment, Diagnostic>,
+}
+
+impl Plan {
+    /// Whether a finding forbids a start.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|finding| finding.severity == super::diagnostic::Severity::Error)
+    }
+
+    /// The items as a run records them, in plan order.
+    pub fn keys(&self) -> Vec<PlannedKey> {
+        self.items
+            .iter()
+            .map(|planned| PlannedKey {
+                key: planned.key.clone(),
+                wave: planned.wave,
+                after: planned.planned_prerequisites().map(ItemKey::from).collect(),
+            })
+            .collect()
+    }
+}
+
+impl PlannedItem {
+    /// Ids of the prerequisites that are part of the plan.
+    pub fn planned_prerequisites(&self) -> impl Iterator<Item = &ItemId> {
+        self.prerequisites.iter().filter(|needed| needed.planned).map(|needed| &needed.id)
+    }
+}
+
+/// Which items are done, and why: landed in the ledger, or, without a chain, a done word in the file. The ledger wins.
+/// Landed items whose file is gone are among them, so that nothing that needs them misses them.
+pub fn done_items(items: &[WorkItem], ledger: &BTreeMap<ItemKey, ItemState>) -> BTreeMap<ItemId, String> {
+    let landed = ledger.iter().filter(|(_, state)| state.is_done());
+    let mut done: BTreeMap<ItemId, String> =
+        landed.filter_map(|(key, _)| Some((ItemId::parse(key.as_str())?, "landed".to_owned()))).collect();
+    for item in items.iter().filter(|item| item.status.value == FileStatus::Done) {
+        if !ledger.contains_key(&ItemKey::from(&item.id)) {
+            done.insert(item.id.clone(), format!("its file says \"{}\"", item.status.raw));
+        }
+    }
+    done
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
