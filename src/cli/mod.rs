@@ -1,1 +1,139 @@
-//! cli
+//! The command line: parse, call, render, exit code. Must hold no rule of the domain; nothing but `main` may use it.
+
+pub mod args;
+pub mod completions;
+pub mod error;
+pub mod exit;
+pub mod man;
+pub mod ui;
+
+mod app;
+mod cleanup;
+mod demo;
+mod help;
+mod init;
+mod land;
+mod log;
+mod plan;
+mod resume;
+mod retry;
+mod review;
+mod show;
+mod status;
+mod stop;
+mod stories;
+
+use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use anstream::ColorChoice;
+use clap::Parser;
+
+use args::{Cli, ColorWhen, Command, Globals};
+use error::CommandError;
+use exit::Exit;
+use ui::{Loudness, Ui};
+
+/// Runs the program with its arguments (the program's name first) to its exit code.
+pub fn main(argv: Vec<OsString>) -> ExitCode {
+    ui::say_panics_in_one_sentence();
+    guarded(|| run(&argv)).into()
+}
+
+/// Turns a panic into exit code 70; the panic hook has already said what happened.
+fn guarded(work: impl FnOnce() -> Exit) -> Exit {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Exit::INTERNAL)
+}
+
+fn run(argv: &[OsString]) -> Exit {
+    let cli = match Cli::try_parse_from(argv) {
+        Ok(cli) => cli,
+        Err(error) => return refused(argv, &error),
+    };
+    let mut ui = Ui::terminal(color(&cli.globals), loudness(&cli.globals));
+    let outcome = enter(&cli.globals).and_then(|()| dispatch(&cli.command, &mut ui));
+    outcome.unwrap_or_else(|error| {
+        ui.error(&error);
+        error.exit()
+    })
+}
+
+/// Shows help or version on stdout, a usage error on stderr.
+fn refused(argv: &[OsString], error: &clap::Error) -> Exit {
+    let mut ui = Ui::terminal(ColorChoice::Auto, Loudness::Normal);
+    let plain = error.render().to_string();
+    if !error.use_stderr() {
+        let text = if ui.out_color() { error.render().ansi().to_string() } else { plain };
+        return ui.data(&text).map_or_else(|error| error.exit(), |()| Exit::DONE);
+    }
+    // Arguments are quoted in the error: with a control byte in one of them the whole text is shown escaped, uncoloured.
+    let harmless = argv.iter().all(|arg| arg.to_str().is_some_and(|arg| ui::escape(arg) == arg && !arg.contains('\n')));
+    if harmless && ui.err_color() {
+        ui.message(&error.render().ansi().to_string());
+    } else {
+        ui.message(&ui::escape(&plain));
+    }
+    Exit::USAGE
+}
+
+fn color(globals: &Globals) -> ColorChoice {
+    match globals.color {
+        ColorWhen::Auto => ColorChoice::Auto,
+        ColorWhen::Always => ColorChoice::Always,
+        ColorWhen::Never => ColorChoice::Never,
+    }
+}
+
+fn loudness(globals: &Globals) -> Loudness {
+    match (globals.quiet, globals.verbose) {
+        (true, _) => Loudness::Quiet,
+        (false, true) => Loudness::Verbose,
+        (false, false) => Loudness::Normal,
+    }
+}
+
+/// Changes into `-C`.
+fn enter(globals: &Globals) -> Result<(), CommandError> {
+    let Some(directory) = &globals.directory else { return Ok(()) };
+    std::env::set_current_dir(directory)
+        .map_err(|error| CommandError::usage(format!("cannot change to `{}`: {error}", directory.display())))
+}
+
+fn dispatch(command: &Command, ui: &mut Ui) -> Result<Exit, CommandError> {
+    match command {
+        Command::Init(args) => init::run(args, ui),
+        Command::Stories(args) => stories::run(args, ui),
+        Command::Plan(args) => plan::run(args, ui),
+        Command::Status(args) => status::run(args, ui),
+        Command::Show(args) => show::run(args, ui),
+        Command::Log(args) => log::run(args, ui),
+        Command::Review(args) => review::run(args, ui),
+        Command::Land(args) => land::run(args, ui),
+        Command::Retry(args) => retry::run(args, ui),
+        Command::Resume(args) => resume::run(args, ui),
+        Command::Stop(args) => stop::run(args, ui),
+        Command::Cleanup(args) => cleanup::run(args, ui),
+        Command::Demo(args) => demo::run(args, ui),
+        Command::Hook(args) => Err(unknown_hook(&args.name)),
+        Command::Completions(args) => completions::run(args, ui),
+        Command::Man(args) => man::run(args, ui),
+        Command::DemoAgent(_) => demo::agent(),
+    }
+}
+
+/// `hook NAME` with a known name never comes here: `main` asks `hooks` first.
+fn unknown_hook(name: &str) -> CommandError {
+    CommandError::usage(format!("no hook `{name}`")).hint(format!("known hooks: {}", crate::hooks::NAMES.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_with_70() {
+        assert_eq!(guarded(|| panic!("for the test")), Exit::INTERNAL);
+        assert_eq!(guarded(|| Exit::PAUSED), Exit::PAUSED);
+    }
+}

@@ -1,0 +1,388 @@
+//! What can be typed: the clap definitions from which help, man pages and completions are made.
+//! Must not read files or the environment; nothing below `cli` sees these types.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+use super::help;
+use crate::domain::event::Finding;
+use crate::domain::settings::Missing;
+
+/// Runs coding agents over markdown stories and lands exactly what was reviewed
+///
+/// Reads stories, works out what depends on what, gives each story a git worktree and a coding agent, takes it through
+/// 13 phases, has it reviewed by another session, and lands exactly the reviewed and tested result on the target branch.
+/// Everything that is remembered lies in commits below refs/orchestrate/.
+#[derive(Debug, Parser)]
+#[command(name = "git-orchestrate", bin_name = "git orchestrate", version, disable_help_subcommand = true)]
+#[command(after_long_help = help::OVERVIEW, max_term_width = 100, infer_long_args = false)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+pub struct Globals {
+    /// Run as if started in this directory
+    #[arg(short = 'C', global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub directory: Option<PathBuf>,
+    /// Say more on standard error
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Say nothing but warnings and errors on standard error
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Set up this repository: configuration, hooks, target branch
+    #[command(after_long_help = help::INIT)]
+    Init(InitArgs),
+    /// Run stories: plan them, work on them in parallel, review and land them
+    #[command(after_long_help = help::STORIES)]
+    Stories(StoriesArgs),
+    /// Show what `stories` would do
+    #[command(after_long_help = help::PLAN)]
+    Plan(PlanArgs),
+    /// Show where everything stands
+    Status(StatusArgs),
+    /// Show one story whole: phases, checks, reviews, landing
+    Show(ShowArgs),
+    /// Show what happened, newest last
+    Log(LogArgs),
+    /// Review a story as a person
+    #[command(after_long_help = help::REVIEW)]
+    Review(ReviewArgs),
+    /// Land stories that are approved
+    Land(LandArgs),
+    /// Give failed or stopped stories another try
+    Retry(RetryArgs),
+    /// Go on with a run that was stopped, paused or killed
+    Resume(ResumeArgs),
+    /// Stop a run, or single stories of it
+    Stop(StopArgs),
+    /// Remove finished worktrees and merged branches
+    #[command(after_long_help = help::CLEANUP)]
+    Cleanup(CleanupArgs),
+    /// Make a throw-away repository with five stories and land them with the demo agent
+    Demo(DemoArgs),
+    /// Plumbing: act as a git hook
+    Hook(HookArgs),
+    /// Print a completion script
+    #[command(after_long_help = help::COMPLETIONS)]
+    Completions(CompletionsArgs),
+    /// Write the man pages
+    #[command(hide = true)]
+    Man(ManArgs),
+    /// The agent of the demo; started by git-orchestrate
+    #[command(hide = true)]
+    DemoAgent(DemoAgentArgs),
+}
+
+/// Arguments of `init`.
+#[derive(Args, Debug)]
+pub struct InitArgs {
+    /// Branch that stories land on [default: found out]
+    #[arg(long, value_name = "BRANCH")]
+    pub target: Option<String>,
+    /// Answer yes to every question
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// What a plan is made from; shared by `stories` and `plan`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Planning {
+    /// Stories to take: `1.1`, `1.1-1.5`, `1.*`, `epic:auth` [default: all that are not done]
+    #[arg(value_name = "SCOPE")]
+    pub scope: Vec<String>,
+    /// Agent for every story, e.g. `claude`, `codex`, `gemini`, `demo`
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// What happens to a prerequisite outside the scope that is not done [default: ask on a terminal, else fail]
+    #[arg(long, value_name = "WHAT", value_parser = missing_parser())]
+    pub missing: Option<Missing>,
+    /// Take this story for done; repeatable
+    #[arg(long, value_name = "ID", num_args = 1)]
+    pub assume_done: Vec<String>,
+    /// Treat warnings as errors
+    #[arg(long)]
+    pub strict: bool,
+    /// Branch that stories land on
+    #[arg(long, value_name = "BRANCH")]
+    pub target: Option<String>,
+    /// Take the gate policy from the target where the work tree's `.orchestrate.toml` differs
+    #[arg(long)]
+    pub policy_from_target: bool,
+}
+
+/// Arguments of `stories`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct StoriesArgs {
+    /// What is planned.
+    #[command(flatten)]
+    pub planning: Planning,
+    /// Stories at work at the same time, 1 to 256 [default: one per core, at most 8]
+    #[arg(short, long, value_name = "N", value_parser = parse_jobs)]
+    pub jobs: Option<u32>,
+    /// Show the plan and start nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Finish each wave before the next begins
+    #[arg(long)]
+    pub waves: bool,
+    /// Stop before landing: approved stories wait for `land`
+    #[arg(long)]
+    pub no_land: bool,
+    /// Write one JSON object per happening to standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Answer yes to every question
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// Arguments of `plan`.
+#[derive(Args, Clone, Debug)]
+pub struct PlanArgs {
+    /// What is planned.
+    #[command(flatten)]
+    pub planning: Planning,
+    /// Form of the output
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: PlanFormat,
+    /// Same as `--format json`
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
+/// Form of a printed plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people
+    Table,
+    /// For programs; has a version
+    Json,
+    /// For Graphviz
+    Dot,
+    /// For Markdown
+    Mermaid,
+}
+
+/// Arguments of `status`.
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `show`.
+#[derive(Args, Clone, Debug)]
+pub struct ShowArgs {
+    /// The story
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `log`.
+#[derive(Args, Clone, Debug)]
+pub struct LogArgs {
+    /// The story [default: all]
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    /// Show what the agents printed instead
+    #[arg(long)]
+    pub agent: bool,
+    /// Go on showing what is added
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Write one JSON object per line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `review`.
+#[derive(Args, Clone, Debug)]
+#[command(group = ArgGroup::new("verdict").required(true))]
+pub struct ReviewArgs {
+    /// The story
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// The change may land
+    #[arg(long, group = "verdict")]
+    pub approve: bool,
+    /// The change goes back to its author
+    #[arg(long, group = "verdict")]
+    pub request_changes: bool,
+    /// What you say about it
+    #[arg(short, long, value_name = "MSG", required = true)]
+    pub message: String,
+    /// A remark, `PATH:LINE:TEXT`; line 0 means the whole file; repeatable
+    #[arg(long, value_name = "PATH:LINE:TEXT", value_parser = parse_finding)]
+    pub finding: Vec<Finding>,
+}
+
+/// Arguments of `land`.
+#[derive(Args, Clone, Debug)]
+pub struct LandArgs {
+    /// The stories [default: all that are approved]
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+}
+
+/// Arguments of `retry`.
+#[derive(Args, Clone, Debug)]
+pub struct RetryArgs {
+    /// The stories
+    #[arg(value_name = "ID", required = true)]
+    pub ids: Vec<String>,
+    /// Begin a new round for a story that has landed
+    #[arg(long)]
+    pub reopen: bool,
+}
+
+/// Arguments of `resume`.
+#[derive(Args, Clone, Debug)]
+pub struct ResumeArgs {
+    /// Stories at work at the same time, 1 to 256 [default: as the run began]
+    #[arg(short, long, value_name = "N", value_parser = parse_jobs)]
+    pub jobs: Option<u32>,
+    /// Write one JSON object per happening to standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `stop`.
+#[derive(Args, Clone, Debug)]
+pub struct StopArgs {
+    /// The stories [default: the whole run]
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+}
+
+/// Arguments of `cleanup`.
+#[derive(Args, Clone, Debug)]
+pub struct CleanupArgs {
+    /// Stories to clean up after [default: all that ended]
+    #[arg(value_name = "SCOPE")]
+    pub scope: Vec<String>,
+    /// Show what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also after stories that failed or were stopped; their work is still rescued first
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Arguments of `demo`.
+#[derive(Args, Clone, Debug)]
+pub struct DemoArgs {
+    /// Folder to make; must not exist or be empty [default: a temporary one]
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+    /// Make the repository and start nothing
+    #[arg(long)]
+    pub no_run: bool,
+}
+
+/// Arguments of `hook`.
+#[derive(Args, Clone, Debug)]
+pub struct HookArgs {
+    /// `reference-transaction`, `pre-merge-commit` or `pre-push`
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// What git gave the hook
+    #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub args: Vec<std::ffi::OsString>,
+}
+
+/// Arguments of `completions`.
+#[derive(Args, Clone, Debug)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// Shells with a completion script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU bash, with or without git's own completion
+    Bash,
+    /// zsh
+    Zsh,
+    /// fish
+    Fish,
+}
+
+/// Arguments of `man`.
+#[derive(Args, Clone, Debug)]
+pub struct ManArgs {
+    /// Folder for the pages; made when missing
+    #[arg(long, value_name = "DIR", default_value = "man", value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+/// Arguments of `demo-agent`.
+#[derive(Args, Clone, Debug)]
+pub struct DemoAgentArgs {
+    /// What the adapter passes on
+    #[arg(action = ArgAction::Append, trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub rest: Vec<std::ffi::OsString>,
+}
+
+fn missing_parser() -> impl TypedValueParser<Value = Missing> {
+    PossibleValuesParser::new(["ask", "expand", "skip", "fail"]).map(|word| match word.as_str() {
+        "ask" => Missing::Ask,
+        "expand" => Missing::Expand,
+        "skip" => Missing::Skip,
+        _ => Missing::Fail,
+    })
+}
+
+fn parse_jobs(text: &str) -> Result<u32, String> {
+    let jobs = text.parse().ok().filter(|jobs| (1..=256).contains(jobs));
+    jobs.ok_or_else(|| "expected a number from 1 to 256".to_owned())
+}
+
+fn parse_finding(text: &str) -> Result<Finding, String> {
+    let mut pieces = text.splitn(3, ':');
+    if let (Some(path), Some(line), Some(text)) = (pieces.next(), pieces.next(), pieces.next())
+        && let Ok(line) = line.trim().parse()
+        && !text.trim().is_empty()
+    {
+        return Ok(Finding { path: path.to_owned(), line, text: text.trim().to_owned() });
+    }
+    Err("expected PATH:LINE:TEXT, e.g. src/auth.rs:42:an empty password is accepted".to_owned())
+}
+
+#[cfg(test)]
+#[path = "args_tests.rs"]
+mod tests;

@@ -1,0 +1,233 @@
+//! The only writer to the terminal: data on stdout, everything else on stderr, questions on a terminal only.
+//! Must not know what it writes about.
+
+use std::io::{BufRead, IsTerminal, Write, stderr, stdin, stdout};
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+
+use super::error::{CommandError, Kind};
+
+/// How much is said on stderr.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loudness {
+    /// Errors and warnings only.
+    Quiet,
+    /// What was done.
+    #[default]
+    Normal,
+    /// Details too.
+    Verbose,
+}
+
+/// Standard output and standard error with their colours.
+pub struct Ui {
+    out: AutoStream<Box<dyn Write>>,
+    err: AutoStream<Box<dyn Write>>,
+    out_color: bool,
+    err_color: bool,
+    interactive: bool,
+    loudness: Loudness,
+}
+
+impl Ui {
+    /// The terminal. `Auto` follows `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM` and whether it is a terminal.
+    pub fn terminal(color: ColorChoice, loudness: Loudness) -> Self {
+        let resolve = |auto: ColorChoice| if color == ColorChoice::Auto { auto } else { color };
+        let out_choice = resolve(AutoStream::choice(&stdout()));
+        let err_choice = resolve(AutoStream::choice(&stderr()));
+        Self {
+            out: AutoStream::new(Box::new(stdout()), out_choice),
+            err: AutoStream::new(Box::new(stderr()), err_choice),
+            out_color: out_choice != ColorChoice::Never,
+            err_color: err_choice != ColorChoice::Never,
+            interactive: stdin().is_terminal() && stderr().is_terminal(),
+            loudness,
+        }
+    }
+
+    /// Writers of a test; no colour, no terminal.
+    pub fn captured(out: Box<dyn Write>, err: Box<dyn Write>) -> Self {
+        Self {
+            out: AutoStream::never(out),
+            err: AutoStream::never(err),
+            out_color: false,
+            err_color: false,
+            interactive: false,
+            loudness: Loudness::Normal,
+        }
+    }
+
+    /// Whether text for stdout may be coloured.
+    pub fn out_color(&self) -> bool {
+        self.out_color
+    }
+
+    /// Whether text for stderr may be coloured.
+    pub fn err_color(&self) -> bool {
+        self.err_color
+    }
+
+    /// Whether a person can be asked: stdin and stderr are terminals.
+    pub fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
+    /// How much is said.
+    pub fn loudness(&self) -> Loudness {
+        self.loudness
+    }
+
+    /// Columns of the terminal on stderr, 80 where there is none.
+    pub fn width(&self) -> usize {
+        terminal_size::terminal_size_of(stderr()).map_or(80, |(columns, _)| usize::from(columns.0))
+    }
+
+    /// Writes data to stdout as it is.
+    pub fn data(&mut self, text: &str) -> Result<(), CommandError> {
+        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        written.map_err(|error| match CommandError::from(error) {
+            broken if broken.kind == Kind::BrokenPipe => broken,
+            other => CommandError { message: format!("cannot write to standard output: {}", other.message), ..other },
+        })
+    }
+
+    /// Writes bytes of a file or a blob to stdout as they are.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), CommandError> {
+        self.out.write_all(bytes).and_then(|()| self.out.flush()).map_err(CommandError::from)
+    }
+
+    /// Says on stderr what was done; silent with `--quiet`.
+    pub fn status(&mut self, line: &str) {
+        if self.loudness >= Loudness::Normal {
+            self.message(line);
+        }
+    }
+
+    /// Says a detail on stderr; only with `--verbose`.
+    pub fn detail(&mut self, line: &str) {
+        if self.loudness >= Loudness::Verbose {
+            self.message(line);
+        }
+    }
+
+    /// Warns on stderr.
+    pub fn warning(&mut self, line: &str) {
+        self.labelled("warning:", AnsiColor::Yellow, line);
+    }
+
+    /// Names what to do next, on stderr; silent with `--quiet`.
+    pub fn hint(&mut self, line: &str) {
+        if self.loudness >= Loudness::Normal {
+            self.labelled("hint:", AnsiColor::Cyan, line);
+        }
+    }
+
+    /// Writes text to stderr whatever the loudness, with a line end.
+    pub fn message(&mut self, text: &str) {
+        // A terminal that went away must not end the work.
+        drop(writeln!(self.err, "{}", text.trim_end_matches('\n')).and_then(|()| self.err.flush()));
+    }
+
+    /// Shows an error with causes and hint.
+    pub fn error(&mut self, error: &CommandError) {
+        if error.kind == Kind::BrokenPipe {
+            return;
+        }
+        self.labelled("error:", AnsiColor::Red, &error.message);
+        if !error.causes.is_empty() {
+            self.message("\nCaused by:");
+            for cause in &error.causes {
+                self.message(&format!("    {}", escape(cause)));
+            }
+            self.message("");
+        }
+        if let Some(hint) = &error.hint {
+            self.labelled("hint:", AnsiColor::Cyan, hint);
+        }
+    }
+
+    /// Asks a question with numbered answers; `None` when nobody can be asked, or on end of input. The answer is 0-based.
+    pub fn choose(&mut self, question: &str, answers: &[&str]) -> Option<usize> {
+        if !self.interactive {
+            return None;
+        }
+        self.message(&escape(question));
+        for (index, answer) in answers.iter().enumerate() {
+            self.message(&format!("  {}) {}", index + 1, escape(answer)));
+        }
+        loop {
+            let answer = self.prompt(&format!("1-{}: ", answers.len()))?;
+            match answer.parse::<usize>() {
+                Ok(number) if (1..=answers.len()).contains(&number) => return Some(number - 1),
+                _ => self.message(&format!("please answer with a number from 1 to {}", answers.len())),
+            }
+        }
+    }
+
+    /// Asks yes or no; `false` when nobody can be asked.
+    pub fn confirm(&mut self, question: &str) -> bool {
+        if !self.interactive {
+            return false;
+        }
+        let answer = self.prompt(&format!("{} [y/N] ", escape(question)));
+        answer.is_some_and(|answer| matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    fn prompt(&mut self, prompt: &str) -> Option<String> {
+        self.err.write_all(prompt.as_bytes()).and_then(|()| self.err.flush()).ok()?;
+        let mut line = String::new();
+        match stdin().lock().read_line(&mut line) {
+            Ok(0) | Err(_) => None,
+            Ok(_) => Some(line.trim().to_owned()),
+        }
+    }
+
+    fn labelled(&mut self, label: &str, color: AnsiColor, text: &str) {
+        let style = Style::new().bold().fg_color(Some(color.into()));
+        self.message(&format!("{style}{label}{style:#} {}", escape(text)));
+    }
+}
+
+/// Replaces Rust's panic message by one sentence for people; the process goes on to exit with 70.
+pub fn say_panics_in_one_sentence() {
+    std::panic::set_hook(Box::new(|panic| {
+        let what = panic.payload_as_str().unwrap_or("no message");
+        let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+        let text = format!("error: internal fault{place}: {}\nhint: this is a bug; please report it", escape(what));
+        // Nothing is left to do when even this cannot be written.
+        drop(writeln!(stderr(), "{text}"));
+    }));
+}
+
+/// Makes text safe for a terminal: control, bidi and invisible characters are shown by their code, line ends stay.
+pub fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        let code = u32::from(c);
+        match c {
+            '\n' | '\t' => safe.push(c),
+            _ if code < 0x100 && c.is_control() => safe.push_str(&format!("\\x{code:02x}")),
+            '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' => safe.push_str(&format!("\\u{code:04x}")),
+            _ => safe.push(c),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_leaves_no_control_or_bidi_character() {
+        assert_eq!(escape("a\x1b]0;x\x07\u{202e}\u{9b}b\n\tü"), "a\\x1b]0;x\\x07\\u202e\\x9bb\n\tü");
+    }
+}
