@@ -13,7 +13,6 @@ pub mod names;
 pub mod plan;
 pub mod policy;
 pub mod prompt;
-pub mod review;
 pub mod schedule;
 pub mod scope;
 pub mod settings;

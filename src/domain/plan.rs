@@ -130,18 +130,20 @@ impl Plan {
 
     /// The items as a run records them, in plan order.
     pub fn keys(&self) -> Vec<PlannedKey> {
-        self.items
-            .iter()
-            .map(|planned| PlannedKey {
-                key: planned.key.clone(),
-                wave: planned.wave,
-                after: planned.planned_prerequisites().map(ItemKey::from).collect(),
-            })
-            .collect()
+        self.items.iter().map(PlannedItem::recorded).collect()
     }
 }
 
 impl PlannedItem {
+    /// The item as a run records it.
+    pub fn recorded(&self) -> PlannedKey {
+        PlannedKey {
+            key: self.key.clone(),
+            wave: self.wave,
+            after: self.planned_prerequisites().map(ItemKey::from).collect(),
+        }
+    }
+
     /// Ids of the prerequisites that are part of the plan.
     pub fn planned_prerequisites(&self) -> impl Iterator<Item = &ItemId> {
         self.prerequisites.iter().filter(|needed| needed.planned).map(|needed| &needed.id)

@@ -333,7 +333,8 @@ impl Attempt {
             return Ok(());
         }
         let prepared = self.track.world.ports.worktrees.prepare(&self.spec).await;
-        self.prepared = Some(prepared.map_err(|error| Halt::fail(FailureClass::Setup, Phase::Setup, describe(&error)))?);
+        self.prepared =
+            Some(prepared.map_err(|error| Halt::fail(FailureClass::Setup, Phase::Setup, describe(&error)))?);
         Ok(())
     }
 

@@ -7,32 +7,31 @@ use super::ports::{AgentEnd, AgentRequest, Ended};
 use crate::domain::event::{Failure, FailureClass, ItemEvent};
 use crate::domain::item::ItemKind;
 use crate::domain::names::{Oid, Principal};
-use crate::domain::prompt::{self, Brief, Task};
+use crate::domain::prompt::{self, PromptContext, PromptTask};
 use crate::domain::workflow::Phase;
 
 impl Attempt {
     /// Phases 4 and 5 (and the work of 7): one session of the author's role.
     pub(crate) async fn implement(&mut self, phase: Phase) -> Result<(), Halt> {
         let rework = self.rework.take();
+        let reason = self.track.state.return_reason.clone();
+        let target = self.recorded().target.short().to_owned();
         let task = match &rework {
-            Some(Rework::Check { name, tail }) => {
-                Task::FixCheck { name: name.clone(), reason: self.track.state.return_reason.clone(), output: tail.clone() }
-            }
-            Some(Rework::Conflict { paths }) => {
-                Task::Conflict { paths: paths.clone(), target: self.recorded().target.short().to_owned() }
-            }
-            None if self.track.state.return_reason.is_empty() => Task::Implement,
+            Some(Rework::Check { tail, .. }) => PromptTask::Rework { failed: &reason, output: tail },
+            Some(Rework::Conflict { paths }) => PromptTask::Conflict { target: &target, paths },
+            None if reason.is_empty() => PromptTask::Author,
             // An interrupted attempt lost the details; the reason is in the ledger.
-            None => Task::FixCheck {
-                name: "an earlier round".to_owned(),
-                reason: self.track.state.return_reason.clone(),
-                output: String::new(),
-            },
+            None => PromptTask::Rework { failed: &reason, output: "" },
         };
         let Some((author, head)) = self.author_session(phase, task).await? else { return Ok(()) };
         let changed = self.change_summary(&head).await?;
         if !self.track.state.phases.contains_key(&Phase::Research) {
-            self.track.done(Phase::Research, author.clone(), "read the story and planned in the author's session", None)?;
+            self.track.done(
+                Phase::Research,
+                author.clone(),
+                "read the story and planned in the author's session",
+                None,
+            )?;
         }
         self.track.done(Phase::Implementation, author, changed, Some(head))?;
         Ok(())
@@ -43,17 +42,15 @@ impl Attempt {
         if !self.must_respond() {
             return Ok(self.track.not_applicable(Phase::ReviewResponse, "approved without an open finding")?);
         }
-        let task = match self.rework.take() {
-            Some(Rework::Check { name, tail }) => {
-                Task::FixCheck { name, reason: self.track.state.return_reason.clone(), output: tail }
+        let rework = self.rework.take();
+        let reason = self.track.state.return_reason.clone();
+        let findings = self.track.state.reviews.last().map(|review| review.findings.clone()).unwrap_or_default();
+        let task = match &rework {
+            Some(Rework::Check { tail, .. }) => PromptTask::Rework { failed: &reason, output: tail },
+            Some(Rework::Conflict { .. }) | None if self.rejected() => {
+                PromptTask::ReviewResponse { findings: &findings }
             }
-            Some(Rework::Conflict { .. }) | None => {
-                let review = self.track.state.reviews.last();
-                Task::Respond {
-                    message: review.map(|review| review.message.clone()).unwrap_or_default(),
-                    findings: review.map(|review| review.findings.clone()).unwrap_or_default(),
-                }
-            }
+            Some(Rework::Conflict { .. }) | None => PromptTask::Rework { failed: &reason, output: "" },
         };
         let Some((author, head)) = self.author_session(Phase::ReviewResponse, task).await? else { return Ok(()) };
         self.track.done(Phase::ReviewResponse, author, "answered the findings", Some(head))?;
@@ -67,17 +64,17 @@ impl Attempt {
 
     /// A phase the policy gives to an agent beyond the default ones.
     pub(crate) async fn extra_session(&mut self, phase: Phase) -> Result<(), Halt> {
-        let Some((author, head)) = self.author_session(phase, Task::Phase(phase)).await? else { return Ok(()) };
+        let Some((author, head)) = self.author_session(phase, PromptTask::Author).await? else { return Ok(()) };
         Ok(self.track.done(phase, author, format!("{phase} in a session of its own"), Some(head))?)
     }
 
     /// Runs one session and returns its principal and the tip afterwards; `None` when the item ended with no change.
-    async fn author_session(&mut self, phase: Phase, task: Task) -> Result<Option<(Principal, Oid)>, Halt> {
+    async fn author_session(&mut self, phase: Phase, task: PromptTask<'_>) -> Result<Option<(Principal, Oid)>, Halt> {
         let settings = self.track.world.decisions.settings.clone();
         let adapter = self.planned.assignment.adapter.clone();
         let role = self.planned.assignment.role.clone();
         let session = self.track.world.ports.host.session_id();
-        let prompt = prompt::author(&self.brief(), &task);
+        let prompt = self.prompt(&role, &task);
         let (principal, end) = self.session(phase, &adapter, &role, session, prompt, false).await?;
         if end.ended == Ended::Cancelled {
             return Err(Halt::Stop("the agent was asked to stop; its work is kept".to_owned()));
@@ -171,23 +168,20 @@ impl Attempt {
         Ok(format!("{} commit(s), {} file(s) changed", changes.commits, changes.files))
     }
 
-    /// What every prompt of this item says.
-    pub(crate) fn brief(&self) -> Brief {
-        let decisions = &self.track.world.decisions;
-        Brief {
-            id: self.planned.item.display_id.clone(),
-            title: self.planned.item.title.clone(),
-            role: self.planned.assignment.role.clone(),
-            story: String::from_utf8_lossy(&self.story).into_owned(),
-            story_path: self.planned.item.path.clone(),
-            criteria: self.planned.item.criteria.iter().map(|criterion| criterion.text.clone()).collect(),
-            branch: self.spec.branch.short().to_owned(),
-            target: self.recorded().target.short().to_owned(),
-            base: self.recorded().base.clone(),
-            checks: decisions.policy.checks.iter().map(|check| (check.name.clone(), check.command.join(" "))).collect(),
-            documentation_only: self.planned.item.kind == ItemKind::Documentation,
+    /// The prompt of a session of this item.
+    pub(crate) fn prompt(&self, role: &str, task: &PromptTask<'_>) -> String {
+        let story = String::from_utf8_lossy(&self.story);
+        let context = PromptContext {
+            id: self.planned.item.id.as_str(),
+            title: &self.planned.item.title,
+            path: &self.planned.item.path,
+            story: &story,
+            role,
+            base: &self.recorded().base,
+            checks: &self.track.world.decisions.policy.checks,
             uv: self.prepared.as_ref().is_some_and(|prepared| prepared.uv),
-        }
+        };
+        prompt::render(&context, task)
     }
 }
 

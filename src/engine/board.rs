@@ -1,16 +1,14 @@
 //! What the dispatcher knows of its run: every item's standing, and the answer to each thing that happens, as effects.
 //! Must stay synchronous and free of ports, so that cancellation and blocking are tested without processes.
 
-use std::collections::BTreeMap;
-
 use super::attempt::End;
 use super::events::{Happening, ItemSummary, Line, Summary};
 use super::ports::Cancel;
 use super::world::Decisions;
-use crate::domain::event::{Failure, FailureClass, RunEvent, Totals};
+use crate::domain::event::{Failure, FailureClass, PlannedKey, RunEvent, Totals};
 use crate::domain::names::{BranchRef, ItemKey, Oid, RunId, Timestamp, slug};
 use crate::domain::plan::PlannedItem;
-use crate::domain::schedule::{self, Action, Entry, Standing};
+use crate::domain::schedule::{self, Action, Progress as Standing};
 use crate::domain::state::Status;
 use crate::domain::workflow::Phase;
 
@@ -59,7 +57,7 @@ pub(crate) struct Board {
     target: BranchRef,
     base: Oid,
     jobs: u32,
-    waves: bool,
+    schedule: schedule::Board,
     rows: Vec<Row>,
     began: Timestamp,
     stopping: Option<Cancel>,
@@ -68,6 +66,9 @@ pub(crate) struct Board {
 
 impl Board {
     pub(crate) fn new(decisions: &Decisions, plan: Vec<PlannedItem>, now: Timestamp) -> Self {
+        let keys: Vec<PlannedKey> = plan.iter().map(PlannedItem::recorded).collect();
+        let mut schedule = schedule::Board::new(&keys);
+        schedule.barrier = decisions.waves;
         let row = |planned| Row {
             planned,
             standing: Standing::Waiting,
@@ -82,7 +83,7 @@ impl Board {
             target: decisions.target.clone(),
             base: decisions.base.clone(),
             jobs: decisions.jobs,
-            waves: decisions.waves,
+            schedule,
             rows: plan.into_iter().map(row).collect(),
             began: now,
             stopping: None,
@@ -140,11 +141,13 @@ impl Board {
     }
 
     fn schedule(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let entries = self.rows.iter().map(|row| entry(row)).collect();
         let live = self.rows.iter().filter(|row| row.standing == Standing::Running).count();
-        let slots = (self.jobs as usize).saturating_sub(live);
-        let board = schedule::Board { entries, free_slots: slots, barrier: self.waves, stopping: self.stopping.is_some() };
-        for action in schedule::next(&board) {
+        self.schedule.free = (self.jobs as usize).saturating_sub(live);
+        self.schedule.stopping = self.stopping.is_some();
+        for row in &self.rows {
+            self.schedule.set(&row.planned.key, row.standing);
+        }
+        for action in schedule::next(&self.schedule) {
             match action {
                 Action::Start(key) => {
                     if let Some(row) = self.row(&key) {
@@ -171,12 +174,7 @@ impl Board {
         effects.push(Effect::Release(key.clone()));
         let broken = match &end {
             End::Broken(reason) => Some(reason.clone()),
-            End::Done(_)
-            | End::Failed(_)
-            | End::Waiting(_)
-            | End::Approved
-            | End::Stopped(_)
-            | End::Held(_) => None,
+            End::Done(_) | End::Failed(_) | End::Waiting(_) | End::Approved | End::Stopped(_) | End::Held(_) => None,
         };
         if let Some(row) = self.row(key) {
             row.millis += row.began.take().map_or(0, |began| u64::try_from(now.0 - began.0).unwrap_or(0));
@@ -261,17 +259,6 @@ impl Board {
     }
 }
 
-fn entry(row: &Row) -> Entry {
-    Entry {
-        key: row.planned.key.clone(),
-        id: row.planned.item.id.clone(),
-        prerequisites: row.planned.planned_prerequisites().map(ItemKey::from).collect(),
-        wave: row.planned.wave,
-        chain: row.planned.chain,
-        standing: row.standing,
-    }
-}
-
 fn take_end(row: &mut Row, end: End) {
     let (standing, reason) = match end {
         End::Done(tip) => {
@@ -284,9 +271,7 @@ fn take_end(row: &mut Row, end: End) {
             (Standing::Failed, reason)
         }
         End::Waiting(reason) => (Standing::Paused, reason),
-        End::Approved => {
-            (Standing::Paused, format!("approved; `git orchestrate land {}` lands it", row.planned.key))
-        }
+        End::Approved => (Standing::Paused, format!("approved; `git orchestrate land {}` lands it", row.planned.key)),
         End::Stopped(reason) => (Standing::Stopped, reason),
         End::Held(reason) => (Standing::Stopped, reason),
         End::Broken(reason) => {
@@ -310,9 +295,8 @@ fn summary_of(row: &Row) -> ItemSummary {
         Standing::Stopped => Status::Stopped,
     };
     let kept = matches!(row.standing, Standing::Failed | Standing::Paused | Standing::Stopped);
-    let branch = || {
-        BranchRef::new(format!("refs/heads/story/{}-{}", row.planned.item.id, slug(&row.planned.item.title)))
-    };
+    let branch =
+        || BranchRef::new(format!("refs/heads/story/{}-{}", row.planned.item.id, slug(&row.planned.item.title)));
     ItemSummary {
         story_id: row.planned.key.clone(),
         title: row.planned.item.title.clone(),

@@ -65,7 +65,9 @@ impl Attempt {
             let end = self.run_command(&check, directory.clone()).await;
             self.stop_if_asked()?;
             let passed = end.ended == Ended::Exit(0);
-            results.artefacts.push(Artefact { name: format!("check-{}", check.name), bytes: end.tail.clone().into_bytes() });
+            results
+                .artefacts
+                .push(Artefact { name: format!("check-{}", check.name), bytes: end.tail.clone().into_bytes() });
             results.runs.push(CheckRun {
                 name: check.name.clone(),
                 tree: tree.clone(),
@@ -92,7 +94,11 @@ impl Attempt {
         let outcome = PhaseOutcome::Done { by: Principal::Tool, summary: summary.clone(), head, checks: results.runs };
         let event = ItemEvent::PhaseRecorded { attempt: self.track.attempt.clone(), phase, outcome };
         self.track.note_with(event, results.artefacts)?;
-        self.track.world.tell(super::events::Happening::PhaseEnded { story_id: self.track.key.clone(), phase, summary });
+        self.track.world.tell(super::events::Happening::PhaseEnded {
+            story_id: self.track.key.clone(),
+            phase,
+            summary,
+        });
         Ok(())
     }
 

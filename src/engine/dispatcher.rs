@@ -156,10 +156,7 @@ impl Dispatcher {
                     match effect {
                         Effect::Start(planned) => self.start(*planned),
                         Effect::Report(happening) => self.report(&happening),
-                        Effect::Cancel(_)
-                        | Effect::Release(_)
-                        | Effect::RecordBlocked { .. }
-                        | Effect::LookAt(_) => {}
+                        Effect::Cancel(_) | Effect::Release(_) | Effect::RecordBlocked { .. } | Effect::LookAt(_) => {}
                     }
                 }
             }

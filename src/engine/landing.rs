@@ -75,7 +75,8 @@ impl Attempt {
             return Ok(Try::Back);
         }
         let lander = self.track.world.ports.lander.clone();
-        let persons = lander.person_authors(&merge.base, &merge.head).await.map_err(Halt::internal(Phase::Readiness))?;
+        let persons =
+            lander.person_authors(&merge.base, &merge.head).await.map_err(Halt::internal(Phase::Readiness))?;
         let candidate = Candidate {
             base: merge.base.clone(),
             head: merge.head.clone(),
@@ -91,7 +92,8 @@ impl Attempt {
     /// Makes sure the newest approval covers this merge: as it is, or carried by the written rule (DESIGN.md §6: the merge is
     /// clean and changes the same paths, modes and content). `false` when the change must be reviewed again.
     async fn carry_review(&mut self, merge: &Merge) -> Result<bool, Halt> {
-        let Some(review) = self.track.state.reviews.last().filter(|review| review.verdict == ReviewVerdict::Approve) else {
+        let Some(review) = self.track.state.reviews.last().filter(|review| review.verdict == ReviewVerdict::Approve)
+        else {
             self.track.back_to(Phase::Review, "there is no approval")?;
             return Ok(false);
         };
@@ -121,13 +123,15 @@ impl Attempt {
         let policy = &self.track.world.decisions.policy;
         if policy.checks.is_empty() {
             if !self.track.state.phases.contains_key(&Phase::Readiness) {
-                self.track.not_applicable(Phase::Readiness, "no checks are configured ([checks] in .orchestrate.toml)")?;
+                self.track
+                    .not_applicable(Phase::Readiness, "no checks are configured ([checks] in .orchestrate.toml)")?;
             }
             return Ok(true);
         }
-        let fresh = policy.checks.iter().all(|check| {
-            self.track.state.check_on(&check.name, &merge.tree).is_some_and(|run| run.passed)
-        });
+        let fresh = policy
+            .checks
+            .iter()
+            .all(|check| self.track.state.check_on(&check.name, &merge.tree).is_some_and(|run| run.passed));
         if fresh {
             if !self.track.state.phases.contains_key(&Phase::Readiness) {
                 let summary = format!("all checks passed on the merge tree {}", merge.tree.short());
@@ -244,10 +248,9 @@ impl Attempt {
             let to = match refusal {
                 Refusal::NoReview | Refusal::ChangesRequested | Refusal::ReviewStale(_) => Phase::Review,
                 Refusal::CheckMissing(_) => Phase::Readiness,
-                Refusal::PhaseMissing(_)
-                | Refusal::SelfReview(_)
-                | Refusal::CheckFailed(_)
-                | Refusal::NoChecks => continue,
+                Refusal::PhaseMissing(_) | Refusal::SelfReview(_) | Refusal::CheckFailed(_) | Refusal::NoChecks => {
+                    continue;
+                }
             };
             if self.track.state.returns.get(&to).copied().unwrap_or(0) >= MOST_TRIES {
                 break;

@@ -6,8 +6,7 @@ use super::ports::{Artefact, Ended, Merged};
 use crate::domain::event::{FailureClass, ItemEvent, Review, ReviewVerdict};
 use crate::domain::names::{Oid, Principal};
 use crate::domain::policy::ReviewBy;
-use crate::domain::prompt;
-use crate::domain::review::{self, Answer};
+use crate::domain::prompt::{self, PromptTask, ReviewAnswer};
 use crate::domain::workflow::Phase;
 
 /// A merge that is to be reviewed or landed.
@@ -96,7 +95,7 @@ impl Attempt {
     async fn review_by_agent(&mut self, merge: Merge) -> Result<(), Halt> {
         let reviewer = self.track.world.decisions.reviewer.clone();
         let session = self.track.world.ports.host.session_id();
-        let prompt = prompt::review(&self.brief(), &merge.base, &merge.head);
+        let prompt = self.prompt(&reviewer.role, &PromptTask::Review);
         let (principal, end) =
             self.session(Phase::Review, &reviewer.adapter, &reviewer.role, session, prompt, true).await?;
         if end.ended == Ended::Cancelled {
@@ -104,7 +103,7 @@ impl Attempt {
         }
         self.discard_reviewers_changes(&merge).await?;
         let answer = match &end.result {
-            Some(bytes) => review::parse(bytes),
+            Some(bytes) => prompt::read_review(bytes),
             None => Err("no review was written to the result file".to_owned()),
         };
         match answer {
@@ -136,7 +135,7 @@ impl Attempt {
         Ok(())
     }
 
-    fn record_review(&mut self, reviewer: Principal, merge: Merge, answer: Answer) -> Result<(), Halt> {
+    fn record_review(&mut self, reviewer: Principal, merge: Merge, answer: ReviewAnswer) -> Result<(), Halt> {
         let rejected = answer.verdict == ReviewVerdict::RequestChanges;
         let text = serde_json::to_vec_pretty(&answer.findings).unwrap_or_default();
         let found = answer.findings.len();
@@ -150,7 +149,7 @@ impl Attempt {
             policy: self.track.world.decisions.policy.version.clone(),
             story: self.recorded().story.clone(),
             findings: answer.findings,
-            message: answer.message,
+            message: String::new(),
             at: self.track.world.ports.clock.now(),
         };
         let event = ItemEvent::Reviewed { attempt: Some(attempt), review };
