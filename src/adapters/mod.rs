@@ -6,4 +6,5 @@ pub mod git;
 pub mod host;
 pub mod ledger;
 pub mod process;
+pub mod runs;
 pub mod stories;

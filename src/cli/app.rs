@@ -1,1 +1,184 @@
-//! The composition root: makes the real adapters and hands them to the engine. Must not decide anything itself.
+//! The composition root: opens the repository, resolves configuration and policy, makes the real adapters and hands them to
+//! the engine. Must not decide anything of the domain itself.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use super::error::CommandError;
+use super::ui::Ui;
+use crate::adapters::agents::{RealAgents, Registry};
+use crate::adapters::config::{self, Sources};
+use crate::adapters::git::landing::GitLander;
+use crate::adapters::git::repo::{self, Repo};
+use crate::adapters::git::worktree::GitWorktrees;
+use crate::adapters::git::{content, refs};
+use crate::adapters::host::Machine;
+use crate::adapters::ledger::store::Store;
+use crate::adapters::process::executor::LocalExecutor;
+use crate::domain::diagnostic::{Diagnostic, Severity};
+use crate::domain::names::{BranchRef, Oid};
+use crate::domain::policy::Policy;
+use crate::domain::settings::Settings;
+use crate::engine::recorder::Recorder;
+use crate::engine::world::Ports;
+use crate::report::diagnostics;
+
+/// Where a work tree's policy file lies.
+pub(crate) const POLICY_FILE: &str = ".orchestrate.toml";
+
+/// An opened repository with its configuration.
+pub(crate) struct App {
+    pub(crate) repo: Repo,
+    pub(crate) settings: Settings,
+    pub(crate) machine: Machine,
+    pub(crate) findings: Vec<Diagnostic>,
+    /// Content of the work tree's policy file.
+    pub(crate) file: Option<Vec<u8>>,
+}
+
+/// The protected branch and its policy.
+pub(crate) struct Target {
+    pub(crate) branch: BranchRef,
+    pub(crate) tip: Oid,
+    pub(crate) policy: Policy,
+    /// Where the policy comes from, for the first line of the output.
+    pub(crate) policy_source: String,
+}
+
+impl App {
+    /// Opens the repository around the current directory for a command that only reads.
+    pub(crate) fn open() -> Result<Self, CommandError> {
+        repo::check_git_version().map_err(CommandError::invalid)?;
+        let here = std::env::current_dir()
+            .map_err(|error| CommandError::usage(format!("cannot tell the current directory: {error}")))?;
+        let repo = Repo::discover(&here).map_err(CommandError::invalid)?;
+        let config::Loaded { settings, diagnostics, repository_file } = config::load(&Sources::of(repo.root()));
+        let machine = Machine::new(repo.state_dir());
+        Ok(Self { repo, settings, machine, findings: diagnostics, file: repository_file })
+    }
+
+    /// Opens the repository for a command that changes something: not from inside an attempt's worktree.
+    pub(crate) fn open_to_change() -> Result<Self, CommandError> {
+        let app = Self::open()?;
+        app.repo.require_work_tree().map_err(CommandError::invalid)?;
+        let here = std::env::current_dir().unwrap_or_default();
+        let worktrees = app.repo.root().join(&app.settings.worktrees);
+        let inside = here.canonicalize().is_ok_and(|here| here.starts_with(&worktrees));
+        if inside {
+            let message = "this is the worktree of a story; only commands that read work here";
+            return Err(CommandError::usage(message).hint(format!("cd {}", app.repo.root().display())));
+        }
+        Ok(app)
+    }
+
+    /// Finds the target branch and reads its policy.
+    pub(crate) fn target(&self, asked: Option<&str>) -> Result<Target, CommandError> {
+        let branch = config::target::detect(&self.repo, asked).map_err(CommandError::invalid)?;
+        let tip = refs::tip(&self.repo, branch.as_str())?.ok_or_else(|| {
+            CommandError::usage(format!("branch {} does not exist", branch.short()))
+                .hint("name the branch that stories land on: --target BRANCH")
+        })?;
+        let file = content::file_at(&self.repo, &tip, POLICY_FILE)?;
+        let name = format!("{}:{POLICY_FILE}", branch.short());
+        let (policy, findings) = config::policy::policy(&name, file.as_deref());
+        reject(&findings)?;
+        let policy_source = match file {
+            Some(_) => format!("policy {} from {name}", policy.version),
+            None => format!("built-in policy (no {POLICY_FILE} on {}; `git orchestrate init` writes one)", branch.short()),
+        };
+        Ok(Target { branch, tip, policy, policy_source })
+    }
+
+    /// Refuses to run when the work tree's policy differs from the target's, unless the target's was asked for.
+    pub(crate) fn require_same_policy(&self, target: &Target, from_target: bool) -> Result<(), CommandError> {
+        let Some(file) = self.file.as_deref().filter(|_| !from_target) else { return Ok(()) };
+        let (mine, findings) = config::policy::policy(POLICY_FILE, Some(file));
+        reject(&findings)?;
+        let differences = config::policy::differences(&mine, &target.policy);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "the gate policy in {POLICY_FILE} is not the one on {}: {} differ(s)",
+            target.branch.short(),
+            differences.join(", ")
+        );
+        Err(CommandError::usage(message).hint(format!(
+            "git add {POLICY_FILE} && git commit -m \"Set the gate policy\" on {}, or use --policy-from-target",
+            target.branch.short()
+        )))
+    }
+
+    /// Opens the ledger.
+    pub(crate) fn ledger(&self) -> Result<Store, CommandError> {
+        Ok(Store::open(&self.repo)?)
+    }
+
+    /// The agents that are known here.
+    pub(crate) fn agents(&self) -> Result<Registry, CommandError> {
+        Registry::load(&self.settings).map_err(|findings| invalid(&findings))
+    }
+
+    /// The real ports. Must be called inside a `LocalSet`.
+    pub(crate) fn ports(&self, registry: Registry, ledger: Store) -> Ports {
+        let machine = Rc::new(self.machine.clone());
+        Ports {
+            recorder: Recorder::start(Box::new(ledger)),
+            worktrees: Rc::new(GitWorktrees::new(&self.repo)),
+            lander: Rc::new(GitLander::new(&self.repo)),
+            agents: Rc::new(RealAgents::new(registry, &self.repo)),
+            executor: Rc::new(LocalExecutor::new(self.repo.state_dir())),
+            clock: machine.clone(),
+            host: machine,
+        }
+    }
+
+    /// Shows what reading the configuration found; errors end the command.
+    pub(crate) fn show_findings(&self, ui: &mut Ui) -> Result<(), CommandError> {
+        show(&self.findings, ui);
+        reject_shown(&self.findings)
+    }
+
+    /// A path for people: relative to the root where it lies below.
+    pub(crate) fn shown<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
+        path.strip_prefix(self.repo.root()).unwrap_or(path).display()
+    }
+}
+
+/// Renders findings on stderr: errors and warnings, information with `--verbose`.
+pub(crate) fn show(findings: &[Diagnostic], ui: &mut Ui) {
+    let wanted = match ui.loudness() {
+        super::ui::Loudness::Verbose => Severity::Info,
+        super::ui::Loudness::Quiet | super::ui::Loudness::Normal => Severity::Warning,
+    };
+    let shown: Vec<Diagnostic> = findings.iter().filter(|finding| finding.severity <= wanted).cloned().collect();
+    if !shown.is_empty() {
+        let color = ui.err_color();
+        ui.message(&diagnostics::render(&shown, color));
+    }
+}
+
+/// Whether any finding is an error.
+pub(crate) fn has_errors(findings: &[Diagnostic]) -> bool {
+    findings.iter().any(|finding| finding.severity == Severity::Error)
+}
+
+/// Ends the command after errors that were shown already.
+pub(crate) fn reject_shown(findings: &[Diagnostic]) -> Result<(), CommandError> {
+    if has_errors(findings) {
+        return Err(CommandError::usage("nothing was started, because of the errors above"));
+    }
+    Ok(())
+}
+
+/// Ends the command with findings that are shown as part of the error.
+fn reject(findings: &[Diagnostic]) -> Result<(), CommandError> {
+    if has_errors(findings) { Err(invalid(findings)) } else { Ok(()) }
+}
+
+/// An error made of findings.
+pub(crate) fn invalid(findings: &[Diagnostic]) -> CommandError {
+    let errors: Vec<Diagnostic> =
+        findings.iter().filter(|finding| finding.severity == Severity::Error).cloned().collect();
+    CommandError::usage(format!("invalid input\n{}", diagnostics::render(&errors, false)))
+}

@@ -1,11 +1,98 @@
-//! The `cleanup` command. Must stay thin: parse, call, render, exit code.
+//! The `cleanup` command: removes worktrees and merged branches of stories that ended; whatever is not merged is made
+//! reachable under `refs/orchestrate/rescue/` first, and no option goes around that.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::app::App;
 use super::args::CleanupArgs;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::ui::Ui;
+use crate::adapters::git::trash;
+use crate::adapters::git::worktree::GitWorktrees;
+use crate::domain::names::{AttemptId, ItemKey};
+use crate::domain::scope::Scope;
+use crate::domain::state::{ItemState, Outcome};
+use crate::engine::ports::{Host, Ledger, WorktreeSpec, Worktrees};
+
+/// How long trash is kept.
+const TRASH_AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// One worktree that can go.
+struct Candidate {
+    key: ItemKey,
+    spec: WorktreeSpec,
+    attempt: AttemptId,
+    word: &'static str,
+}
 
 /// Runs `git orchestrate cleanup`.
-pub(crate) fn run(_args: &CleanupArgs, _ui: &mut Ui) -> Result<Exit, CommandError> {
-    Err(CommandError::operation("`cleanup` is not wired yet"))
+pub(crate) fn run(args: &CleanupArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let app = App::open_to_change()?;
+    let target = app.target(None)?;
+    let mut store = app.ledger()?;
+    let states = store.items()?;
+    let wanted = Scope::parse(&args.scope).map_err(|findings| super::app::invalid(&findings))?;
+    let mut candidates = Vec::new();
+    for (key, state) in &states {
+        if (args.scope.is_empty() || wanted.names(key)) && has_ended(state, args) {
+            candidates.extend(candidate(&app, key, state));
+        }
+    }
+    if candidates.is_empty() {
+        ui.data("nothing to clean up\n")?;
+    }
+    let worktrees = GitWorktrees::new(&app.repo);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::operation(format!("cannot start the runtime: {error}")))?;
+    for candidate in candidates {
+        let Candidate { key, spec, attempt, word } = candidate;
+        let Ok(_lock) = app.machine.lock(&key, &attempt)? else {
+            ui.warning(&format!("{key}: another process works on it; left alone"));
+            continue;
+        };
+        let shown = app.shown(&spec.path).to_string();
+        if args.dry_run {
+            ui.data(&format!("would remove {shown} and, if merged, {} ({word})\n", spec.branch.short()))?;
+            continue;
+        }
+        let retired = runtime.block_on(worktrees.retire(&spec, Some(&target.tip)))?;
+        ui.data(&format!("removed {shown} ({word})\n"))?;
+        if retired.branch_deleted {
+            ui.data(&format!("deleted {}, which is merged\n", spec.branch.short()))?;
+        }
+        if let Some(rescue) = retired.rescue {
+            ui.data(&format!("kept what was not merged or committed: {rescue}\n"))?;
+        }
+    }
+    if !args.dry_run {
+        trash::purge(&app.repo, TRASH_AGE)?;
+    }
+    Ok(Exit::DONE)
+}
+
+/// Landed always; failed and stopped ones only when they are named or `--force` is given.
+fn has_ended(state: &ItemState, args: &CleanupArgs) -> bool {
+    match &state.outcome {
+        Some(Outcome::Landed | Outcome::NoChange { .. }) => true,
+        Some(Outcome::Failed { .. } | Outcome::Stopped { .. } | Outcome::Interrupted { .. } | Outcome::Blocked { .. }) => {
+            args.force || !args.scope.is_empty()
+        }
+        None => false,
+    }
+}
+
+fn candidate(app: &App, key: &ItemKey, state: &ItemState) -> Option<Candidate> {
+    let attempt = state.attempt.as_ref()?;
+    let path: PathBuf = app.repo.root().join(&attempt.worktree);
+    let branch_exists = crate::adapters::git::refs::tip(&app.repo, attempt.branch.as_str()).ok().flatten().is_some();
+    if !path.exists() && !(branch_exists && state.is_done()) {
+        return None;
+    }
+    let spec =
+        WorktreeSpec { path, branch: attempt.branch.clone(), start: attempt.base.clone(), reason: String::new() };
+    Some(Candidate { key: key.clone(), spec, attempt: attempt.id.clone(), word: state.status().word() })
 }

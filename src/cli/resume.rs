@@ -1,11 +1,66 @@
-//! The `resume` command. Must stay thin: parse, call, render, exit code.
+//! The `resume` command: goes on with the newest unfinished run. Must stay thin: parse, call, render, exit code.
 
-use super::args::ResumeArgs;
+use std::collections::BTreeMap;
+
+use super::app::App;
+use super::args::{Planning, ResumeArgs};
 use super::error::CommandError;
+use super::execute::{self, Options, View};
 use super::exit::Exit;
+use super::planning::Planned;
 use super::ui::Ui;
+use crate::domain::event::Failure;
+use crate::domain::names::{ItemKey, RunId};
+use crate::domain::settings::Missing;
+use crate::domain::state::{ItemState, Outcome, RunState};
+use crate::engine::ports::Ledger;
 
 /// Runs `git orchestrate resume`.
-pub(crate) fn run(_args: &ResumeArgs, _ui: &mut Ui) -> Result<Exit, CommandError> {
-    Err(CommandError::operation("`resume` is not wired yet"))
+pub(crate) fn run(args: &ResumeArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let app = App::open_to_change()?;
+    let mut store = app.ledger()?;
+    let unfinished = store.runs()?.into_iter().filter(|(_, run)| run.is_unfinished()).next_back();
+    let Some((id, run)) = unfinished else {
+        ui.data("nothing to resume: no run is unfinished\n")?;
+        return Ok(Exit::DONE);
+    };
+    let states = store.items()?;
+    drop(store);
+    let asked = Planning {
+        scope: run.items.iter().map(|item| item.key.to_string()).collect(),
+        agent: run.agent.clone(),
+        missing: Some(Missing::Expand),
+        target: run.target.as_ref().map(|target| target.short().to_owned()),
+        policy_from_target: true,
+        ..Planning::default()
+    };
+    let planned = Planned::make(app, &asked, ui)?;
+    ui.status(&planned.headline());
+    ui.status(&format!("going on with run {id}: {} of {} stories are left", planned.plan.items.len(), run.items.len()));
+    let settled = settled(&id, &states);
+    let options = Options {
+        continues: Some(id),
+        scope: run.scope.clone(),
+        jobs: args.jobs.or(positive(&run)),
+        waves: run.waves,
+        land: run.land,
+        settled,
+        view: if args.json { View::Json } else { View::Person },
+    };
+    execute::execute(planned, options, ui)
+}
+
+fn positive(run: &RunState) -> Option<u32> {
+    (run.jobs > 0).then_some(run.jobs)
+}
+
+/// Items that failed in this very run: a resume does not try them again, `retry` does.
+fn settled(run: &RunId, states: &BTreeMap<ItemKey, ItemState>) -> BTreeMap<ItemKey, Failure> {
+    let failed = |(key, state): (&ItemKey, &ItemState)| match (&state.outcome, &state.attempt) {
+        (Some(Outcome::Failed { failure }), Some(attempt)) if attempt.run == *run => {
+            Some((key.clone(), failure.clone()))
+        }
+        _ => None,
+    };
+    states.iter().filter_map(failed).collect()
 }

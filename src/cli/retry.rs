@@ -1,11 +1,31 @@
-//! The `retry` command. Must stay thin: parse, call, render, exit code.
+//! The `retry` command: lifts the failure of stories, so that the next run works on them again. Must not start anything.
 
+use super::app::App;
 use super::args::RetryArgs;
 use super::error::CommandError;
 use super::exit::Exit;
+use super::item;
 use super::ui::Ui;
+use crate::adapters::git::identity;
+use crate::domain::event::ItemEvent;
+use crate::domain::names::Principal;
+use crate::engine::ports::{Clock, Ledger, Record};
 
 /// Runs `git orchestrate retry`.
-pub(crate) fn run(_args: &RetryArgs, _ui: &mut Ui) -> Result<Exit, CommandError> {
-    Err(CommandError::operation("`retry` is not wired yet"))
+pub(crate) fn run(args: &RetryArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let app = App::open_to_change()?;
+    let mut store = app.ledger()?;
+    let states = store.items()?;
+    let by = Principal::Person(identity::email(&app.repo)?);
+    let at = app.machine.now();
+    let mut records = Vec::new();
+    for id in &args.ids {
+        let key = item::find(id, &states)?;
+        let event = ItemEvent::RetryRequested { by: by.clone(), reopen: args.reopen };
+        records.push(Record::Item { key, event, at, artefacts: Vec::new() });
+    }
+    store.append(&records)?;
+    ui.status(&format!("{} will be tried again; work that was kept is gone on with", args.ids.join(", ")));
+    ui.hint(&format!("git orchestrate stories {}", args.ids.join(" ")));
+    Ok(Exit::DONE)
 }

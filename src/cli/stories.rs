@@ -1,11 +1,68 @@
 //! The `stories` command. Must stay thin: parse, call, render, exit code.
 
+use std::collections::BTreeMap;
+
+use super::app::App;
 use super::args::StoriesArgs;
 use super::error::CommandError;
+use super::execute::{self, Options, View};
 use super::exit::Exit;
+use super::planning::Planned;
 use super::ui::Ui;
+use crate::engine::ports::Ledger;
+use crate::report::plan;
 
 /// Runs `git orchestrate stories`.
-pub(crate) fn run(_args: &StoriesArgs, _ui: &mut Ui) -> Result<Exit, CommandError> {
-    Err(CommandError::operation("`stories` is not wired yet"))
+pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let app = App::open_to_change()?;
+    let mut planned = Planned::make(app, &args.planning, ui)?;
+    let headline = planned.headline();
+    if args.dry_run {
+        let (width, color) = (ui.width(), ui.out_color());
+        let text = if args.json { plan::json(&planned.plan) } else { plan::table(&planned.plan, &headline, width, color) };
+        ui.data(&text)?;
+        return Ok(Exit::DONE);
+    }
+    ui.status(&headline);
+    if planned.plan.items.is_empty() {
+        return nothing_to_do(&planned, ui);
+    }
+    for (run, _) in planned.store.runs()?.into_iter().filter(|(_, state)| state.is_unfinished()) {
+        ui.hint(&format!("run {run} is unfinished; its work is gone on with here, and `git orchestrate resume` takes the rest"));
+    }
+    execute::note_live_runs(&planned.app, ui);
+    if args.view() == View::Person {
+        let (width, color) = (ui.width(), ui.err_color());
+        ui.status(&plan::table(&planned.plan, "", width, color));
+    }
+    let options = Options {
+        continues: None,
+        scope: args.planning.scope.clone(),
+        jobs: args.jobs,
+        waves: args.waves,
+        land: !args.no_land,
+        settled: BTreeMap::new(),
+        view: args.view(),
+    };
+    execute::execute(planned, options, ui)
+}
+
+impl StoriesArgs {
+    fn view(&self) -> View {
+        if self.json { View::Json } else { View::Person }
+    }
+}
+
+/// Everything in scope is done: that is success.
+fn nothing_to_do(planned: &Planned, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let count = planned.plan.left_out.len();
+    if count == 0 {
+        ui.data("nothing to do: there are no stories in the scope\n")?;
+    } else {
+        ui.data(&format!("nothing to do: {count} stories in the scope, all done or left out\n"))?;
+        for left_out in &planned.plan.left_out {
+            ui.detail(&format!("{}: {}", left_out.id, left_out.why));
+        }
+    }
+    Ok(Exit::DONE)
 }

@@ -1,6 +1,8 @@
 //! What the dispatcher knows of its run: every item's standing, and the answer to each thing that happens, as effects.
 //! Must stay synchronous and free of ports, so that cancellation and blocking are tested without processes.
 
+use std::collections::BTreeMap;
+
 use super::attempt::End;
 use super::events::{Happening, ItemSummary, Line, Summary};
 use super::ports::Cancel;
@@ -65,18 +67,26 @@ pub(crate) struct Board {
 }
 
 impl Board {
-    pub(crate) fn new(decisions: &Decisions, plan: Vec<PlannedItem>, now: Timestamp) -> Self {
+    pub(crate) fn new(
+        decisions: &Decisions,
+        plan: Vec<PlannedItem>,
+        settled: &BTreeMap<ItemKey, Failure>,
+        now: Timestamp,
+    ) -> Self {
         let keys: Vec<PlannedKey> = plan.iter().map(PlannedItem::recorded).collect();
         let mut schedule = schedule::Board::new(&keys);
         schedule.barrier = decisions.waves;
-        let row = |planned| Row {
-            planned,
-            standing: Standing::Waiting,
-            reason: String::new(),
-            failure: None,
-            began: None,
-            landed: None,
-            millis: 0,
+        let row = |planned: PlannedItem| {
+            let failure = settled.get(&planned.key).cloned();
+            Row {
+                standing: if failure.is_some() { Standing::Failed } else { Standing::Waiting },
+                reason: failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default(),
+                planned,
+                failure,
+                began: None,
+                landed: None,
+                millis: 0,
+            }
         };
         Self {
             run: decisions.run.clone(),

@@ -12,7 +12,7 @@ use super::events::{Happening, Reporter, Summary};
 use super::landing::LandingQueue;
 use super::ports::{Cancel, LedgerError, PortError, Record};
 use super::world::{Decisions, Ports, World};
-use crate::domain::event::{ItemEvent, RunEvent};
+use crate::domain::event::{Failure, ItemEvent, RunEvent};
 use crate::domain::names::ItemKey;
 use crate::domain::plan::PlannedItem;
 
@@ -31,6 +31,8 @@ pub struct RunRequest {
     pub stories: BTreeMap<ItemKey, Vec<u8>>,
     /// Event that opens the run: started, or resumed.
     pub opening: RunEvent,
+    /// Items of the plan that failed earlier in this run and are not tried again.
+    pub settled: BTreeMap<ItemKey, Failure>,
     /// Shows the run.
     pub reporter: Box<dyn Reporter>,
     /// Ctrl-C and its like: `Ask` first, `Kill` second.
@@ -50,7 +52,7 @@ pub async fn run(request: RunRequest) -> Result<Summary, PortError> {
     let now = world.ports.clock.now();
     let opening = Record::Run { run: world.decisions.run.clone(), event: request.opening, at: now };
     world.ports.recorder.append(vec![opening]).await.map_err(ledger_error)?;
-    let board = Board::new(&world.decisions, request.plan, now);
+    let board = Board::new(&world.decisions, request.plan, &request.settled, now);
     let mut dispatcher = Dispatcher {
         world,
         board,

@@ -1,3 +1,5 @@
 //! Processes: the one place that spawns, time limits, bounded output.
 
+pub mod ancestry;
+pub mod signals;
 pub mod spawn;

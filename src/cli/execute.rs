@@ -1,0 +1,164 @@
+//! Executes a plan: runtime, signals, reporter, engine, summary, exit code. Shared by `stories`, `resume` and `land`.
+//! Must not plan.
+
+use std::collections::BTreeMap;
+
+use super::app;
+use super::error::CommandError;
+use super::exit::Exit;
+use super::planning::Planned;
+use super::ui::Ui;
+use crate::adapters::process::signals;
+use crate::adapters::runs::RunLock;
+use crate::adapters::stories;
+use crate::domain::event::{Failure, RunEvent};
+use crate::domain::names::{ItemKey, RunId};
+use crate::engine::dispatcher::{self, RunRequest};
+use crate::engine::events::{Reporter, Summary};
+use crate::engine::ports::{Host, PortError};
+use crate::engine::recovery;
+use crate::engine::world::Decisions;
+use crate::report::progress::{Bars, JsonLines, Lines};
+use crate::report::summary;
+
+/// How the progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    /// Bars on a terminal, else lines, on stderr; the summary on stdout.
+    Person,
+    /// One JSON object per happening on stdout.
+    Json,
+}
+
+/// What is not in the plan.
+pub(crate) struct Options {
+    /// An unfinished run to go on with, or none for a new one.
+    pub(crate) continues: Option<RunId>,
+    /// Selectors as typed.
+    pub(crate) scope: Vec<String>,
+    /// Slots; `None` = from the settings, else one per core, at most 8.
+    pub(crate) jobs: Option<u32>,
+    /// Wave barrier.
+    pub(crate) waves: bool,
+    /// Whether approved items land.
+    pub(crate) land: bool,
+    /// Items that failed earlier in the run and stay failed.
+    pub(crate) settled: BTreeMap<ItemKey, Failure>,
+    /// Display.
+    pub(crate) view: View,
+}
+
+/// Runs the plan to its end and shows the summary.
+pub(crate) fn execute(planned: Planned, options: Options, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::operation(format!("cannot start the runtime: {error}")))?;
+    let color = ui.out_color();
+    let view = options.view;
+    let local = tokio::task::LocalSet::new();
+    let (summary, signal) = local.block_on(&runtime, run(planned, options, ui))?;
+    if view == View::Person {
+        ui.data(&summary::render(&summary, color))?;
+    }
+    Ok(exit_of(&summary, signal))
+}
+
+async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<(Summary, Option<u8>), CommandError> {
+    let Planned { app, target, registry, store, states, plan, reviewer, .. } = planned;
+    let run = options.continues.clone().unwrap_or_else(|| app.machine.run_id());
+    let _lock = RunLock::take(&app.repo.state_dir(), &run)?;
+    let jobs = options.jobs.or(app.settings.jobs).unwrap_or_else(default_jobs);
+    let mut bytes = BTreeMap::new();
+    for item in &plan.items {
+        bytes.insert(item.key.clone(), stories::read(app.repo.root(), &item.item.path)?);
+    }
+    let interrupts = signals::listen()?;
+    let agent = app.settings.agent.clone();
+    let ports = app.ports(registry, store);
+    let states: Vec<_> = states.into_iter().collect();
+    for line in recovery::reconcile(&ports, app.repo.root(), &states).await? {
+        ui.status(&line);
+    }
+    let host = app.machine.describe();
+    let opening = match &options.continues {
+        Some(_) => RunEvent::Resumed { host },
+        None => RunEvent::Started {
+            scope: options.scope,
+            target: target.branch.clone(),
+            base: target.tip.clone(),
+            policy: target.policy.version.clone(),
+            items: plan.keys(),
+            jobs,
+            waves: options.waves,
+            land: options.land,
+            agent,
+            host,
+        },
+    };
+    let decisions = Decisions {
+        run,
+        target: target.branch,
+        base: target.tip,
+        policy: target.policy,
+        settings: app.settings.clone(),
+        root: app.repo.root().to_owned(),
+        reviewer,
+        jobs,
+        waves: options.waves,
+        land: options.land,
+    };
+    let request = RunRequest {
+        ports,
+        decisions,
+        plan: plan.items,
+        stories: bytes,
+        opening,
+        settled: options.settled,
+        reporter: reporter(options.view, ui),
+        interrupts: interrupts.stream,
+    };
+    let summary = dispatcher::run(request).await?;
+    Ok((summary, interrupts.first.get()))
+}
+
+fn reporter(view: View, ui: &Ui) -> Box<dyn Reporter> {
+    match view {
+        View::Json => Box::new(JsonLines::new(Box::new(std::io::stdout()))),
+        View::Person if ui.loudness() == super::ui::Loudness::Quiet => Box::new(Lines::new(Box::new(std::io::sink()))),
+        View::Person if ui.is_interactive() => Box::new(Bars::new()),
+        View::Person => Box::new(Lines::new(Box::new(std::io::stderr()))),
+    }
+}
+
+fn default_jobs() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    u32::try_from(cores.min(8)).unwrap_or(8)
+}
+
+/// 128+n > 4 > 5 > 0.
+fn exit_of(summary: &Summary, signal: Option<u8>) -> Exit {
+    let totals = &summary.totals;
+    match signal {
+        Some(number) if summary.stopped => Exit::signal(number),
+        Some(_) | None if totals.failed + totals.blocked > 0 => Exit::INCOMPLETE,
+        Some(_) | None if totals.waiting > 0 => Exit::PAUSED,
+        Some(_) | None if totals.unfinished > 0 => Exit::INCOMPLETE,
+        Some(_) | None => Exit::DONE,
+    }
+}
+
+/// Whether another process executes a run that shares items with this plan is decided per item, by its lock; here the
+/// person is only told that a run is alive.
+pub(crate) fn note_live_runs(app: &app::App, ui: &mut Ui) {
+    for live in crate::adapters::runs::live(&app.repo.state_dir()) {
+        ui.warning(&format!("run {} is going on in process {}; stories it works on are left to it", live.run, live.pid));
+    }
+}
+
+/// An unreadable story is an error before anything starts.
+pub(crate) fn unreadable(path: &str, error: PortError) -> CommandError {
+    let mut error = CommandError::invalid(error);
+    error.message = format!("{path}: {}", error.message);
+    error
+}
