@@ -57,7 +57,7 @@ pub struct Choices<'a> {
 }
 
 /// Role and adapter of an item, or the error that a person must mend first.
-pub fn assign(item: &WorkItem, choices: &Choices<'_>) -> Result<Assignment, Diagnostic> {
+pub fn assign(item: &WorkItem, choices: &Choices<'_>) -> Result<Assignment, Box<Diagnostic>> {
     let asked = asked_for(item, choices)?;
     let (role, role_why) = match &asked {
         Some(Asked::Role(role)) => ((*role).to_owned(), format!("the story asks for {role}")),
@@ -72,14 +72,15 @@ pub fn assign(item: &WorkItem, choices: &Choices<'_>) -> Result<Assignment, Diag
 }
 
 /// Checks that an adapter named outside of stories (`--agent`, settings) exists and is installed.
-pub fn check_adapter(name: &str, source: &str, choices: &Choices<'_>) -> Result<(), Diagnostic> {
+pub fn check_adapter(name: &str, source: &str, choices: &Choices<'_>) -> Result<(), Box<Diagnostic>> {
     if !is_adapter(name, choices) {
         let known = joined(choices.adapters.iter().map(String::as_str).chain([DEMO]));
         return Err(Diagnostic::error(
             "unknown-agent",
             format!("{source} names the agent \"{name}\", which does not exist"),
         )
-        .hint(format!("known agents: {known}")));
+        .hint(format!("known agents: {known}"))
+        .into());
     }
     if name != DEMO && !choices.installed.iter().any(|installed| installed == name) {
         let others = joined(choices.installed.iter().map(String::as_str).chain([DEMO]));
@@ -87,7 +88,8 @@ pub fn check_adapter(name: &str, source: &str, choices: &Choices<'_>) -> Result<
             "agent-not-installed",
             format!("{source} names the agent {name}, which is not installed"),
         )
-        .hint(format!("install {name}, or use `--agent` with one of: {others}")));
+        .hint(format!("install {name}, or use `--agent` with one of: {others}"))
+        .into());
     }
     Ok(())
 }
@@ -98,7 +100,7 @@ enum Asked<'a> {
     Adapter(&'a str),
 }
 
-fn asked_for<'a>(item: &'a WorkItem, choices: &Choices<'_>) -> Result<Option<Asked<'a>>, Diagnostic> {
+fn asked_for<'a>(item: &'a WorkItem, choices: &Choices<'_>) -> Result<Option<Asked<'a>>, Box<Diagnostic>> {
     let Some((name, place)) = &item.agent else { return Ok(None) };
     let roles = known_roles(choices);
     if roles.contains(name.as_str()) {
@@ -107,7 +109,7 @@ fn asked_for<'a>(item: &'a WorkItem, choices: &Choices<'_>) -> Result<Option<Ask
     if is_adapter(name, choices) {
         return Ok(Some(Asked::Adapter(name)));
     }
-    Err(unknown(name, place, &roles, choices))
+    Err(unknown(name, place, &roles, choices).into())
 }
 
 fn unknown(name: &str, place: &Place, roles: &BTreeSet<&str>, choices: &Choices<'_>) -> Diagnostic {
@@ -212,7 +214,7 @@ fn display_name(technology: &str) -> &str {
     }
 }
 
-fn adapter(role: &str, asked: Option<&Asked<'_>>, choices: &Choices<'_>) -> Result<(String, String), Diagnostic> {
+fn adapter(role: &str, asked: Option<&Asked<'_>>, choices: &Choices<'_>) -> Result<(String, String), Box<Diagnostic>> {
     let settings = choices.settings;
     let (name, source, why) = if let Some(name) = choices.explicit {
         (name, "--agent".to_owned(), format!("{name} by --agent"))
@@ -229,14 +231,16 @@ fn adapter(role: &str, asked: Option<&Asked<'_>>, choices: &Choices<'_>) -> Resu
     Ok((name.to_owned(), why))
 }
 
-fn first_installed(choices: &Choices<'_>) -> Result<(String, String), Diagnostic> {
+fn first_installed(choices: &Choices<'_>) -> Result<(String, String), Box<Diagnostic>> {
     let installed = |name: &&str| choices.installed.iter().any(|known| known == name);
     match PREFERRED.into_iter().find(|name| installed(name)) {
         Some(name) => Ok((name.to_owned(), format!("{name} is the first installed agent"))),
-        None => Err(Diagnostic::error("no-agent", "no coding agent is installed").hint(format!(
-            "install one of {}, name your own in `.orchestrate.toml`, or try `--agent {DEMO}`, which needs nothing",
-            PREFERRED.join(", ")
-        ))),
+        None => Err(Diagnostic::error("no-agent", "no coding agent is installed")
+            .hint(format!(
+                "install one of {}, name your own in `.orchestrate.toml`, or try `--agent {DEMO}`, which needs nothing",
+                PREFERRED.join(", ")
+            ))
+            .into()),
     }
 }
 

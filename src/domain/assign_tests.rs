@@ -41,7 +41,7 @@ fn given(installed: &[&str]) -> Given {
 }
 
 impl Given {
-    fn assign(&self, item: &WorkItem) -> Result<Assignment, Diagnostic> {
+    fn assign(&self, item: &WorkItem) -> Result<Assignment, Box<Diagnostic>> {
         let adapters = ["claude", "codex", "gemini", "robot"].map(str::to_owned);
         assign(
             item,

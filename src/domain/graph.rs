@@ -95,7 +95,9 @@ impl<'s, 'a> Planning<'s, 'a> {
         }
         let mut knot_of = vec![None; self.edges.len()];
         for (number, knot) in knots.iter().enumerate() {
-            knot.iter().for_each(|node| knot_of[*node] = Some(number));
+            for node in knot {
+                knot_of[*node] = Some(number);
+            }
         }
         let node_of = &self.node_of;
         for (node, needs) in self.needs.iter_mut().enumerate() {
@@ -229,7 +231,7 @@ impl<'s, 'a> Planning<'s, 'a> {
                 let why = finding.message.clone();
                 // One missing agent concerns every story; it is said once.
                 if said.insert((finding.message.clone(), finding.place.as_ref().map(at))) {
-                    self.diagnostics.push(finding);
+                    self.diagnostics.push(*finding);
                 }
                 Assignment { role: "unassigned".to_owned(), adapter: "none".to_owned(), why }
             });

@@ -289,7 +289,7 @@ fn one_missing_agent_is_said_once() {
         assume_done: &[],
         undeclared: Undeclared::Independent,
         missing: Missing::Fail,
-        assign: &|_| Err(Diagnostic::error("no-agent", "no agent is installed")),
+        assign: &|_| Err(Box::new(Diagnostic::error("no-agent", "no agent is installed"))),
     });
     assert_eq!(errors(&plan), ["no agent is installed"]);
     assert_eq!(plan.items.len(), 2);

@@ -119,7 +119,7 @@ pub struct PlanRequest<'a> {
     /// Prerequisites outside the scope. `Ask` is treated as `Fail`: the caller asks with [`Plan::outside`] and plans again.
     pub missing: Missing,
     /// Chooses role and adapter of an item.
-    pub assign: &'a dyn Fn(&WorkItem) -> Result<Assignment, Diagnostic>,
+    pub assign: &'a dyn Fn(&WorkItem) -> Result<Assignment, Box<Diagnostic>>,
 }
 
 impl Plan {

@@ -142,4 +142,7 @@ pub enum Happening {
 pub trait Reporter {
     /// Takes note of something that happened at `at`.
     fn on(&mut self, happening: &Happening, at: Timestamp);
+
+    /// Nothing happened, but time goes by: shows elapsed times anew. Called about once a second.
+    fn tick(&mut self, _at: Timestamp) {}
 }

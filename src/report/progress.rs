@@ -1,1 +1,178 @@
-//! Progress.
+//! Shows a run while it happens: bars on a terminal, plain lines elsewhere, JSON lines for scripts.
+//! Must not decide anything; a write that fails is forgotten, never an error of the run.
+
+mod bars;
+mod live;
+
+use std::collections::HashMap;
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::domain::event::Totals;
+use crate::domain::names::{ItemKey, Timestamp};
+use crate::domain::state::Status;
+use crate::domain::workflow::{Performer, Phase};
+use crate::engine::events::{Happening, ItemSummary, Line, Reporter};
+
+use super::text::{escape, json_safe, rfc3339, rfc3339_seconds, span};
+
+pub use bars::Bars;
+
+/// Plain lines with the time in front.
+pub struct Lines {
+    out: Out,
+    lines: HashMap<ItemKey, Line>,
+}
+
+/// One JSON object per line and happening: `{"version":1,"at":"…","event":"…",…}`.
+pub struct JsonLines {
+    out: Out,
+}
+
+/// A writer that goes silent after its first failure.
+struct Out(Option<Box<dyn Write>>);
+
+impl Out {
+    fn line(&mut self, text: &str) {
+        let Some(writer) = &mut self.0 else { return };
+        if writeln!(writer, "{text}").and_then(|()| writer.flush()).is_err() {
+            self.0 = None;
+        }
+    }
+}
+
+impl Lines {
+    /// Writes to `writer`.
+    pub fn new(writer: Box<dyn Write>) -> Self {
+        Self { out: Out(Some(writer)), lines: HashMap::new() }
+    }
+
+    fn text(&self, happening: &Happening) -> Option<String> {
+        Some(match happening {
+            Happening::RunStarted { run, target, base, jobs, items } => format!(
+                "run {run}: {} onto {} at {}, {jobs} at a time",
+                stories(items.len()),
+                target.short(),
+                base.short()
+            ),
+            Happening::ItemStarted { story_id, continued } => self.started(story_id, *continued),
+            Happening::PhaseStarted { story_id, phase, by } => {
+                // What the tool does itself takes no time worth two lines.
+                let by = performer(*by)?;
+                format!("{story_id} {} begins, {by}", numbered(*phase))
+            }
+            Happening::PhaseEnded { story_id, phase, summary } => format!("{story_id} {}: {summary}", numbered(*phase)),
+            Happening::StatusChanged { story_id, status } => format!("{story_id} is now {}", status.word()),
+            Happening::Note { story_id, text } => format!("{story_id} {text}"),
+            Happening::ItemEnded { item } => ended(item),
+            Happening::Stopping { live } => stopping(*live),
+            Happening::RunEnded { summary } => {
+                format!("run {} ended after {}: {}", summary.run, span(summary.millis), counts(&summary.totals))
+            }
+        })
+    }
+
+    fn started(&self, key: &ItemKey, continued: bool) -> String {
+        let verb = if continued { "continued" } else { "started" };
+        match self.lines.get(key) {
+            Some(line) => format!("{key} {verb}: {} ({} via {})", line.title, line.agent, line.adapter),
+            None => format!("{key} {verb}"),
+        }
+    }
+}
+
+impl Reporter for Lines {
+    fn on(&mut self, happening: &Happening, at: Timestamp) {
+        if let Happening::RunStarted { items, .. } = happening {
+            self.lines = items.iter().map(|line| (line.story_id.clone(), line.clone())).collect();
+        }
+        if let Some(text) = self.text(happening) {
+            self.out.line(&format!("{} {}", rfc3339_seconds(at), escape(&text)));
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    version: u32,
+    at: String,
+    #[serde(flatten)]
+    happening: &'a Happening,
+}
+
+impl JsonLines {
+    /// Writes to `writer`.
+    pub fn new(writer: Box<dyn Write>) -> Self {
+        Self { out: Out(Some(writer)) }
+    }
+}
+
+impl Reporter for JsonLines {
+    fn on(&mut self, happening: &Happening, at: Timestamp) {
+        let entry = Entry { version: 1, at: rfc3339(at), happening };
+        if let Ok(json) = serde_json::to_string(&entry) {
+            self.out.line(&json_safe(&json));
+        }
+    }
+}
+
+/// `5/13 implementation`.
+pub(super) fn numbered(phase: Phase) -> String {
+    format!("{}/{} {phase}", phase.number(), Phase::ALL.len())
+}
+
+/// `3 landed, 1 failed`: what there is of each, `nothing to do` for none of all.
+pub(super) fn counts(totals: &Totals) -> String {
+    let all = [
+        (totals.landed, "landed"),
+        (totals.failed, "failed"),
+        (totals.blocked, "blocked"),
+        (totals.waiting, "waiting"),
+        (totals.unfinished, "unfinished"),
+    ];
+    let some: Vec<String> =
+        all.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    if some.is_empty() { "nothing to do".to_owned() } else { some.join(", ") }
+}
+
+/// `1 story`, `3 stories`.
+pub(super) fn stories(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "story" } else { "stories" })
+}
+
+fn performer(by: Performer) -> Option<&'static str> {
+    match by {
+        Performer::Tool => None,
+        Performer::Agent => Some("performed by an agent"),
+        Performer::Command => Some("performed by commands"),
+        Performer::Person => Some("performed by a person"),
+    }
+}
+
+/// How an item ended, in one line.
+pub(super) fn ended(item: &ItemSummary) -> String {
+    let key = &item.story_id;
+    let took = if item.millis > 0 { format!(" after {}", span(item.millis)) } else { String::new() };
+    match (item.status, &item.landed) {
+        (Status::Landed, Some(tip)) => format!("{key} landed{took}: {}", tip.short()),
+        (Status::Landed, None) => format!("{key} done without a change{took}"),
+        (Status::Failed, _) => format!("{key} failed{took}: {}", item.reason),
+        (Status::Blocked, _) => format!("{key} blocked: {}", item.reason),
+        (Status::ReadyForReview | Status::Approved, _) => format!("{key} waits{took}: {}", item.reason),
+        (Status::NotStarted | Status::InProgress | Status::Stopped, _) => {
+            let reason = if item.reason.is_empty() { String::new() } else { format!(": {}", item.reason) };
+            format!("{key} {}{took}{reason}", item.status.word().to_lowercase())
+        }
+    }
+}
+
+/// What the first Ctrl-C does.
+pub(super) fn stopping(live: usize) -> String {
+    let agents = if live == 1 { "1 agent is".to_owned() } else { format!("{live} agents are") };
+    format!("stopping: {agents} asked to end; Ctrl-C again kills")
+}
+
+#[cfg(test)]
+#[path = "progress_tests.rs"]
+mod tests;

@@ -27,7 +27,9 @@ pub(super) fn knots(edges: &Edges) -> Vec<Vec<usize>> {
     let groups = kosaraju_scc(&graph).into_iter();
     let knots = groups.map(|group| group.into_iter().map(NodeIndex::index).collect::<Vec<_>>());
     let mut knots: Vec<Vec<usize>> = knots.filter(|group| group.len() > 1).collect();
-    knots.iter_mut().for_each(|knot| knot.sort_unstable());
+    for knot in &mut knots {
+        knot.sort_unstable();
+    }
     knots.sort();
     knots
 }
@@ -36,7 +38,9 @@ pub(super) fn knots(edges: &Edges) -> Vec<Vec<usize>> {
 pub(super) fn shortest(edges: &Edges, knot: &[usize]) -> Vec<usize> {
     let mut search =
         Search { edges, inside: vec![false; edges.len()], parent: vec![usize::MAX; edges.len()], visits: 0 };
-    knot.iter().for_each(|node| search.inside[*node] = true);
+    for node in knot {
+        search.inside[*node] = true;
+    }
     // A cycle without a fork in it could not be left, so it would be the whole knot: any start finds it. Every other
     // cycle has a fork, so starting at the forks finds a shortest one.
     let fork = |node: &usize| edges[*node].iter().filter(|other| search.inside[**other]).count() > 1;
@@ -95,7 +99,9 @@ impl Search<'_> {
             path.reverse();
             path
         });
-        touched.iter().for_each(|node| self.parent[*node] = usize::MAX);
+        for node in touched {
+            self.parent[node] = usize::MAX;
+        }
         cycle
     }
 }

@@ -111,7 +111,9 @@ impl<'a> Survey<'a> {
             Undeclared::EpicOrder | Undeclared::Foundation if !in_epic_zero(item) => self.foundation.as_slice(),
             Undeclared::EpicOrder | Undeclared::Foundation | Undeclared::Independent => &[],
         };
-        foundation.iter().for_each(|index| assume(Some(*index), EdgeKind::Foundation));
+        for index in foundation {
+            assume(Some(*index), EdgeKind::Foundation);
+        }
         assume(order, EdgeKind::EpicOrder);
         needs
     }

@@ -17,7 +17,9 @@ pub(super) fn layers(edges: &Edges) -> Layers {
     let count = edges.len();
     let mut dependants: Edges = vec![Vec::new(); count];
     for (node, needed) in edges.iter().enumerate() {
-        needed.iter().for_each(|other| dependants[*other].push(node));
+        for other in needed {
+            dependants[*other].push(node);
+        }
     }
     let order = order(edges, &dependants);
     let mut wave = vec![0; count];
