@@ -5,7 +5,6 @@
 //! reused), the group is killed, the leader is reaped, the marked processes are swept. One process of an attempt at a time:
 //! the sweep of one would end another of the same attempt.
 
-use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ExitStatus};
@@ -13,9 +12,9 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use rustix::process::{PidfdFlags, pidfd_open};
-use tokio::io::unix::AsyncFd;
-use tokio::time::{Instant, sleep, sleep_until};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use tokio::signal::unix::{Signal as Arrivals, SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
 
 use super::output::{self, LogWatch};
 use super::spawn::{self, Launch};
@@ -100,11 +99,12 @@ fn start<'a>(job: &'a Job, cancel: &CancelSignal) -> Result<Live<'a>, Ended> {
     let path = &job.launch.log;
     let log = LogWatch::open(path, job.log_cap)
         .map_err(|error| Ended::NotStarted(format!("cannot write {}: {error}", path.display())))?;
+    // Before the child exists, so that its end cannot be missed.
+    let children = signal(SignalKind::child()).ok();
     let child = spawn::launch(&job.launch)
         .map_err(|error| Ended::NotStarted(why(&job.launch.program, &job.launch.directory, &error)))?;
     let now = Instant::now();
-    let exit = exit_of(&child);
-    Ok(Live { job, child, exit, log, deadline: now + job.timeout, active: now, look: now + LOOK, stopping: None })
+    Ok(Live { job, child, children, log, deadline: now + job.timeout, active: now, look: now + LOOK, stopping: None })
 }
 
 fn why(program: &Path, directory: &Path, error: &std::io::Error) -> String {
@@ -121,17 +121,11 @@ fn why(program: &Path, directory: &Path, error: &std::io::Error) -> String {
     }
 }
 
-/// Becomes readable when the child is dead, without reaping it; `None` where the system has no pidfd.
-fn exit_of(child: &Child) -> Option<AsyncFd<OwnedFd>> {
-    let pidfd = pidfd_open(rustix::process::Pid::from_child(child), PidfdFlags::empty()).ok()?;
-    AsyncFd::register(pidfd).ok()
-}
-
 /// A running job.
 struct Live<'a> {
     job: &'a Job,
     child: Child,
-    exit: Option<AsyncFd<OwnedFd>>,
+    children: Option<Arrivals>,
     log: LogWatch,
     deadline: Instant,
     active: Instant,
@@ -148,10 +142,10 @@ struct Stopping {
 impl Live<'_> {
     async fn wait(&mut self, mut cancel: CancelSignal) -> Ended {
         let mut listening = true;
-        loop {
+        while !self.is_dead() {
             let wake = self.next_wake();
             tokio::select! {
-                () = dead(self.exit.as_ref(), &mut self.child) => break,
+                () = some_child_ended(self.children.as_mut()) => {}
                 changed = cancel.changed(), if listening => match changed {
                     Ok(()) => {
                         let urgency = *cancel.borrow_and_update();
@@ -231,24 +225,28 @@ impl Live<'_> {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a pid fits the system's pid type"))
     }
 
+    /// Whether the leader ended; it stays a zombie, so that its number stays its own.
+    fn is_dead(&self) -> bool {
+        let pid = WaitId::Pid(rustix::process::Pid::from_child(&self.child));
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        !matches!(waitid(pid, look), Ok(None) | Err(rustix::io::Errno::INTR))
+    }
+
     fn reap(&mut self) -> std::io::Result<ExitStatus> {
-        // With a pidfd the leader is still a zombie here, so that the group's number is still this group's.
-        if self.exit.is_some() {
-            let _ = killpg(self.pid(), Signal::SIGKILL);
-        }
+        let _ = killpg(self.pid(), Signal::SIGKILL);
         self.child.wait()
     }
 }
 
-/// Returns when the child is dead.
-async fn dead(exit: Option<&AsyncFd<OwnedFd>>, child: &mut Child) {
-    if let Some(exit) = exit {
-        if exit.readable().await.is_ok() {
-            return;
-        }
-    }
-    while let Ok(None) = child.try_wait() {
-        sleep(Duration::from_millis(20)).await;
+/// Returns when any child of ours may have ended; never, where that cannot be listened for and the looks at the log have
+/// to do.
+async fn some_child_ended(children: Option<&mut Arrivals>) {
+    let arrived = match children {
+        Some(children) => children.recv().await,
+        None => None,
+    };
+    if arrived.is_none() {
+        std::future::pending().await
     }
 }
 
