@@ -119,11 +119,9 @@ fn purpose(context: &PromptContext<'_>, task: &PromptTask<'_>) -> String {
              3. Documentation: bring the documents up to date that the change makes wrong.\n"
             .to_owned(),
         PromptTask::Review => review_purpose(context.base),
-        PromptTask::ReviewResponse { .. } => {
-            "A reviewer asks for changes. Answer every finding in the block by changing \
+        PromptTask::ReviewResponse { .. } => "A reviewer asks for changes. Answer every finding in the block by changing \
              the code; where a finding is wrong, say why in the commit message.\n\n## Findings\n\n"
-                .to_owned()
-        }
+            .to_owned(),
         PromptTask::Rework { failed, .. } => format!(
             "The check `{failed}` failed on your work. Find the cause and mend it; do not weaken, skip or delete the \
              check. Its last output:\n\n## Output\n\n"
@@ -201,11 +199,16 @@ fn finding_lines(findings: &[Finding]) -> String {
 /// Text between delimiters that do not occur in it.
 fn block(name: &str, data: &str) -> String {
     let data = data.replace('\r', "");
-    let mut token = hex(&Sha256::digest(data.as_bytes()));
+    let token = free_token(&data, hex(&Sha256::digest(data.as_bytes())));
+    format!("----- BEGIN {name} {token} -----\n{}\n----- END {name} {token} -----\n", data.trim_end_matches('\n'))
+}
+
+/// A token that does not occur in the data.
+fn free_token(data: &str, mut token: String) -> String {
     while data.contains(&token) {
         token = hex(&Sha256::digest(token.as_bytes()));
     }
-    format!("----- BEGIN {name} {token} -----\n{}\n----- END {name} {token} -----\n", data.trim_end_matches('\n'))
+    token
 }
 
 fn hex(bytes: &[u8]) -> String {
