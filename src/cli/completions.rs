@@ -29,7 +29,7 @@ const ZSH: &str =
     "\nzstyle ':completion:*:*:git:*' user-commands orchestrate:'run coding agents over markdown stories'\n";
 
 /// fish completes `git orchestrate ...` by asking for the completions of `git-orchestrate ...`.
-const FISH: &str = r#"
+const FISH: &str = r"
 function __git_orchestrate_complete
     set -l words (commandline -opc) (commandline -ct)
     set -l at (contains -i -- orchestrate $words)
@@ -38,7 +38,7 @@ function __git_orchestrate_complete
 end
 complete -c git -n 'contains -- orchestrate (commandline -opc)' -f -a '(__git_orchestrate_complete)'
 complete -c git -n __fish_use_subcommand -f -a orchestrate -d 'Run coding agents over markdown stories'
-"#;
+";
 
 /// Prints the script of a shell.
 pub(crate) fn run(args: &CompletionsArgs, ui: &mut Ui) -> Result<Exit, CommandError> {

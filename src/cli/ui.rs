@@ -192,7 +192,9 @@ impl Ui {
 /// Replaces Rust's panic message by one sentence for people; the process goes on to exit with 70.
 pub fn say_panics_in_one_sentence() {
     std::panic::set_hook(Box::new(|panic| {
-        let what = panic.payload_as_str().unwrap_or("no message");
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let what = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
         let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
         let text = format!("error: internal fault{place}: {}\nhint: this is a bug; please report it", escape(what));
         // Nothing is left to do when even this cannot be written.
@@ -207,7 +209,7 @@ pub fn escape(text: &str) -> String {
         let code = u32::from(c);
         match c {
             '\n' | '\t' => safe.push(c),
-            _ if code < 0x100 && c.is_control() => safe.push_str(&format!("\\x{code:02x}")),
+            _ if code < 0x100 && c.is_control() => safe.extend(["\\x", &format!("{code:02x}")]),
             '\u{ad}'
             | '\u{61c}'
             | '\u{180e}'
@@ -215,7 +217,7 @@ pub fn escape(text: &str) -> String {
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
             | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}' => safe.push_str(&format!("\\u{code:04x}")),
+            | '\u{fff9}'..='\u{fffb}' => safe.extend(["\\u", &format!("{code:04x}")]),
             _ => safe.push(c),
         }
     }

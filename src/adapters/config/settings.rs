@@ -1,0 +1,135 @@
+//! Settings out of one file: the tables that are no gate keys. Must not read gate keys, they count on the target only.
+
+use super::document::Document;
+use super::reader::{Reader, Table};
+use crate::domain::diagnostic::Diagnostic;
+use crate::domain::settings::{Missing, Settings, Undeclared};
+
+/// Tables of settings.
+pub(super) const TABLES: [&str; 4] = ["stories", "run", "worktrees", "agents"];
+/// Tables of gate keys.
+pub(super) const GATE_TABLES: [&str; 6] = ["protect", "gates", "review", "checks", "workflow", "hotfix"];
+/// Words of `[stories] undeclared`.
+pub(super) const UNDECLARED: [(&str, Undeclared); 3] = [
+    ("epic-order", Undeclared::EpicOrder),
+    ("foundation", Undeclared::Foundation),
+    ("independent", Undeclared::Independent),
+];
+/// Words of `[run] missing`.
+pub(super) const MISSING: [(&str, Missing); 4] =
+    [("ask", Missing::Ask), ("expand", Missing::Expand), ("skip", Missing::Skip), ("fail", Missing::Fail)];
+/// Thirty days in seconds: the longest limit.
+pub(super) const LONGEST: u64 = 30 * 86_400;
+
+/// Which file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layer {
+    /// The user's own file: gate keys have no place there.
+    User,
+    /// `.orchestrate.toml` of the work tree.
+    Repository,
+}
+
+/// Reads a file on top of what is there.
+pub(super) fn apply(document: &Document<'_>, layer: Layer, settings: &mut Settings) -> Vec<Diagnostic> {
+    let tables = match document.parse() {
+        Ok(tables) => tables,
+        Err(diagnostic) => return vec![*diagnostic],
+    };
+    let reader = Reader::new(document);
+    {
+        let root = reader.root(&tables);
+        let known: Vec<&str> = TABLES.into_iter().chain(GATE_TABLES).collect();
+        root.warn_unknown(&known);
+        if layer == Layer::User {
+            for name in GATE_TABLES {
+                let message = format!("`[{name}]` has no effect here: it belongs to the gate policy");
+                root.warn_key(name, &message, "put it into .orchestrate.toml and commit that on the target branch");
+            }
+        }
+        root.table("stories").iter().for_each(|table| stories(table, settings));
+        root.table("run").iter().for_each(|table| run(table, settings));
+        root.table("worktrees").iter().for_each(|table| worktrees(table, settings));
+        root.table("agents").iter().for_each(|table| agents(table, settings));
+    }
+    reader.finish()
+}
+
+/// Sets a value when the file has one.
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+fn stories(table: &Table<'_>, settings: &mut Settings) {
+    table.warn_unknown(&["roots", "undeclared", "write_back"]);
+    let roots = table.strings("roots").and_then(|roots| {
+        let folders: Option<Vec<_>> = roots.iter().map(|root| folder(root)).collect();
+        let folders = folders.filter(|folders| !folders.is_empty());
+        folders.or_else(|| table.refuse("roots", "folders below the repository root, e.g. [\"docs/stories\"]"))
+    });
+    set(&mut settings.story_roots, roots);
+    set(&mut settings.undeclared, table.choice("undeclared", &UNDECLARED));
+    set(&mut settings.write_back, table.flag("write_back"));
+}
+
+fn run(table: &Table<'_>, settings: &mut Settings) {
+    table.warn_unknown(&["jobs", "missing", "rework_rounds"]);
+    if let Some(jobs) = table.number("jobs", 1..=256) {
+        settings.jobs = Some(jobs);
+    }
+    set(&mut settings.missing, table.choice("missing", &MISSING));
+    set(&mut settings.rework_rounds, table.number("rework_rounds", 0..=20));
+}
+
+fn worktrees(table: &Table<'_>, settings: &mut Settings) {
+    table.warn_unknown(&["dir", "setup", "setup_timeout"]);
+    let dir = table.string("dir").and_then(|dir| {
+        let expected = "a folder below the repository root, e.g. \".worktrees\"";
+        folder(&dir).filter(|dir| dir != ".").or_else(|| table.refuse("dir", expected))
+    });
+    set(&mut settings.worktrees, dir);
+    set(&mut settings.setup, table.argvs("setup"));
+    set(&mut settings.setup_timeout_secs, table.seconds("setup_timeout", 1..=LONGEST));
+}
+
+fn agents(table: &Table<'_>, settings: &mut Settings) {
+    const KNOWN: [&str; 6] = ["default", "timeout", "idle_timeout", "grace", "roles", "technologies"];
+    let adapters: Vec<&str> = table.table_names().into_iter().filter(|name| !KNOWN.contains(name)).collect();
+    let known: Vec<&str> = KNOWN.into_iter().chain(adapters.iter().copied()).collect();
+    table.warn_unknown(&known);
+    if let Some(agent) = table.string("default") {
+        settings.agent = Some(agent);
+    }
+    set(&mut settings.agent_timeout_secs, table.seconds("timeout", 1..=LONGEST));
+    set(&mut settings.idle_timeout_secs, table.seconds("idle_timeout", 0..=LONGEST));
+    set(&mut settings.grace_secs, table.seconds("grace", 0..=3600));
+    settings.roles.extend(table.string_map("roles"));
+    settings.technologies.extend(table.string_map("technologies"));
+    for name in adapters {
+        if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
+            table.refuse::<()>(name, "named with a-z, 0-9 and `-` only");
+            continue;
+        }
+        let overriding = table.plain(name).unwrap_or_default();
+        let below = settings.adapters.get(name).and_then(|text| text.parse::<toml::Table>().ok());
+        let merged = below.unwrap_or_default().into_iter().chain(overriding).collect::<toml::Table>();
+        settings.adapters.insert(name.to_owned(), merged.to_string());
+    }
+}
+
+/// A relative folder that lies below the repository root and outside `.git`, without `./` in front and `/` behind.
+pub(super) fn folder(path: &str) -> Option<String> {
+    use std::path::{Component, Path};
+    let names = Path::new(path).components().filter(|part| *part != Component::CurDir).map(|part| match part {
+        Component::Normal(name) => name.to_str(),
+        Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => None,
+    });
+    let names: Vec<&str> = names.collect::<Option<_>>()?;
+    match names.first() {
+        Some(first) if first.eq_ignore_ascii_case(".git") => None,
+        Some(_) => Some(names.join("/")),
+        None => (!path.is_empty()).then(|| ".".to_owned()),
+    }
+}
