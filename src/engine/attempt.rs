@@ -305,6 +305,7 @@ impl Attempt {
         let by = self.track.world.decisions.policy.phase(phase).by;
         match (phase, by) {
             (Phase::Review, _) => self.review().await,
+            (Phase::Reflection, _) => self.reflect().await,
             (_, Performer::Command) => self.run_commands(phase).await,
             (Phase::Setup, _) => self.set_up().await,
             (Phase::Branch, _) => self.record_branch(),
@@ -318,8 +319,6 @@ impl Attempt {
             (Phase::Settings, Performer::Tool) => {
                 Ok(self.track.not_applicable(phase, "no settings update is configured")?)
             }
-            (Phase::Reflection, Performer::Tool) => self.reflect().await,
-            (Phase::Reflection, Performer::Agent | Performer::Person) => self.reflect().await,
             (Phase::Readiness, _) => Ok(()),
             (Phase::Issue | Phase::PullRequest | Phase::Settings, Performer::Agent | Performer::Person) => {
                 self.extra_session(phase).await
@@ -449,7 +448,7 @@ impl Attempt {
             (Some(from), Some(to)) => to.0.saturating_sub(from.0).max(0),
             (None, _) | (_, None) => 0,
         };
-        let summary = format!(
+        let facts = format!(
             "{} attempt(s), {} session(s), {} review round(s), {} check run(s), {}.{:03} s",
             state.attempts,
             state.sessions.len(),
@@ -458,7 +457,14 @@ impl Attempt {
             millis / 1000,
             millis % 1000
         );
-        let merged = state.landings.last().map_or_else(|| self.spec.start.clone(), |landing| landing.tip.clone());
+        let merged = state
+            .landings.last().map_or_else(|| self.spec.start.clone(), |landing| landing.tip.clone());
+        // The branch has moved: whatever goes wrong here is said and changes nothing.
+        let summary = match self.run_commands_of(Phase::Reflection).await {
+            Ok(_) => facts,
+            Err(Halt::Fail(failure)) => format!("{facts}; {}", failure.message),
+            Err(other) => return Err(other),
+        };
         self.track.done(Phase::Reflection, Principal::Tool, summary, None)?;
         self.track.write().await?;
         if let Err(error) = self.retire(&merged).await {
