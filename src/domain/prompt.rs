@@ -119,9 +119,11 @@ fn purpose(context: &PromptContext<'_>, task: &PromptTask<'_>) -> String {
              3. Documentation: bring the documents up to date that the change makes wrong.\n"
             .to_owned(),
         PromptTask::Review => review_purpose(context.base),
-        PromptTask::ReviewResponse { .. } => "A reviewer asks for changes. Answer every finding in the block by changing \
+        PromptTask::ReviewResponse { .. } => {
+            "A reviewer asks for changes. Answer every finding in the block by changing \
              the code; where a finding is wrong, say why in the commit message.\n\n## Findings\n\n"
-            .to_owned(),
+                .to_owned()
+        }
         PromptTask::Rework { failed, .. } => format!(
             "The check `{failed}` failed on your work. Find the cause and mend it; do not weaken, skip or delete the \
              check. Its last output:\n\n## Output\n\n"

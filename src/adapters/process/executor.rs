@@ -31,7 +31,9 @@ impl Executor for LocalExecutor {
     async fn run(&self, request: CommandRequest, cancel: CancelSignal) -> CommandEnd {
         let log = match new_log(&self.state_dir, request.attempt.as_str(), &request.log_name) {
             Ok(log) => log,
-            Err(error) => return not_started(format!("cannot write a log below {}: {error}", self.state_dir.display())),
+            Err(error) => {
+                return not_started(format!("cannot write a log below {}: {error}", self.state_dir.display()));
+            }
         };
         let Some((program, args)) = request.argv.split_first() else {
             return not_started("the command is empty".to_owned());
