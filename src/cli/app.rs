@@ -3,15 +3,16 @@
 
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::error::CommandError;
 use super::ui::Ui;
-use crate::adapters::agents::{RealAgents, Registry};
+use crate::adapters::agents::{AgentPlace, RealAgents, Registry};
 use crate::adapters::config::{self, Sources};
 use crate::adapters::git::landing::GitLander;
 use crate::adapters::git::repo::{self, Repo};
 use crate::adapters::git::worktree::GitWorktrees;
-use crate::adapters::git::{content, refs};
+use crate::adapters::git::content;
 use crate::adapters::host::Machine;
 use crate::adapters::ledger::store::Store;
 use crate::adapters::process::executor::LocalExecutor;
@@ -24,7 +25,7 @@ use crate::engine::world::Ports;
 use crate::report::diagnostics;
 
 /// Where a work tree's policy file lies.
-pub(crate) const POLICY_FILE: &str = ".orchestrate.toml";
+pub(crate) const POLICY_FILE: &str = config::FILE;
 
 /// An opened repository with its configuration.
 pub(crate) struct App {
@@ -73,14 +74,11 @@ impl App {
 
     /// Finds the target branch and reads its policy.
     pub(crate) fn target(&self, asked: Option<&str>) -> Result<Target, CommandError> {
-        let branch = config::target::detect(&self.repo, asked).map_err(CommandError::invalid)?;
-        let tip = refs::tip(&self.repo, branch.as_str())?.ok_or_else(|| {
-            CommandError::usage(format!("branch {} does not exist", branch.short()))
-                .hint("name the branch that stories land on: --target BRANCH")
-        })?;
+        let config::target::Target { branch, tip, .. } =
+            config::target::find(&self.repo, asked).map_err(CommandError::invalid)?;
         let file = content::file_at(&self.repo, &tip, POLICY_FILE)?;
         let name = format!("{}:{POLICY_FILE}", branch.short());
-        let (policy, findings) = config::policy::policy(&name, file.as_deref());
+        let (policy, findings) = config::policy(&name, file.as_deref());
         reject(&findings)?;
         let policy_source = match file {
             Some(_) => format!("policy {} from {name}", policy.version),
@@ -92,9 +90,9 @@ impl App {
     /// Refuses to run when the work tree's policy differs from the target's, unless the target's was asked for.
     pub(crate) fn require_same_policy(&self, target: &Target, from_target: bool) -> Result<(), CommandError> {
         let Some(file) = self.file.as_deref().filter(|_| !from_target) else { return Ok(()) };
-        let (mine, findings) = config::policy::policy(POLICY_FILE, Some(file));
+        let (mine, findings) = config::policy(POLICY_FILE, Some(file));
         reject(&findings)?;
-        let differences = config::policy::differences(&mine, &target.policy);
+        let differences = config::differences(&mine, &target.policy);
         if differences.is_empty() {
             return Ok(());
         }
@@ -110,8 +108,8 @@ impl App {
     }
 
     /// Opens the ledger.
-    pub(crate) fn ledger(&self) -> Result<Store, CommandError> {
-        Ok(Store::open(&self.repo)?)
+    pub(crate) fn ledger(&self) -> Store {
+        Store::new(&self.repo)
     }
 
     /// The agents that are known here.
@@ -120,17 +118,25 @@ impl App {
     }
 
     /// The real ports. Must be called inside a `LocalSet`.
-    pub(crate) fn ports(&self, registry: Registry, ledger: Store) -> Ports {
+    pub(crate) fn ports(&self, registry: Registry, ledger: Store) -> Result<Ports, CommandError> {
+        let program = std::env::current_exe()
+            .map_err(|error| CommandError::operation(format!("cannot tell where this program lies: {error}")))?;
+        let place = AgentPlace {
+            state_dir: self.repo.state_dir(),
+            root: self.repo.root().to_owned(),
+            git_common_dir: self.repo.common_dir().to_owned(),
+            program,
+        };
         let machine = Rc::new(self.machine.clone());
-        Ports {
+        Ok(Ports {
             recorder: Recorder::start(Box::new(ledger)),
             worktrees: Rc::new(GitWorktrees::new(&self.repo)),
             lander: Rc::new(GitLander::new(&self.repo)),
-            agents: Rc::new(RealAgents::new(registry, &self.repo)),
+            agents: Rc::new(RealAgents::new(Arc::new(registry), place)),
             executor: Rc::new(LocalExecutor::new(self.repo.state_dir())),
             clock: machine.clone(),
             host: machine,
-        }
+        })
     }
 
     /// Shows what reading the configuration found; errors end the command.

@@ -31,7 +31,7 @@ struct Candidate {
 pub(crate) fn run(args: &CleanupArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let app = App::open_to_change()?;
     let target = app.target(None)?;
-    let mut store = app.ledger()?;
+    let mut store = app.ledger();
     let states = store.items()?;
     let wanted = Scope::parse(&args.scope).map_err(|findings| super::app::invalid(&findings))?;
     let mut candidates = Vec::new();

@@ -20,6 +20,7 @@ use crate::engine::recovery;
 use crate::engine::world::Decisions;
 use crate::report::progress::{Bars, JsonLines, Lines};
 use crate::report::summary;
+use crate::report::text::Color;
 
 /// How the progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ pub(crate) fn execute(planned: Planned, options: Options, ui: &mut Ui) -> Result
         .enable_all()
         .build()
         .map_err(|error| CommandError::operation(format!("cannot start the runtime: {error}")))?;
-    let color = ui.out_color();
+    let color = Color::of(ui.out_color());
     let view = options.view;
     let local = tokio::task::LocalSet::new();
     let (summary, signal) = local.block_on(&runtime, run(planned, options, ui))?;
@@ -75,7 +76,7 @@ async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<(Summary
     }
     let interrupts = signals::listen()?;
     let agent = app.settings.agent.clone();
-    let ports = app.ports(registry, store);
+    let ports = app.ports(registry, store)?;
     let states: Vec<_> = states.into_iter().collect();
     for line in recovery::reconcile(&ports, app.repo.root(), &states).await? {
         ui.status(&line);
@@ -126,7 +127,7 @@ fn reporter(view: View, ui: &Ui) -> Box<dyn Reporter> {
     match view {
         View::Json => Box::new(JsonLines::new(Box::new(std::io::stdout()))),
         View::Person if ui.loudness() == super::ui::Loudness::Quiet => Box::new(Lines::new(Box::new(std::io::sink()))),
-        View::Person if ui.is_interactive() => Box::new(Bars::new()),
+        View::Person if ui.is_interactive() => Box::new(Bars::stderr(ui.size(), Color::of(ui.err_color()))),
         View::Person => Box::new(Lines::new(Box::new(std::io::stderr()))),
     }
 }

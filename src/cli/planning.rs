@@ -45,7 +45,7 @@ impl Planned {
         let target = app.target(asked.target.as_deref())?;
         app.require_same_policy(&target, asked.policy_from_target)?;
         let registry = app.agents()?;
-        let mut store = app.ledger()?;
+        let mut store = app.ledger();
         let states = store.items()?;
         let loaded = stories::load(app.repo.root(), &app.settings.story_roots)?;
         if !loaded.present {
@@ -118,7 +118,7 @@ impl Context<'_> {
     fn build(&self, selection: &Selection, missing: Missing) -> Result<Plan, CommandError> {
         let done = plan::done_items(self.items, self.states);
         let assume_done = self.assume_done()?;
-        let installed = self.registry.installed();
+        let installed = self.registry.installed(self.app.repo.root());
         let names = self.registry.names();
         let choices = Choices { settings: &self.app.settings, adapters: &names, installed: &installed };
         Ok(graph::build(&PlanRequest {
@@ -144,7 +144,7 @@ impl Context<'_> {
     /// Role and adapter of the reviewing session.
     fn reviewer(&self) -> Result<Assignment, CommandError> {
         let target = self.app.target(self.asked.target.as_deref())?;
-        let installed = self.registry.installed();
+        let installed = self.registry.installed(self.app.repo.root());
         let names = self.registry.names();
         let choices = Choices { settings: &self.app.settings, adapters: &names, installed: &installed };
         assign::assign_role(&target.policy.reviewer_role, &choices).map_err(|finding| app::invalid(&[finding]))

@@ -14,7 +14,7 @@ use crate::engine::ports::{Clock, Ledger, Record};
 /// Runs `git orchestrate retry`.
 pub(crate) fn run(args: &RetryArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let app = App::open_to_change()?;
-    let mut store = app.ledger()?;
+    let mut store = app.ledger();
     let states = store.items()?;
     let by = Principal::Person(identity::email(&app.repo)?);
     let at = app.machine.now();

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &ReviewArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
         return Err(CommandError::new(Kind::Gate, message));
     }
     let target = app.target(None)?;
-    let mut store = app.ledger()?;
+    let mut store = app.ledger();
     let states = store.items()?;
     let key = item::find(&args.id, &states)?;
     let state = &states[&key];

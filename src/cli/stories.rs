@@ -10,7 +10,8 @@ use super::exit::Exit;
 use super::planning::Planned;
 use super::ui::Ui;
 use crate::engine::ports::Ledger;
-use crate::report::plan;
+use crate::report::plan::{self, Frame};
+use crate::report::text::Color;
 
 /// Runs `git orchestrate stories`.
 pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
@@ -18,12 +19,11 @@ pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError>
     let mut planned = Planned::make(app, &args.planning, ui)?;
     let headline = planned.headline();
     if args.dry_run {
-        let (width, color) = (ui.width(), ui.out_color());
-        let text = if args.json { plan::json(&planned.plan) } else { plan::table(&planned.plan, &headline, width, color) };
+        let frame = Frame { head: &headline, command: None, width: ui.fitted(), color: Color::of(ui.out_color()) };
+        let text = if args.json { plan::json(&planned.plan) } else { plan::table(&planned.plan, &frame) };
         ui.data(&text)?;
         return Ok(Exit::DONE);
     }
-    ui.status(&headline);
     if planned.plan.items.is_empty() {
         return nothing_to_do(&planned, ui);
     }
@@ -32,8 +32,8 @@ pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError>
     }
     execute::note_live_runs(&planned.app, ui);
     if args.view() == View::Person {
-        let (width, color) = (ui.width(), ui.err_color());
-        ui.status(&plan::table(&planned.plan, "", width, color));
+        let frame = Frame { head: &headline, command: None, width: Some(ui.width()), color: Color::of(ui.err_color()) };
+        ui.status(&plan::table(&planned.plan, &frame));
     }
     let options = Options {
         continues: None,

@@ -83,6 +83,16 @@ impl Ui {
         terminal_size::terminal_size_of(stderr()).map_or(80, |(columns, _)| usize::from(columns.0))
     }
 
+    /// Columns and rows of the terminal on stderr; `None` where there is none.
+    pub fn size(&self) -> Option<(u16, u16)> {
+        terminal_size::terminal_size_of(stderr()).map(|(columns, rows)| (columns.0, rows.0))
+    }
+
+    /// Columns that data on stdout should fit into; `None` where stdout is no terminal.
+    pub fn fitted(&self) -> Option<usize> {
+        terminal_size::terminal_size_of(stdout()).map(|(columns, _)| usize::from(columns.0))
+    }
+
     /// Writes data to stdout as it is.
     pub fn data(&mut self, text: &str) -> Result<(), CommandError> {
         let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());

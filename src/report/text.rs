@@ -34,6 +34,11 @@ pub(crate) enum Tone {
 }
 
 impl Color {
+    /// On or off.
+    pub fn of(on: bool) -> Self {
+        if on { Self::On } else { Self::Off }
+    }
+
     /// `text` in a tone.
     pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
         let style = anstyle::Style::new();

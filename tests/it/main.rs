@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, dead_code, unreachable_pub, missing_docs)]
 
 mod corpus;
+mod delivery;
 mod house;
 mod ledger;
 mod planning;
 mod processes;
+mod project;
 mod setup;
 mod support;
 mod worktrees;
