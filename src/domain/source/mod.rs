@@ -1,1 +1,17 @@
-//! Parsers: file text to items and diagnostics.
+//! Parsers: file text to items and diagnostics, and the assembly of many files into one set. Must not read files.
+
+mod assemble;
+mod criteria;
+mod depends;
+mod files;
+mod front;
+mod label;
+mod name;
+mod reference;
+mod status;
+pub mod story;
+mod text;
+
+pub use assemble::{Parsed, assemble};
+pub use status::KNOWN as KNOWN_STATUSES;
+pub use text::MAX_BYTES;
