@@ -133,12 +133,12 @@ impl Store {
 
     fn check_format(&mut self) -> Result<Option<Oid>, LedgerError> {
         let meta = refs::tip_in(&self.git, META)?;
-        if meta.is_some() && meta != self.format {
-            let id = self.repo.object_id(meta.as_ref().expect("checked just above"))?;
+        if let Some(tip) = meta.as_ref().filter(|tip| Some(*tip) != self.format.as_ref()) {
+            let id = self.repo.object_id(tip)?;
             let unreadable = |reason: String| LedgerError::Unreadable { chain: META.to_owned(), reason };
             let message = message_of(&self.git, id).map_err(|error| unreadable(error.to_string()))?;
             codec::check_format(&message).map_err(|error| unreadable(error.to_string()))?;
-            self.format.clone_from(&meta);
+            self.format = Some(tip.clone());
         }
         Ok(meta)
     }
