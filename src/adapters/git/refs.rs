@@ -1,0 +1,419 @@
+//! Refs and HEAD: read by gix, written by one `git update-ref` child. No other file calls a ref or HEAD function of gix.
+//! Must not know what a ref means.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
+use std::time::SystemTime;
+
+use gix::refs::{FullNameRef, Target};
+use thiserror::Error;
+
+use super::cli;
+use super::repo::{Repo, git_error, oid};
+use crate::domain::names::{BranchRef, Oid};
+use crate::engine::ports::PortError;
+
+/// Milliseconds that a write waits for the lock of one ref, of packed-refs, or of a reftable stack.
+const LOCK_TIMEOUT: u32 = 10_000;
+
+/// What HEAD of the main worktree says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// On a branch that has a commit.
+    Branch(BranchRef),
+    /// On a branch without a commit.
+    Unborn(BranchRef),
+    /// On no branch.
+    Detached(Oid),
+}
+
+/// Value of a ref before an update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// The ref does not exist.
+    Absent,
+    /// The ref has this value.
+    Value(Oid),
+    /// Whatever it is. Never for our own chains or a protected branch.
+    Any,
+}
+
+/// One ref of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefUpdate {
+    /// Full name.
+    pub name: String,
+    /// Value before.
+    pub expected: Expected,
+    /// Value after; `None` deletes.
+    pub new: Option<Oid>,
+}
+
+/// Why a transaction moved nothing.
+#[derive(Debug, Error)]
+pub enum RefError {
+    /// A ref is not where it was expected.
+    #[error("{name} is not where it was expected")]
+    Conflict {
+        /// The first such ref.
+        name: String,
+    },
+    /// Another process held a lock for too long.
+    #[error("a ref is locked: {message}")]
+    Locked {
+        /// What git said; names the lock file.
+        message: String,
+    },
+    /// Git or the machine.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl From<RefError> for PortError {
+    fn from(error: RefError) -> Self {
+        match error {
+            RefError::Port(error) => error,
+            RefError::Conflict { .. } => Self::new(error.to_string()),
+            RefError::Locked { .. } => {
+                Self::new(error.to_string()).hint("if no git process is running, remove the lock file it names")
+            }
+        }
+    }
+}
+
+/// Value of a ref by its full name; `None` when it does not exist. A symbolic ref is refused: what it names may be moved
+/// by anybody.
+pub fn tip(repo: &Repo, name: &str) -> Result<Option<Oid>, PortError> {
+    tip_in(&repo.gix(), name)
+}
+
+/// [`tip`] with a handle that is there already.
+pub fn tip_in(git: &gix::Repository, name: &str) -> Result<Option<Oid>, PortError> {
+    let full = full_name(name)?;
+    let found = git.try_find_reference(full).map_err(|error| git_error(format!("cannot read {name}"), error))?;
+    // gix looks the name up in other places too when it is not there (refs/heads/refs/...).
+    let Some(found) = found.filter(|found| found.name() == full) else { return Ok(None) };
+    match &found.inner.target {
+        Target::Object(id) => Ok(Some(oid(id))),
+        Target::Symbolic(to) => Err(symbolic(name, &to.to_string())),
+    }
+}
+
+/// All refs below a prefix that ends in `/`, loose and packed, sorted by name. Symbolic ones are left out.
+pub fn list(repo: &Repo, prefix: &str) -> Result<Vec<(String, Oid)>, PortError> {
+    list_in(&repo.gix(), prefix)
+}
+
+/// [`list`] with a handle that is there already.
+pub fn list_in(git: &gix::Repository, prefix: &str) -> Result<Vec<(String, Oid)>, PortError> {
+    let failed = |error| git_error(format!("cannot list refs below {prefix}"), error);
+    let platform = git.references().map_err(failed)?;
+    let mut found = Vec::new();
+    for reference in platform.prefixed(prefix).map_err(failed)? {
+        let reference = reference.map_err(failed)?;
+        let name = String::from_utf8_lossy(reference.name().as_bstr()).into_owned();
+        if let Target::Object(id) = &reference.inner.target {
+            found.push((name, oid(id)));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// What HEAD of the main worktree says.
+pub fn head_branch(repo: &Repo) -> Result<Head, PortError> {
+    let git = repo.gix();
+    let head = git.head().map_err(|error| git_error("cannot read HEAD", error))?;
+    Ok(match head.kind {
+        gix::head::Kind::Symbolic(reference) => Head::Branch(BranchRef::new(reference.name.as_bstr().to_string())),
+        gix::head::Kind::Unborn(name) => Head::Unborn(BranchRef::new(name.as_bstr().to_string())),
+        gix::head::Kind::Detached { target, .. } => Head::Detached(oid(target)),
+    })
+}
+
+/// Where a symbolic ref points (`refs/remotes/origin/HEAD`); `None` when it is absent or not symbolic.
+pub fn symbolic_target(repo: &Repo, name: &str) -> Result<Option<String>, PortError> {
+    let git = repo.gix();
+    let full = full_name(name)?;
+    let found = git.try_find_reference(full).map_err(|error| git_error(format!("cannot read {name}"), error))?;
+    Ok(found.filter(|found| found.name() == full).and_then(|found| match &found.inner.target {
+        Target::Symbolic(to) => Some(to.as_bstr().to_string()),
+        Target::Object(_) => None,
+    }))
+}
+
+/// Whether a full ref name is one that git accepts.
+pub fn is_valid_name(name: &str) -> bool {
+    full_name(name).is_ok()
+}
+
+fn full_name(name: &str) -> Result<&FullNameRef, PortError> {
+    let wrong = || PortError::new(format!("`{}` is not a full ref name", name.escape_debug()));
+    if !name.starts_with("refs/") {
+        return Err(wrong());
+    }
+    <&FullNameRef>::try_from(name).map_err(|_| wrong())
+}
+
+fn symbolic(name: &str, to: &str) -> PortError {
+    PortError::new(format!("{name} is a symbolic ref to {}", to.escape_debug()))
+        .hint("name the ref it points to instead")
+}
+
+/// Writes refs through one persistent `git update-ref --stdin -z`, started at the first write and again when it died.
+pub struct RefWriter {
+    repo: Repo,
+    session: Option<Session>,
+    /// Directories of refs whose own entries are known to be on disk, by identity.
+    settled: HashMap<PathBuf, (u64, SystemTime)>,
+    /// Committed transactions, for tests and benchmarks.
+    transactions: u64,
+}
+
+/// A running child.
+struct Session {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+    stderr: ChildStderr,
+}
+
+impl RefWriter {
+    /// A writer; nothing is started yet.
+    pub fn new(repo: &Repo) -> Self {
+        Self { repo: repo.clone(), session: None, settled: HashMap::new(), transactions: 0 }
+    }
+
+    /// How many transactions were committed by this writer.
+    pub fn transactions(&self) -> u64 {
+        self.transactions
+    }
+
+    /// The child's process id while one runs.
+    pub fn child_id(&self) -> Option<u32> {
+        self.session.as_ref().map(|session| session.child.id())
+    }
+
+    /// Moves all refs or none, and returns when the move survives a power cut.
+    pub fn transaction(&mut self, updates: &[RefUpdate]) -> Result<(), RefError> {
+        let request = encode(&self.repo, updates)?;
+        // A child that died since the last call (killed, or by its own error) shows as a broken pipe at the first write:
+        // nothing has been asked of it yet, so asking a new one is safe.
+        let mut last = None;
+        for _ in 0..2 {
+            let session = match self.session.take() {
+                Some(session) => session,
+                None => Session::spawn(&self.repo)?,
+            };
+            match session.exchange(&request) {
+                Exchange::Committed(session) => {
+                    self.session = Some(session);
+                    self.transactions += 1;
+                    return Ok(self.settle(updates)?);
+                }
+                Exchange::Refused(said) => return Err(self.explain(updates, said)),
+                Exchange::Unknown(_) if self.arrived(updates)? => {
+                    self.transactions += 1;
+                    return Ok(self.settle(updates)?);
+                }
+                Exchange::Unknown(said) => return Err(self.explain(updates, said)),
+                Exchange::Died(said) => last = Some(said),
+            }
+        }
+        Err(self.explain(updates, last.unwrap_or_default()))
+    }
+
+    /// Ends the child; the next write starts another.
+    pub fn close(&mut self) {
+        self.session = None;
+    }
+
+    /// Whether every ref has its new value: the child committed and was killed before it said so.
+    fn arrived(&self, updates: &[RefUpdate]) -> Result<bool, PortError> {
+        let git = self.repo.gix();
+        for update in updates {
+            if tip_in(&git, &update.name)? != update.new {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Finds out from the refs themselves what git's sentence means.
+    fn explain(&self, updates: &[RefUpdate], said: String) -> RefError {
+        let git = self.repo.gix();
+        for update in updates {
+            let is = match tip_in(&git, &update.name) {
+                Ok(is) => is,
+                Err(error) => return RefError::Port(error),
+            };
+            let holds = match &update.expected {
+                Expected::Absent => is.is_none(),
+                Expected::Value(value) => is.as_ref() == Some(value),
+                Expected::Any => true,
+            };
+            if !holds {
+                return RefError::Conflict { name: update.name.clone() };
+            }
+        }
+        if said.contains(".lock'") || said.contains("packed-refs.lock") {
+            return RefError::Locked { message: said };
+        }
+        RefError::Port(PortError::new(format!("git update-ref refused: {said}")))
+    }
+
+    /// Syncs the ref files and the directories they lie in: git syncs neither the rename nor new directories.
+    fn settle(&mut self, updates: &[RefUpdate]) -> Result<(), PortError> {
+        let mut directories = Vec::new();
+        for update in updates {
+            let path = self.repo.common_dir().join(&update.name);
+            sync(&path)?;
+            let parent = path.parent().expect("a full ref name has a slash").to_owned();
+            if !directories.contains(&parent) {
+                directories.push(parent);
+            }
+        }
+        for directory in directories {
+            sync(&directory)?;
+            self.settle_above(&directory)?;
+        }
+        Ok(())
+    }
+
+    fn settle_above(&mut self, directory: &Path) -> Result<(), PortError> {
+        let identity = identity(directory);
+        if identity.is_some() && self.settled.get(directory) == identity.as_ref() {
+            return Ok(());
+        }
+        let stop = self.repo.common_dir();
+        for above in directory.ancestors().skip(1).take_while(|above| above.starts_with(stop)) {
+            sync(above)?;
+        }
+        if let Some(identity) = identity {
+            self.settled.insert(directory.to_owned(), identity);
+        }
+        Ok(())
+    }
+}
+
+/// How a transaction ended in the child.
+enum Exchange {
+    /// Done; the child goes on.
+    Committed(Session),
+    /// Git said no and ended.
+    Refused(String),
+    /// The child ended after it was told to commit.
+    Unknown(String),
+    /// The child was gone before it was asked for anything.
+    Died(String),
+}
+
+impl Session {
+    fn spawn(repo: &Repo) -> Result<Self, PortError> {
+        let mut command = cli::git(repo);
+        command
+            .args(["-c", &format!("core.filesRefLockTimeout={LOCK_TIMEOUT}")])
+            .args(["-c", &format!("core.packedRefsTimeout={LOCK_TIMEOUT}")])
+            .args(["-c", &format!("reftable.lockTimeout={LOCK_TIMEOUT}")])
+            // Synced before the rename: a ref file is never seen empty after a power cut.
+            .args(["-c", "core.fsync=reference"])
+            .args(["update-ref", "-m", "git-orchestrate", "--stdin", "-z"])
+            .envs([("GIT_COMMITTER_NAME", "git-orchestrate"), ("GIT_COMMITTER_EMAIL", "git-orchestrate@localhost")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A Ctrl-C at the terminal is for us: the child ends with its input, after what it was told is done.
+            .process_group(0);
+        let mut child =
+            command.spawn().map_err(|error| PortError::new("git update-ref cannot be started").because(error))?;
+        let missing = || PortError::new("git update-ref has no pipe");
+        let stdin = child.stdin.take().ok_or_else(missing)?;
+        let stdout = BufReader::new(child.stdout.take().ok_or_else(missing)?);
+        let stderr = child.stderr.take().ok_or_else(missing)?;
+        Ok(Self { child, stdin, stdout, stderr })
+    }
+
+    /// Sends `start` and the updates with `prepare`, and only when git holds all locks `commit`.
+    fn exchange(mut self, request: &[u8]) -> Exchange {
+        if !(self.send(b"start\0") && self.hears("start: ok")) {
+            return Exchange::Died(self.last_words());
+        }
+        if !(self.send(request) && self.send(b"prepare\0") && self.hears("prepare: ok")) {
+            return Exchange::Refused(self.last_words());
+        }
+        if self.send(b"commit\0") && self.hears("commit: ok") {
+            return Exchange::Committed(self);
+        }
+        Exchange::Unknown(self.last_words())
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> bool {
+        self.stdin.write_all(bytes).and_then(|()| self.stdin.flush()).is_ok()
+    }
+
+    fn hears(&mut self, expected: &str) -> bool {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).is_ok() && line.trim_end() == expected
+    }
+
+    fn last_words(mut self) -> String {
+        drop(self.stdin);
+        let mut said = Vec::new();
+        // What cannot be read is not said; the exit is what counts.
+        let _ = self.stderr.by_ref().take(8_192).read_to_end(&mut said);
+        let _ = self.child.wait();
+        cli::shown(&said)
+    }
+}
+
+impl Drop for RefWriter {
+    fn drop(&mut self) {
+        if let Some(Session { mut child, stdin, .. }) = self.session.take() {
+            // End of input is how the child learns that nothing more comes; it holds no lock between transactions.
+            drop(stdin);
+            let _ = child.wait();
+        }
+    }
+}
+
+fn encode(repo: &Repo, updates: &[RefUpdate]) -> Result<Vec<u8>, PortError> {
+    let zero = gix::ObjectId::null(repo.object_hash()).to_string();
+    let mut request = Vec::new();
+    for update in updates {
+        full_name(&update.name)?;
+        let old = match &update.expected {
+            Expected::Absent => zero.clone(),
+            Expected::Value(value) => repo.object_id(value)?.to_string(),
+            Expected::Any => String::new(),
+        };
+        // A symbolic ref planted under our name must be overwritten or refused, never followed.
+        request.extend_from_slice(b"option no-deref\0");
+        let verb = if update.new.is_some() { "update" } else { "delete" };
+        request.extend_from_slice(format!("{verb} {}\0", update.name).as_bytes());
+        if let Some(new) = &update.new {
+            request.extend_from_slice(format!("{}\0", repo.object_id(new)?).as_bytes());
+        }
+        request.extend_from_slice(format!("{old}\0").as_bytes());
+    }
+    Ok(request)
+}
+
+/// Identity of a directory that survives neither its removal nor its return; `None` where the file system cannot tell.
+fn identity(directory: &Path) -> Option<(u64, SystemTime)> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(directory).ok()?;
+    Some((metadata.ino(), metadata.created().ok()?))
+}
+
+/// Makes a file or directory durable; one that is gone (deleted or packed meanwhile) needs nothing.
+pub(crate) fn sync(path: &Path) -> Result<(), PortError> {
+    match File::open(path).and_then(|file| file.sync_all()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(PortError::new(format!("cannot sync {}", path.display())).because(error)),
+    }
+}
