@@ -19,23 +19,35 @@ const NAMED: usize = 5;
 pub fn populate(git: &gix::Repository, tree: ObjectId, worktree: &Path, index: &Path) -> Result<(), PortError> {
     let failed = |error| git_error(format!("cannot check out {}", worktree.display()), error);
     let mut files = git.index_from_tree(&tree).map_err(failed)?;
-    write_files(git, &mut files, worktree, true)?;
+    write_files(git, &mut files, worktree, Place::Empty)?;
     files.set_path(index);
     files.write(gix::index::write::Options::default()).map_err(failed)
 }
 
-/// Writes the files of an index and takes their stat data into it. With `empty` nothing may be there yet; without it what is
-/// there is replaced: the caller has made sure that nothing is lost.
+/// Where files are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nothing is there yet, and attributes are those of the tree.
+    Empty,
+    /// What is there is replaced, the caller having made sure that nothing is lost; attributes are those of the files there.
+    InUse,
+}
+
+/// Writes the files of an index and takes their stat data into it.
 pub(super) fn write_files(
     git: &gix::Repository,
     files: &mut gix::index::State,
     worktree: &Path,
-    empty: bool,
+    place: Place,
 ) -> Result<(), PortError> {
     let failed = |error| git_error(format!("cannot check out {}", worktree.display()), error);
-    let mut options = git.checkout_options(Source::IdMapping).map_err(failed)?;
-    options.destination_is_initially_empty = empty;
-    options.overwrite_existing = !empty;
+    let attributes = match place {
+        Place::Empty => Source::IdMapping,
+        Place::InUse => Source::WorktreeThenIdMapping,
+    };
+    let mut options = git.checkout_options(attributes).map_err(failed)?;
+    options.destination_is_initially_empty = place == Place::Empty;
+    options.overwrite_existing = place == Place::InUse;
     let objects = git.objects.clone().into_arc().map_err(|error| {
         PortError::new(format!("cannot check out {}", worktree.display())).because(error)
     })?;

@@ -1,6 +1,7 @@
 //! Commits of what lies in a worktree: at the end of a phase on its branch, and as a rescue before it goes away. Must not
 //! touch files of the worktree.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -9,10 +10,10 @@ use gix::ObjectId;
 use gix::bstr::{BString, ByteSlice};
 
 use super::admin::{Entry, io_error};
-use super::repo::{Repo, git_error, oid};
+use super::repo::{Repo, git_error};
 use super::status::{self, Survey};
 use super::{cli, refs};
-use crate::domain::names::{Oid, Timestamp};
+use crate::domain::names::Timestamp;
 use crate::engine::ports::PortError;
 
 /// Address in every commit that an agent's work is recorded with.
@@ -56,13 +57,21 @@ pub fn write_commit(git: &gix::Repository, draft: &Draft<'_>) -> Result<ObjectId
 
 /// Makes a loose object survive a power cut; one in a pack has been synced by git.
 pub fn sync_object(repo: &Repo, id: &ObjectId) -> Result<(), PortError> {
-    let hex = id.to_string();
-    let (fan, rest) = hex.split_at(2);
+    sync_objects(repo, &BTreeSet::from([*id]))
+}
+
+/// [`sync_object`] for many, each directory once.
+pub fn sync_objects(repo: &Repo, ids: &BTreeSet<ObjectId>) -> Result<(), PortError> {
     let objects = repo.common_dir().join("objects");
-    let fan = objects.join(fan);
-    refs::sync(&fan.join(rest))?;
-    refs::sync(&fan)?;
-    refs::sync(&objects)
+    let mut fans = BTreeSet::new();
+    for id in ids {
+        let hex = id.to_string();
+        let (fan, rest) = hex.split_at(2);
+        let fan = objects.join(fan);
+        refs::sync(&fan.join(rest))?;
+        fans.insert(fan);
+    }
+    fans.iter().chain([&objects]).try_for_each(|dir| refs::sync(dir))
 }
 
 /// Commits that wait in `MERGE_HEAD`.
@@ -161,11 +170,6 @@ pub fn contains(git: &gix::Repository, commit: ObjectId, ancestor: ObjectId) -> 
     let failed = |error| git_error(format!("cannot compare {commit} and {ancestor}"), error);
     let bases = git.merge_bases_many(commit, &[ancestor]).map_err(failed)?;
     Ok(bases.iter().any(|base| base.detach() == ancestor))
-}
-
-/// Our spelling of an id.
-pub(super) fn named(id: ObjectId) -> Oid {
-    oid(id)
 }
 
 /// Splits `<name> <address>`; without an address it is an agent's.
