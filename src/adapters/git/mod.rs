@@ -3,3 +3,15 @@
 pub mod cli;
 pub mod refs;
 pub mod repo;
+
+pub mod admin;
+pub mod checkout;
+pub mod commit;
+pub mod follow;
+pub mod include;
+pub mod landing;
+pub mod merge;
+mod retire;
+pub mod status;
+pub mod trash;
+pub mod worktree;

@@ -1,0 +1,212 @@
+//! What landing needs from git: merges in memory, the commits of a landing, and checkouts that follow. Must not move a
+//! protected branch: that takes a permit and the ledger.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+
+use async_trait::async_trait;
+use gix::ObjectId;
+use gix::objs::tree::EntryKind;
+
+use super::commit::{self, AGENT_ADDRESS, Draft, TOOL};
+use super::repo::{Repo, git_error, oid};
+use super::worktree::apart;
+use super::{admin, follow, merge, refs};
+use crate::domain::event::Landing;
+use crate::domain::names::{BranchRef, Oid, Principal, Timestamp};
+use crate::engine::ports::{Bookkeeping, Lander, LandingPlan, Merged, PortError};
+
+/// From this many objects on, one sync of the file system is cheaper than one per object.
+const MANY: usize = 64;
+
+/// Address of the tool's own commits.
+const TOOL_ADDRESS: &str = "git-orchestrate@localhost";
+
+/// Merges and moves for one repository. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct GitLander {
+    repo: Repo,
+}
+
+impl GitLander {
+    /// For `repo`.
+    pub fn new(repo: &Repo) -> Self {
+        Self { repo: repo.clone() }
+    }
+
+    fn persons(&self, base: &Oid, head: &Oid) -> Result<Vec<Principal>, PortError> {
+        let git = self.repo.gix();
+        let failed = |error| git_error(format!("cannot read the authors of {}..{}", base.short(), head.short()), error);
+        let mut persons = BTreeSet::new();
+        for id in new_commits(&git, self.repo.object_id(base)?, self.repo.object_id(head)?)? {
+            let commit = git.find_commit(id).map_err(failed)?;
+            let author = commit.author().map_err(failed)?;
+            let address = if author.email.trim_ascii().is_empty() { author.name } else { author.email };
+            let address = String::from_utf8_lossy(address).trim().to_owned();
+            if address != AGENT_ADDRESS && address != TOOL_ADDRESS {
+                persons.insert(Principal::Person(address));
+            }
+        }
+        Ok(persons.into_iter().collect())
+    }
+
+    fn build_now(&self, plan: &LandingPlan) -> Result<Landing, PortError> {
+        let git = self.repo.gix();
+        let (base, head) = (self.repo.object_id(&plan.base)?, self.repo.object_id(&plan.head)?);
+        let tree = self.repo.object_id(&plan.merge_tree)?;
+        let draft = Draft { tree, parents: &[base, head], author: TOOL, message: &plan.message, at: plan.at };
+        let merge = commit::write_commit(&git, &draft)?;
+        let kept = plan.bookkeeping.as_ref().map(|kept| bookkeeping_commit(&git, merge, tree, kept, plan.at)).transpose()?;
+        let tip = kept.flatten().unwrap_or(merge);
+        self.make_durable(&git, base, head, merge, tip)?;
+        Ok(Landing {
+            target: plan.target.clone(),
+            base: plan.base.clone(),
+            head: plan.head.clone(),
+            merge_tree: plan.merge_tree.clone(),
+            merge: oid(merge),
+            tip: oid(tip),
+        })
+    }
+
+    /// Syncs everything the landing brings: neither git nor an agent's client synced the story's own objects.
+    fn make_durable(
+        &self,
+        git: &gix::Repository,
+        base: ObjectId,
+        head: ObjectId,
+        merge: ObjectId,
+        tip: ObjectId,
+    ) -> Result<(), PortError> {
+        let mut ids = merge::new_objects(git, base, tip)?;
+        ids.extend(merge::new_objects(git, base, merge)?);
+        ids.extend([merge, tip]);
+        for id in new_commits(git, base, head)? {
+            ids.insert(id);
+            let parent = git.find_commit(id).ok().and_then(|commit| commit.parent_ids().next().map(gix::Id::detach));
+            ids.extend(merge::new_objects(git, parent.unwrap_or(base), id)?);
+            if ids.len() > MANY {
+                return self.sync_everything();
+            }
+        }
+        if ids.len() > MANY {
+            return self.sync_everything();
+        }
+        commit::sync_objects(&self.repo, &ids)
+    }
+
+    fn sync_everything(&self) -> Result<(), PortError> {
+        let path = self.repo.common_dir().join("objects");
+        let dir = File::open(&path).map_err(|error| admin::io_error("cannot open", &path, error))?;
+        sync_file_system(&dir).map_err(|error| admin::io_error("cannot sync", &path, error))
+    }
+}
+
+#[async_trait(?Send)]
+impl Lander for GitLander {
+    async fn tip(&self, branch: &BranchRef) -> Result<Option<Oid>, PortError> {
+        refs::tip(&self.repo, branch.as_str())
+    }
+
+    async fn tree(&self, commit: &Oid) -> Result<Oid, PortError> {
+        Ok(oid(commit::tree_of(&self.repo.gix(), self.repo.object_id(commit)?)?))
+    }
+
+    async fn merge(&self, base: &Oid, head: &Oid) -> Result<Merged, PortError> {
+        let (repo, base, head) = (self.repo.clone(), self.repo.object_id(base)?, self.repo.object_id(head)?);
+        apart(move || merge::merge(&repo.gix(), base, head)).await
+    }
+
+    async fn same_change(&self, from: (&Oid, &Oid), to: (&Oid, &Oid)) -> Result<bool, PortError> {
+        let id = |oid: &Oid| self.repo.object_id(oid);
+        let (from, to) = ((id(from.0)?, id(from.1)?), (id(to.0)?, id(to.1)?));
+        let repo = self.repo.clone();
+        apart(move || merge::same_change(&repo.gix(), from, to)).await
+    }
+
+    async fn person_authors(&self, base: &Oid, head: &Oid) -> Result<Vec<Principal>, PortError> {
+        let (this, base, head) = (self.clone(), base.clone(), head.clone());
+        apart(move || this.persons(&base, &head)).await
+    }
+
+    async fn build(&self, plan: &LandingPlan) -> Result<Landing, PortError> {
+        let (this, plan) = (self.clone(), plan.clone());
+        apart(move || this.build_now(&plan)).await
+    }
+
+    async fn candidate(&self, base: &Oid, head: &Oid, tree: &Oid) -> Result<Oid, PortError> {
+        let parents = [self.repo.object_id(base)?, self.repo.object_id(head)?];
+        let tree = self.repo.object_id(tree)?;
+        let message = "Candidate for checks";
+        // A fixed time: the same candidate is the same commit.
+        let draft = Draft { tree, parents: &parents, author: TOOL, message, at: Timestamp(0) };
+        Ok(oid(commit::write_commit(&self.repo.gix(), &draft)?))
+    }
+
+    async fn obstacle(&self, branch: &BranchRef, from: &Oid, to: &Oid) -> Result<Option<String>, PortError> {
+        let (repo, branch, from, to) = (self.repo.clone(), branch.clone(), from.clone(), to.clone());
+        apart(move || follow::obstacle(&repo, &branch, &from, &to)).await
+    }
+
+    async fn follow(&self, branch: &BranchRef, from: &Oid, to: &Oid) -> Result<(), PortError> {
+        let (repo, branch, from, to) = (self.repo.clone(), branch.clone(), from.clone(), to.clone());
+        apart(move || follow::follow(&repo, &branch, &from, &to)).await
+    }
+
+    async fn contains(&self, commit: &Oid, ancestor: &Oid) -> Result<bool, PortError> {
+        let (repo, commit, ancestor) = (self.repo.clone(), self.repo.object_id(commit)?, self.repo.object_id(ancestor)?);
+        apart(move || commit::contains(&repo.gix(), commit, ancestor)).await
+    }
+}
+
+/// Commits reachable from `head` and not from `base`.
+fn new_commits(git: &gix::Repository, base: ObjectId, head: ObjectId) -> Result<Vec<ObjectId>, PortError> {
+    let failed = |error| git_error(format!("cannot walk from {head}"), error);
+    let walk = git.rev_walk([head]).with_hidden([base]).all().map_err(failed)?;
+    walk.map(|info| info.map(|info| info.id).map_err(|error| PortError::new("cannot walk the history").because(error)))
+        .collect()
+}
+
+/// The commit that writes status and review into the story file; `None` when there is no such file or nothing to change.
+fn bookkeeping_commit(
+    git: &gix::Repository,
+    merge: ObjectId,
+    tree: ObjectId,
+    kept: &Bookkeeping,
+    at: Timestamp,
+) -> Result<Option<ObjectId>, PortError> {
+    let failed = |error| git_error(format!("cannot write {}", kept.path.escape_debug()), error);
+    let root = git.find_tree(tree).map_err(failed)?;
+    let Some(entry) = root.lookup_entry_by_path(&kept.path).map_err(failed)? else { return Ok(None) };
+    let kind = entry.mode().kind();
+    if !matches!(kind, EntryKind::Blob | EntryKind::BlobExecutable) {
+        return Ok(None);
+    }
+    let before = git.find_blob(entry.object_id()).map_err(failed)?;
+    let after = bookkeep(&before.data, "Done", &kept.review_lines);
+    if after == before.data {
+        return Ok(None);
+    }
+    let blob = git.write_blob(&after).map_err(failed)?;
+    let mut editor = git.edit_tree(tree).map_err(failed)?;
+    editor.upsert(kept.path.as_str(), kind, blob).map_err(failed)?;
+    let written = editor.write().map_err(failed)?.detach();
+    let draft = Draft { tree: written, parents: &[merge], author: TOOL, message: &kept.message, at };
+    commit::write_commit(git, &draft).map(Some)
+}
+
+#[cfg(target_os = "linux")]
+fn sync_file_system(dir: &File) -> std::io::Result<()> {
+    Ok(nix::unistd::syncfs(dir)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_file_system(_dir: &File) -> std::io::Result<()> {
+    nix::unistd::sync();
+    Ok(())
+}
+
+/// Stands in until the domain has it.
+fn bookkeep(text: &[u8], _status: &str, _review_lines: &[String]) -> Vec<u8> {
+    text.to_vec()
+}

@@ -1,0 +1,158 @@
+//! What differs in a worktree, found in process: neither its `.git` file nor its private git directory is opened as a
+//! repository, submodules and nested repositories are not entered, and no flag of its index hides an edit. Must not write.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use gix::ObjectId;
+use gix::bstr::{BStr, BString, ByteSlice};
+use gix::dir::entry::{Kind, Status};
+use gix::dir::walk::EmissionMode;
+use gix::index::entry::{Flags, Mode, Stage};
+use gix::progress::Discard;
+use gix::status::index_worktree::Item as Found;
+use gix::status::plumbing::index_as_worktree::EntryStatus;
+use gix::status::tree_index::TrackRenames;
+use gix::status::{Item, UntrackedFiles};
+
+use super::admin::Entry;
+use super::repo::git_error;
+use crate::engine::ports::PortError;
+
+/// How far to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What a commit would take.
+    Work,
+    /// Also what is ignored, directories as one.
+    Everything,
+}
+
+/// What a worktree holds beyond its HEAD.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Paths that differ between HEAD, index and files, untracked ones included.
+    pub dirty: BTreeSet<String>,
+    /// Paths the index has in conflict.
+    pub unmerged: BTreeSet<String>,
+    /// Untracked directories that are repositories of their own; their content is in no commit of ours.
+    pub nested: BTreeSet<String>,
+    /// Ignored files and directories.
+    pub ignored: BTreeSet<String>,
+    /// Whether index flags would have hidden an edit from git.
+    pub hidden: bool,
+}
+
+impl Survey {
+    /// Whether HEAD and files are the same, apart from what is ignored.
+    pub fn is_clean(&self) -> bool {
+        self.dirty.is_empty() && self.unmerged.is_empty()
+    }
+}
+
+/// Surveys a worktree against the tree of its HEAD.
+pub fn survey(
+    main: &gix::Repository,
+    entry: &Entry,
+    worktree: &Path,
+    head_tree: ObjectId,
+    depth: Depth,
+) -> Result<Survey, PortError> {
+    let failed = |error| git_error(format!("cannot look at {}", worktree.display()), error);
+    let mut git = main.clone();
+    git.set_workdir(worktree.to_owned()).map_err(failed)?;
+    let mut survey = Survey::default();
+    let mut index = read_index(&git, entry, head_tree)?;
+    survey.hidden = reveal(&mut index, worktree);
+    let index = gix::worktree::IndexPersistedOrInMemory::InMemory(index);
+    let ignored = (depth == Depth::Everything).then_some(EmissionMode::CollapseDirectory);
+    let items = git
+        .status(Discard)
+        .map_err(failed)?
+        .index(index)
+        .head_tree(head_tree)
+        .tree_index_track_renames(TrackRenames::Disabled)
+        .index_worktree_rewrites(None)
+        .index_worktree_submodules(None)
+        .untracked_files(UntrackedFiles::Files)
+        .dirwalk_options(|walk| walk.emit_ignored(ignored).empty_patterns_match_prefix(false).recurse_repositories(false))
+        .into_iter(None::<BString>)
+        .map_err(failed)?;
+    for item in items {
+        survey.take(&item.map_err(failed)?);
+    }
+    Ok(survey)
+}
+
+/// The index of a worktree; the tree of HEAD stands in for one that is missing or unreadable, so that everything on disk shows.
+pub(super) fn read_index(
+    git: &gix::Repository,
+    entry: &Entry,
+    head_tree: ObjectId,
+) -> Result<gix::index::File, PortError> {
+    let options = gix::index::decode::Options::default();
+    if let Ok(index) = gix::index::File::at(entry.index(), git.object_hash(), false, options) {
+        return Ok(index);
+    }
+    let mut index =
+        git.index_from_tree(&head_tree).map_err(|error| git_error(format!("cannot read the tree {head_tree}"), error))?;
+    index.set_path(entry.index());
+    Ok(index)
+}
+
+/// Clears the flags by which git does not look at a file: assume-unchanged always, skip-worktree where the file exists.
+pub(super) fn reveal(index: &mut gix::index::File, worktree: &Path) -> bool {
+    let mut revealed = false;
+    for (entry, path) in index.entries_mut_with_paths() {
+        let skipped = entry.flags.contains(Flags::SKIP_WORKTREE) && exists(worktree, path);
+        if skipped || entry.flags.contains(Flags::ASSUME_VALID) {
+            entry.flags.remove(Flags::SKIP_WORKTREE | Flags::ASSUME_VALID);
+            // Without stat data the content is compared.
+            entry.stat = gix::index::entry::Stat::default();
+            revealed = true;
+        }
+    }
+    revealed
+}
+
+/// Whether the index has entries for directories or paths that are left out on purpose.
+pub(super) fn is_sparse(index: &gix::index::File) -> bool {
+    index.is_sparse() || index.entries().iter().any(|entry| entry.flags.contains(Flags::SKIP_WORKTREE))
+}
+
+/// The entries of an index at stage 0, as a lookup by path.
+pub(super) fn staged<'a>(index: &'a gix::index::File, path: &BStr) -> Option<(&'a gix::index::Entry, Mode)> {
+    index.entry_by_path_and_stage(path, Stage::Unconflicted).map(|entry| (entry, entry.mode))
+}
+
+impl Survey {
+    fn take(&mut self, item: &Item) {
+        let path = item.location().to_str_lossy().into_owned();
+        match item {
+            Item::TreeIndex(_) => _ = self.dirty.insert(path),
+            Item::IndexWorktree(Found::Modification { status, .. }) => match status {
+                EntryStatus::Conflict { .. } => {
+                    self.dirty.insert(path.clone());
+                    self.unmerged.insert(path);
+                }
+                EntryStatus::Change(_) | EntryStatus::IntentToAdd => _ = self.dirty.insert(path),
+                EntryStatus::NeedsUpdate(_) => {}
+            },
+            Item::IndexWorktree(Found::DirectoryContents { entry, .. }) => match entry.status {
+                Status::Untracked => {
+                    if entry.disk_kind == Some(Kind::Repository) {
+                        self.nested.insert(path.clone());
+                    }
+                    self.dirty.insert(path);
+                }
+                Status::Ignored(_) => _ = self.ignored.insert(path),
+                Status::Pruned | Status::Tracked => {}
+            },
+            Item::IndexWorktree(Found::Rewrite { .. }) => _ = self.dirty.insert(path),
+        }
+    }
+}
+
+fn exists(worktree: &Path, path: &BStr) -> bool {
+    path.to_path().is_ok_and(|path| worktree.join(path).symlink_metadata().is_ok())
+}

@@ -1,0 +1,390 @@
+//! Worktrees of attempts and checks: made in process under one lock, adopted, committed, retired without losing anything.
+//! Must not merge, nor move any branch but the story's own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use gix::ObjectId;
+
+use super::admin::{self, Entry, Head, Registration, RegistryLock, io_error};
+use super::commit::{self, Draft};
+use super::refs::{self, Expected, RefUpdate, RefWriter};
+use super::repo::{Repo, oid};
+use super::retire::{self, Retirement};
+use super::status::{self, Depth, Survey};
+use super::{checkout, cli, include, trash};
+use crate::domain::names::{BranchRef, Oid};
+use crate::engine::ports::{PortError, Prepared, Retired, WorktreeSpec, WorktreeState, Worktrees};
+
+/// Most paths listed by [`Worktrees::inspect`].
+const LISTED: usize = 100;
+
+/// The repository's worktrees. Cheap to clone.
+#[derive(Clone)]
+pub struct GitWorktrees {
+    repo: Repo,
+    writer: Arc<Mutex<RefWriter>>,
+}
+
+impl GitWorktrees {
+    /// Worktrees of `repo`; refs are moved by `writer`.
+    pub fn new(repo: &Repo, writer: Arc<Mutex<RefWriter>>) -> Self {
+        Self { repo: repo.clone(), writer }
+    }
+
+    fn prepare_now(&self, spec: &WorktreeSpec) -> Result<Prepared, PortError> {
+        let start = self.repo.object_id(&spec.start)?;
+        commit::tree_of(&self.repo.gix(), start)?;
+        if !spec.branch.as_str().starts_with("refs/heads/") || !refs::is_valid_name(spec.branch.as_str()) {
+            return Err(PortError::new(format!("`{}` is no branch name", spec.branch.as_str().escape_debug())));
+        }
+        make_parent(&spec.path)?;
+        let lock = RegistryLock::acquire(&self.repo)?;
+        let adopted = self.adoptable(&lock, spec)?;
+        let head = self.branch_at(&spec.branch, &spec.start)?;
+        if adopted.is_none() {
+            let entry = self.register(&lock, spec, &head)?;
+            drop(lock);
+            self.fill(&entry, &spec.path, &head)?;
+        }
+        let skip: Vec<PathBuf> = spec.path.parent().map(admin::real).into_iter().filter(|dir| dir != self.repo.root()).collect();
+        let copied = if self.repo.is_bare() {
+            Vec::new()
+        } else {
+            include::copy_included(&self.repo.gix(), self.repo.root(), &spec.path, &skip)?
+        };
+        Ok(Prepared { head, adopted: adopted.is_some(), copied, uv: is_uv_project(&spec.path) })
+    }
+
+    /// The worktree an earlier attempt left, fit to go on in. What is half made, or stands where it should be, is set aside.
+    fn adoptable(&self, lock: &RegistryLock, spec: &WorktreeSpec) -> Result<Option<Entry>, PortError> {
+        let wanted = admin::real(&spec.path);
+        let mut mine = None;
+        for entry in admin::entries(&self.repo)? {
+            if entry.path.as_ref() == Some(&wanted) {
+                mine = Some(entry);
+            } else if entry.path.is_none() && Some(entry.name().as_str()) == wanted.file_name().and_then(|name| name.to_str()) {
+                // git died while making it; until it is gone, git's own worktree commands fail.
+                trash::put(&self.repo, &entry.dir)?;
+            } else if entry.holds(&spec.branch) {
+                self.release(&entry, &spec.branch)?;
+            }
+        }
+        if !self.repo.is_bare() && admin::main_head(&self.repo) == Head::Branch(spec.branch.clone()) {
+            return Err(checked_out_elsewhere(&spec.branch, self.repo.root()));
+        }
+        let there = spec.path.symlink_metadata().is_ok();
+        let Some(entry) = mine else {
+            if there {
+                self.clear_the_place(&spec.path)?;
+            }
+            return Ok(None);
+        };
+        if there && is_usable(&entry, &spec.path)? {
+            return Ok(Some(entry));
+        }
+        retire::set_aside(&self.repo, &self.writer, lock, &entry, &spec.path)?;
+        Ok(None)
+    }
+
+    /// A branch that another worktree has: ours whose directory is gone give it up, everything else keeps it.
+    fn release(&self, entry: &Entry, branch: &BranchRef) -> Result<(), PortError> {
+        let gone = entry.path.as_ref().is_none_or(|path| path.symlink_metadata().is_err());
+        if gone && entry.is_ours() {
+            return trash::put(&self.repo, &entry.dir).map(drop);
+        }
+        Err(checked_out_elsewhere(branch, entry.path.as_deref().unwrap_or(&entry.dir)))
+    }
+
+    /// Something unregistered at the place of a new worktree.
+    fn clear_the_place(&self, path: &Path) -> Result<(), PortError> {
+        let empty = fs::read_dir(path).is_ok_and(|mut listed| listed.next().is_none());
+        if empty {
+            return Ok(());
+        }
+        if admin::claims_this_repository(&self.repo, path) {
+            return trash::put(&self.repo, path).map(drop);
+        }
+        Err(PortError::new(format!("{} is in the way: it is no worktree of this repository", path.display()))
+            .hint("move it somewhere else and try again"))
+    }
+
+    /// Tip of the branch, which is made at `start` when it does not exist.
+    fn branch_at(&self, branch: &BranchRef, start: &Oid) -> Result<Oid, PortError> {
+        if let Some(tip) = refs::tip(&self.repo, branch.as_str())? {
+            return Ok(tip);
+        }
+        let update = RefUpdate { name: branch.as_str().to_owned(), expected: Expected::Absent, new: Some(start.clone()) };
+        locked(&self.writer).transaction(&[update])?;
+        Ok(start.clone())
+    }
+
+    fn register(&self, lock: &RegistryLock, spec: &WorktreeSpec, head: &Oid) -> Result<Entry, PortError> {
+        let new = Registration {
+            path: &spec.path,
+            head: Head::Branch(spec.branch.clone()),
+            commit: head,
+            reason: &spec.reason,
+            at: trash::now(),
+        };
+        admin::register(&self.repo, lock, &new)
+    }
+
+    fn fill(&self, entry: &Entry, path: &Path, head: &Oid) -> Result<(), PortError> {
+        let git = self.repo.gix();
+        let tree = commit::tree_of(&git, self.repo.object_id(head)?)?;
+        checkout::populate(&git, tree, path, &entry.index())
+    }
+
+    fn inspect_now(&self, spec: &WorktreeSpec) -> Result<WorktreeState, PortError> {
+        let entry = self.require(&spec.path)?;
+        let git = self.repo.gix();
+        let head = self.commit_of(&entry)?;
+        let tree = commit::tree_of(&git, head)?;
+        let survey = status::survey(&git, &entry, &spec.path, tree, Depth::Work)?;
+        Ok(WorktreeState {
+            head: oid(head),
+            tree: oid(tree),
+            on_branch: entry.head == Head::Branch(spec.branch.clone()),
+            dirty: survey.dirty.into_iter().take(LISTED).collect(),
+        })
+    }
+
+    fn commit_now(&self, spec: &WorktreeSpec, message: &str, author: &str) -> Result<Option<Oid>, PortError> {
+        let entry = self.require(&spec.path)?;
+        if entry.head != Head::Branch(spec.branch.clone()) {
+            return Err(PortError::new(format!("{} is not on {}", spec.path.display(), spec.branch.short()))
+                .hint(format!("look at it: git -C {} status", spec.path.display())));
+        }
+        let git = self.repo.gix();
+        let head = self.commit_of(&entry)?;
+        let tree = commit::tree_of(&git, head)?;
+        let survey = status::survey(&git, &entry, &spec.path, tree, Depth::Work)?;
+        let merging = commit::merge_heads(&git, &entry);
+        if survey.is_clean() && merging.is_empty() {
+            return Ok(None);
+        }
+        refuse_markers(&spec.path, &survey)?;
+        if survey.hidden {
+            show_hidden(&git, &entry, &spec.path, tree)?;
+        }
+        let staged = commit::stage_all(&self.repo, &spec.path, &survey, None)?;
+        if staged == tree && merging.is_empty() {
+            return Ok(None);
+        }
+        let parents: Vec<ObjectId> = std::iter::once(head).chain(merging).collect();
+        let draft = Draft { tree: staged, parents: &parents, author, message, at: trash::now() };
+        let made = oid(commit::write_commit(&git, &draft)?);
+        self.advance(&entry, &spec.branch, &oid(head), &made)?;
+        commit::forget_merge(&entry);
+        Ok(Some(made))
+    }
+
+    fn advance(&self, entry: &Entry, branch: &BranchRef, from: &Oid, to: &Oid) -> Result<(), PortError> {
+        let name = branch.as_str().to_owned();
+        let update = RefUpdate { name, expected: Expected::Value(from.clone()), new: Some(to.clone()) };
+        locked(&self.writer).transaction(&[update])?;
+        entry.note_move(Some(from), to, trash::now(), "commit: by git-orchestrate");
+        Ok(())
+    }
+
+    fn check_out_now(&self, commit: &Oid, path: &Path) -> Result<(), PortError> {
+        let id = self.repo.object_id(commit)?;
+        let git = self.repo.gix();
+        let tree = commit::tree_of(&git, id)?;
+        make_parent(path)?;
+        let lock = RegistryLock::acquire(&self.repo)?;
+        if let Some(entry) = admin::entry_of(&self.repo, path)? {
+            if is_usable(&entry, path)? {
+                drop(lock);
+                return self.move_to(&git, &entry, path, commit, tree);
+            }
+            retire::set_aside(&self.repo, &self.writer, &lock, &entry, path)?;
+        } else if path.symlink_metadata().is_ok() {
+            self.clear_the_place(path)?;
+        }
+        let head = Head::Detached(commit.clone());
+        let new = Registration { path, head, commit, reason: "checks", at: trash::now() };
+        let entry = admin::register(&self.repo, &lock, &new)?;
+        drop(lock);
+        checkout::populate(&git, tree, path, &entry.index())
+    }
+
+    /// Brings a worktree for checks to another commit. What earlier checks changed or left goes into the trash; what is
+    /// ignored (build results) stays.
+    fn move_to(
+        &self,
+        git: &gix::Repository,
+        entry: &Entry,
+        path: &Path,
+        commit: &Oid,
+        tree: ObjectId,
+    ) -> Result<(), PortError> {
+        let before = self.commit_of(entry)?;
+        let old = commit::tree_of(git, before)?;
+        let survey = status::survey(git, entry, path, old, Depth::Work)?;
+        if !survey.is_clean() {
+            self.sweep(entry, path, &survey)?;
+        }
+        if old != tree || !survey.is_clean() {
+            let mut read = cli::git_in(&self.repo, path)?;
+            read.args(["read-tree", "--reset", "-u", commit.as_str()]);
+            cli::run(&mut read)?;
+        }
+        if oid(before) != *commit || !matches!(entry.head, Head::Detached(_)) {
+            entry.detach(commit)?;
+            entry.note_move(Some(&oid(before)), commit, trash::now(), "checkout: for checks");
+        }
+        Ok(())
+    }
+
+    fn sweep(&self, entry: &Entry, path: &Path, survey: &Survey) -> Result<(), PortError> {
+        let aside = trash::new_directory(&self.repo, &entry.name())?;
+        for dirty in &survey.dirty {
+            let (from, to) = (path.join(dirty), aside.join(dirty));
+            if from.symlink_metadata().is_err() {
+                continue;
+            }
+            let moved = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::rename(&from, &to));
+            moved.map_err(|error| io_error("cannot set aside", &from, error))?;
+        }
+        Ok(())
+    }
+
+    fn require(&self, path: &Path) -> Result<Entry, PortError> {
+        let entry = admin::entry_of(&self.repo, path)?.filter(|_| path.is_dir());
+        entry.ok_or_else(|| {
+            PortError::new(format!("the worktree {} is gone", path.display())).hint("see: git worktree list")
+        })
+    }
+
+    fn commit_of(&self, entry: &Entry) -> Result<ObjectId, PortError> {
+        let head = retire::commit_of(&self.repo, entry)?;
+        let head = head.ok_or_else(|| PortError::new(format!("HEAD of the worktree {} names no commit", entry.name())))?;
+        self.repo.object_id(&head)
+    }
+
+    /// Runs blocking work where it may block.
+    async fn apart<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, PortError> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let this = self.clone();
+        apart(move || work(&this)).await
+    }
+}
+
+#[async_trait(?Send)]
+impl Worktrees for GitWorktrees {
+    async fn prepare(&self, spec: &WorktreeSpec) -> Result<Prepared, PortError> {
+        let spec = spec.clone();
+        self.apart(move |this| this.prepare_now(&spec)).await
+    }
+
+    async fn inspect(&self, spec: &WorktreeSpec) -> Result<WorktreeState, PortError> {
+        let spec = spec.clone();
+        self.apart(move |this| this.inspect_now(&spec)).await
+    }
+
+    async fn commit_all(&self, spec: &WorktreeSpec, message: &str, author: &str) -> Result<Option<Oid>, PortError> {
+        let (spec, message, author) = (spec.clone(), message.to_owned(), author.to_owned());
+        self.apart(move |this| this.commit_now(&spec, &message, &author)).await
+    }
+
+    async fn check_out(&self, commit: &Oid, path: &Path) -> Result<(), PortError> {
+        let (commit, path) = (commit.clone(), path.to_owned());
+        self.apart(move |this| this.check_out_now(&commit, &path)).await
+    }
+
+    async fn retire(&self, spec: &WorktreeSpec, merged_into: Option<&Oid>) -> Result<Retired, PortError> {
+        let (spec, merged_into) = (spec.clone(), merged_into.cloned());
+        self.apart(move |this| {
+            Retirement { repo: &this.repo, writer: &this.writer, spec: &spec, merged_into: merged_into.as_ref() }.run()
+        })
+        .await
+    }
+}
+
+/// Runs blocking work on a thread of its own.
+pub(super) async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PortError> + Send + 'static,
+) -> Result<T, PortError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(PortError::new("work on the repository was cut short").because(error)))
+}
+
+/// The writer, also after a panic elsewhere: its child is asked anew then.
+pub(super) fn locked(writer: &Mutex<RefWriter>) -> std::sync::MutexGuard<'_, RefWriter> {
+    writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn make_parent(path: &Path) -> Result<(), PortError> {
+    let parent = path.parent().unwrap_or(path);
+    fs::create_dir_all(parent).map_err(|error| io_error("cannot make", parent, error))
+}
+
+/// Whether a registered worktree can be worked in: whole on record and checked out to the end. A lost `.git` file is written
+/// again; a repository in its place is not ours to touch.
+fn is_usable(entry: &Entry, path: &Path) -> Result<bool, PortError> {
+    if !entry.whole || entry.head == Head::Unreadable || !entry.index().is_file() || !path.is_dir() {
+        return Ok(false);
+    }
+    let dot_git = path.join(".git");
+    match dot_git.symlink_metadata() {
+        Ok(found) if found.is_file() => {
+            let text = fs::read(&dot_git).map_err(|error| io_error("cannot read", &dot_git, error))?;
+            Ok(link_to(entry) == text.trim_ascii() || names(&text, path, &entry.dir))
+        }
+        Ok(_) => Ok(false),
+        Err(_) => {
+            let text = [link_to(entry).as_slice(), b"\n"].concat();
+            fs::write(&dot_git, text).map_err(|error| io_error("cannot write", &dot_git, error))?;
+            Ok(true)
+        }
+    }
+}
+
+fn link_to(entry: &Entry) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    [b"gitdir: ".as_slice(), entry.dir.as_os_str().as_bytes()].concat()
+}
+
+/// Whether the text of a `.git` file leads to the entry, by whatever spelling.
+fn names(text: &[u8], path: &Path, entry: &Path) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    let Some(named) = text.strip_prefix(b"gitdir:") else { return false };
+    admin::real(path.join(std::ffi::OsStr::from_bytes(named.trim_ascii()))) == admin::real(entry)
+}
+
+fn checked_out_elsewhere(branch: &BranchRef, place: &Path) -> PortError {
+    PortError::new(format!("{} is checked out at {}", branch.short(), place.display()))
+        .hint(format!("switch that checkout to another branch: git -C {} switch --detach", place.display()))
+}
+
+fn is_uv_project(worktree: &Path) -> bool {
+    let there = |name: &str| worktree.join(name).is_file();
+    there("pyproject.toml") && there("uv.lock") && which::which("uv").is_ok()
+}
+
+/// Takes flags that hide edits out of the worktree's index.
+fn show_hidden(git: &gix::Repository, entry: &Entry, worktree: &Path, tree: ObjectId) -> Result<(), PortError> {
+    let mut index = status::read_index(git, entry, tree)?;
+    status::reveal(&mut index, worktree);
+    let written = index.write(gix::index::write::Options::default());
+    written.map_err(|error| super::repo::git_error("cannot write the index", error))
+}
+
+/// Refuses to commit conflict markers.
+fn refuse_markers(worktree: &Path, survey: &Survey) -> Result<(), PortError> {
+    let marked = |path: &&String| {
+        let content = fs::read(worktree.join(path)).unwrap_or_default();
+        content.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> "))
+    };
+    let bad: Vec<_> = survey.unmerged.iter().filter(marked).map(|path| path.escape_debug().to_string()).collect();
+    if bad.is_empty() {
+        return Ok(());
+    }
+    Err(PortError::new(format!("unresolved conflict in {}", bad.join(", "))).hint("resolve it in the worktree"))
+}
