@@ -6,3 +6,4 @@ pub mod progress;
 pub mod status;
 pub mod summary;
 pub mod text;
+mod words;

@@ -10,9 +10,11 @@ use indicatif::{ProgressDrawTarget, TermLike};
 use super::super::text::{Color, columns};
 use super::live::Live;
 use super::*;
-use crate::domain::event::{Failure, FailureClass};
+use crate::domain::event::{Failure, FailureClass, Totals};
 use crate::domain::names::{BranchRef, Oid, RunId};
-use crate::engine::events::Summary;
+use crate::domain::state::Status;
+use crate::domain::workflow::{Performer, Phase};
+use crate::engine::events::{ItemSummary, Summary};
 
 /// A writer that can be read afterwards.
 #[derive(Clone, Default)]

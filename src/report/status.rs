@@ -1,1 +1,134 @@
-//! Status tables and JSON.
+//! Where things stand: all items as a table or JSON, one item whole. Must not read anything nor print.
+
+mod rows;
+mod show;
+
+use serde_json::json;
+
+use crate::domain::names::{RunId, Timestamp};
+use crate::domain::state::{RunState, Status};
+
+use super::text::{Cell, Color, Table, Tone, append, between, escape, json_safe, rfc3339, span};
+use super::words::{numbered, tone};
+use rows::{Row, item, phase};
+
+pub use rows::{Known, View};
+pub use show::{Shown, show, show_json};
+
+/// Counts and place of the run.
+#[derive(Default)]
+struct Tally {
+    completed: usize,
+    in_progress: usize,
+    pending: usize,
+    failed: usize,
+    blocked: usize,
+    current_wave: Option<u32>,
+}
+
+fn tally(rows: &[Row<'_>]) -> Tally {
+    let mut tally = Tally::default();
+    for row in rows {
+        let count = match row.status {
+            Status::Landed => &mut tally.completed,
+            Status::InProgress | Status::ReadyForReview | Status::Approved => &mut tally.in_progress,
+            Status::NotStarted | Status::Stopped => &mut tally.pending,
+            Status::Failed => &mut tally.failed,
+            Status::Blocked => &mut tally.blocked,
+        };
+        *count += 1;
+    }
+    let open = |row: &&Row<'_>| !matches!(row.status, Status::Landed | Status::Failed | Status::Blocked);
+    tally.current_wave = rows.iter().filter(open).filter_map(|row| row.wave).min();
+    tally
+}
+
+/// All items as a table.
+pub fn table(view: &View<'_>, width: Option<usize>, color: Color) -> String {
+    let rows = view.rows();
+    let mut out = String::new();
+    if let Some((id, run)) = view.run {
+        append(&mut out, format_args!("{}\n", escape(&run_line(id, run))));
+    }
+    if rows.is_empty() {
+        out.push_str("no story is known yet\n");
+        return out;
+    }
+    let tally = tally(&rows);
+    append(
+        &mut out,
+        format_args!(
+            "{} in all: {} completed, {} in progress, {} pending, {} failed, {} blocked\n\n",
+            rows.len(),
+            tally.completed,
+            tally.in_progress,
+            tally.pending,
+            tally.failed,
+            tally.blocked
+        ),
+    );
+    let mut table = Table::new(&["id", "status", "phase", "wave", "agent", "elapsed", "title", "note"]);
+    for row in &rows {
+        table.row(cells(row, view.now));
+    }
+    out.push_str(&table.render(width.unwrap_or(usize::MAX), &["note", "title", "agent"], color));
+    out
+}
+
+fn run_line(id: &RunId, run: &RunState) -> String {
+    let state = if let Some(reason) = &run.stopped {
+        format!("stopped: {reason}")
+    } else if run.totals.is_some() {
+        "finished".to_owned()
+    } else if !run.waiting.is_empty() {
+        format!("paused, {} waiting", run.waiting.len())
+    } else {
+        format!("not finished, last worked on by {}", run.host)
+    };
+    let target = run.target.as_ref().map(|target| format!(" onto {}", target.short())).unwrap_or_default();
+    format!("run {id}{target}: {state}")
+}
+
+fn cells(row: &Row<'_>, now: Timestamp) -> Vec<Cell> {
+    let attempt = row.state.and_then(|state| state.attempt.as_ref());
+    let phase = row.state.and_then(phase).map(numbered).unwrap_or_default();
+    let agent = attempt.map(|attempt| format!("{} ({})", attempt.role, attempt.agent)).unwrap_or_default();
+    let elapsed = row.state.and_then(|state| {
+        let until = if state.outcome.is_some() { state.updated? } else { now };
+        Some(span(between(state.started?, until)))
+    });
+    vec![
+        Cell::toned(row.key.as_str(), Tone::Strong),
+        Cell::toned(row.status.word(), tone(row.status)),
+        Cell::new(&phase),
+        Cell::new(&row.wave.map(|wave| wave.to_string()).unwrap_or_default()),
+        Cell::new(&agent),
+        Cell::new(&elapsed.unwrap_or_default()),
+        Cell::new(row.title),
+        Cell::toned(&row.reason(), Tone::Faint),
+    ]
+}
+
+/// All items as one JSON object, version 1, with the field names of the users' guide, ended by a line feed.
+pub fn json(view: &View<'_>) -> String {
+    let rows = view.rows();
+    let tally = tally(&rows);
+    let value = json!({
+        "version": 1,
+        "run": view.run.map(|(id, _)| id),
+        "totalStories": rows.len(),
+        "completed": tally.completed,
+        "inProgress": tally.in_progress,
+        "pending": tally.pending,
+        "failed": tally.failed,
+        "blocked": tally.blocked,
+        "currentWave": tally.current_wave,
+        "startTime": view.run.and_then(|(_, run)| run.started).map(rfc3339),
+        "items": rows.iter().map(item).collect::<Vec<_>>(),
+    });
+    format!("{}\n", json_safe(&format!("{value:#}")))
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

@@ -7,9 +7,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::domain::names::Timestamp;
 use crate::engine::events::{Happening, Reporter};
 
-use super::super::text::{Color, Tone, escape};
 use super::live::Live;
-use super::{ended, stopping};
+use crate::report::text::{Color, Tone, escape};
+use crate::report::words::{ended, stopping, tone};
 
 /// Lines used for stories on a terminal whose height is unknown.
 const HEIGHT: usize = 20;
@@ -82,7 +82,7 @@ impl Reporter for Bars {
         self.live.take(happening, at);
         match happening {
             Happening::RunStarted { .. } => self.overall.enable_steady_tick(Duration::from_secs(1)),
-            Happening::ItemEnded { item } => self.say(&ended(item), super::live::tone(item.status)),
+            Happening::ItemEnded { item } => self.say(&ended(item), tone(item.status)),
             Happening::Stopping { live } => self.say(&stopping(*live), Tone::Warn),
             Happening::RunEnded { .. } => return self.clear(),
             Happening::ItemStarted { .. }

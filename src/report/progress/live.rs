@@ -7,7 +7,8 @@ use crate::domain::state::Status;
 use crate::domain::workflow::Phase;
 use crate::engine::events::{Happening, Line};
 
-use super::super::text::{Color, Tone, append, between, columns, cut, escape, pad, span};
+use crate::report::text::{Color, Tone, append, between, columns, cut, escape, pad, span};
+use crate::report::words::{numbered, tone};
 
 /// A run as its reporter knows it.
 #[derive(Default)]
@@ -163,7 +164,7 @@ impl Shape {
     }
 
     fn line(&self, row: &Row, now: Timestamp) -> String {
-        let phase = row.phase.filter(|_| row.is_live()).map(super::numbered).unwrap_or_default();
+        let phase = row.phase.filter(|_| row.is_live()).map(numbered).unwrap_or_default();
         let elapsed = match (row.took, row.began) {
             (Some(took), _) if took > 0 => span(took),
             (Some(_), _) | (None, None) => String::new(),
@@ -185,15 +186,4 @@ impl Shape {
 
 fn agent(row: &Row) -> String {
     escape(&row.line.agent).into_owned()
-}
-
-/// The tone of a status.
-pub(super) fn tone(status: Status) -> Tone {
-    match status {
-        Status::Landed => Tone::Good,
-        Status::Failed => Tone::Bad,
-        Status::Blocked | Status::Stopped => Tone::Warn,
-        Status::InProgress | Status::ReadyForReview | Status::Approved => Tone::Hint,
-        Status::NotStarted => Tone::Faint,
-    }
 }

@@ -1,0 +1,156 @@
+//! One row per item out of ledger, run and files: what the table, the JSON and `show` have in common.
+//! Must not lay anything out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::domain::id::ItemId;
+use crate::domain::names::{ItemKey, RunId, Timestamp};
+use crate::domain::state::{ItemState, Outcome, RunState, Status};
+use crate::domain::workflow::Phase;
+use crate::report::text::rfc3339;
+
+/// What the stories' files add to the ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Title as the file has it now; empty = use the ledger's.
+    pub title: String,
+    /// Ids of the prerequisites.
+    pub dependencies: Vec<String>,
+    /// 0-based wave, where a plan was made.
+    pub wave: Option<u32>,
+    /// Whether the file says that the story is done; counts only for items without a chain.
+    pub done: bool,
+}
+
+/// Everything that status is derived from.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// Folded states.
+    pub items: &'a BTreeMap<ItemKey, ItemState>,
+    /// The run to show: the live one, else the newest.
+    pub run: Option<(&'a RunId, &'a RunState)>,
+    /// Stories by key; may hold items without a chain and lack items whose file is gone.
+    pub known: &'a BTreeMap<ItemKey, Known>,
+    /// Items whose liveness lock is held; `None` when nobody looked. An open attempt without one is shown as Stopped.
+    pub live: Option<&'a BTreeSet<ItemKey>>,
+    /// Now, for elapsed times.
+    pub now: Timestamp,
+}
+
+/// One item as status shows it.
+pub(super) struct Row<'a> {
+    pub(super) key: &'a ItemKey,
+    pub(super) state: Option<&'a ItemState>,
+    pub(super) title: &'a str,
+    pub(super) status: Status,
+    pub(super) dependencies: Vec<&'a str>,
+    pub(super) wave: Option<u32>,
+}
+
+impl<'a> View<'a> {
+    /// Every item of ledger, run and files, in natural id order.
+    pub(super) fn rows(&self) -> Vec<Row<'a>> {
+        let planned = self.run.map(|(_, run)| run.items.as_slice()).unwrap_or_default();
+        let planned: BTreeMap<&ItemKey, (u32, &[ItemKey])> =
+            planned.iter().map(|item| (&item.key, (item.wave, item.after.as_slice()))).collect();
+        let mut keys: BTreeSet<&'a ItemKey> = self.items.keys().chain(self.known.keys()).collect();
+        keys.extend(planned.keys());
+        let mut rows: Vec<(Option<ItemId>, Row<'a>)> = keys
+            .into_iter()
+            .map(|key| (ItemId::parse(key.as_str()), self.row(key, planned.get(key).copied())))
+            .collect();
+        // Keys that are no ids come last; among themselves they keep the order of their text.
+        rows.sort_by(|(a, _), (b, _)| (a.is_none(), a).cmp(&(b.is_none(), b)));
+        rows.into_iter().map(|(_, row)| row).collect()
+    }
+
+    pub(super) fn row(&self, key: &'a ItemKey, planned: Option<(u32, &'a [ItemKey])>) -> Row<'a> {
+        let state = self.items.get(key);
+        let known = self.known.get(key);
+        let title = known.map(|known| known.title.as_str()).filter(|title| !title.is_empty());
+        let dependencies = match (known, planned) {
+            (Some(known), _) => known.dependencies.iter().map(String::as_str).collect(),
+            (None, Some((_, after))) => after.iter().map(ItemKey::as_str).collect(),
+            (None, None) => Vec::new(),
+        };
+        Row {
+            key,
+            state,
+            title: title.or(state.map(|state| state.title.as_str())).unwrap_or_default(),
+            status: status(state, known, self.live.map(|live| live.contains(key))),
+            dependencies,
+            wave: planned.map(|(wave, _)| wave).or(known.and_then(|known| known.wave)),
+        }
+    }
+}
+
+/// Status of an item. `live` says whether its lock is held, where somebody looked.
+pub(super) fn status(state: Option<&ItemState>, known: Option<&Known>, live: Option<bool>) -> Status {
+    let Some(state) = state else {
+        return if known.is_some_and(|known| known.done) { Status::Landed } else { Status::NotStarted };
+    };
+    match (state.status(), live) {
+        (Status::InProgress, Some(false)) => Status::Stopped,
+        (status, _) => status,
+    }
+}
+
+/// The phase an item is in or failed in; `None` before the first attempt and after the landing.
+pub(super) fn phase(state: &ItemState) -> Option<Phase> {
+    match &state.outcome {
+        Some(Outcome::Landed | Outcome::NoChange { .. } | Outcome::Blocked { .. }) => None,
+        Some(Outcome::Failed { failure }) => Some(failure.phase),
+        Some(Outcome::Stopped { .. } | Outcome::Interrupted { .. }) | None => {
+            state.attempt.as_ref().and_then(|_| state.next_phase())
+        }
+    }
+}
+
+/// Reason of the present status, for people; empty when it needs none.
+pub(super) fn reason(state: &ItemState) -> String {
+    match &state.outcome {
+        Some(Outcome::Failed { failure }) => failure.message.clone(),
+        Some(Outcome::Blocked { by }) => {
+            format!("by {}", by.iter().map(ItemKey::as_str).collect::<Vec<_>>().join(" → "))
+        }
+        Some(Outcome::Stopped { reason } | Outcome::Interrupted { reason } | Outcome::NoChange { reason }) => {
+            reason.clone()
+        }
+        Some(Outcome::Landed) => String::new(),
+        None => state.waits.clone().unwrap_or_default(),
+    }
+}
+
+impl Row<'_> {
+    /// Reason of the status, for people; empty when it needs none.
+    pub(super) fn reason(&self) -> String {
+        match (self.state, self.status) {
+            (Some(state), _) => reason(state),
+            (None, Status::Landed) => "done by its file".to_owned(),
+            (None, _) => String::new(),
+        }
+    }
+}
+
+/// An item as scripts see it, with the field names of the users' guide.
+pub(super) fn item(row: &Row<'_>) -> Value {
+    let attempt = row.state.and_then(|state| state.attempt.as_ref());
+    json!({
+        "storyId": row.key,
+        "title": row.title,
+        "status": row.status,
+        "phase": row.state.and_then(phase),
+        "agent": attempt.map(|attempt| &attempt.role),
+        "adapter": attempt.map(|attempt| &attempt.agent),
+        "worktree": attempt.map(|attempt| &attempt.worktree),
+        "branch": attempt.map(|attempt| attempt.branch.short()),
+        "dependencies": row.dependencies,
+        "wave": row.wave,
+        "startTime": row.state.and_then(|state| state.started).map(rfc3339),
+        "lastUpdate": row.state.and_then(|state| state.updated).map(rfc3339),
+        "attempts": row.state.map_or(0, |state| state.attempts),
+        "reason": Some(row.reason()).filter(|reason| !reason.is_empty()),
+    })
+}
