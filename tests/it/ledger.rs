@@ -6,6 +6,11 @@ use git_orchestrate::domain::names::{BranchRef, Oid};
 
 use crate::support::Scratch;
 
+mod fixtures;
+mod machine;
+mod packing;
+mod store;
+
 /// A move of one ref.
 fn update(name: &str, expected: Expected, new: &Oid) -> RefUpdate {
     RefUpdate { name: name.to_owned(), expected, new: Some(new.clone()) }
