@@ -1,5 +1,6 @@
 //! Which branch stories land on. Must not move or create one.
 
+use super::FILE;
 use crate::adapters::git::refs::{self, Head};
 use crate::adapters::git::repo::Repo;
 use crate::domain::names::{BranchRef, Oid};
@@ -65,6 +66,18 @@ fn gather(repo: &Repo, flag: Option<&str>) -> Result<Facts, PortError> {
 pub fn configured(repo: &Repo) -> Option<String> {
     let value = repo.gix().config_snapshot().string(CONFIG_KEY).map(|value| value.to_string());
     value.filter(|value| !value.is_empty())
+}
+
+/// Content of `.orchestrate.toml` in a commit; `None` when the commit has no such file.
+pub fn policy_file(repo: &Repo, commit: &Oid) -> Result<Option<Vec<u8>>, PortError> {
+    let failed = |error| PortError::new(format!("cannot read {FILE} of {}", commit.short())).because(error);
+    let git = repo.gix();
+    let tree = git.find_commit(repo.object_id(commit)?).and_then(|commit| commit.tree()).map_err(failed)?;
+    let Some(entry) = tree.lookup_entry_by_path(FILE).map_err(failed)? else { return Ok(None) };
+    if !entry.mode().is_blob() {
+        return Err(PortError::new(format!("{FILE} of {} is not a regular file", commit.short())));
+    }
+    Ok(Some(entry.object().map_err(failed)?.detach().data))
 }
 
 fn choose(facts: &Facts) -> Result<(String, &'static str), PortError> {
