@@ -3,16 +3,17 @@
 
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::error::CommandError;
 use super::ui::Ui;
 use crate::adapters::agents::{AgentPlace, RealAgents, Registry};
 use crate::adapters::config::{self, Sources};
+use crate::adapters::git::content;
 use crate::adapters::git::landing::GitLander;
+use crate::adapters::git::refs::RefWriter;
 use crate::adapters::git::repo::{self, Repo};
 use crate::adapters::git::worktree::GitWorktrees;
-use crate::adapters::git::content;
 use crate::adapters::host::Machine;
 use crate::adapters::ledger::store::Store;
 use crate::adapters::process::executor::LocalExecutor;
@@ -32,6 +33,8 @@ pub(crate) struct App {
     pub(crate) repo: Repo,
     pub(crate) settings: Settings,
     pub(crate) machine: Machine,
+    /// The one child that writes refs.
+    writer: Arc<Mutex<RefWriter>>,
     pub(crate) findings: Vec<Diagnostic>,
     /// Content of the work tree's policy file.
     pub(crate) file: Option<Vec<u8>>,
@@ -55,7 +58,8 @@ impl App {
         let repo = Repo::discover(&here).map_err(CommandError::invalid)?;
         let config::Loaded { settings, diagnostics, repository_file } = config::load(&Sources::of(repo.root()));
         let machine = Machine::new(repo.state_dir());
-        Ok(Self { repo, settings, machine, findings: diagnostics, file: repository_file })
+        let writer = Arc::new(Mutex::new(RefWriter::new(&repo)));
+        Ok(Self { repo, settings, machine, writer, findings: diagnostics, file: repository_file })
     }
 
     /// Opens the repository for a command that changes something: not from inside an attempt's worktree.
@@ -82,7 +86,9 @@ impl App {
         reject(&findings)?;
         let policy_source = match file {
             Some(_) => format!("policy {} from {name}", policy.version),
-            None => format!("built-in policy (no {POLICY_FILE} on {}; `git orchestrate init` writes one)", branch.short()),
+            None => {
+                format!("built-in policy (no {POLICY_FILE} on {}; `git orchestrate init` writes one)", branch.short())
+            }
         };
         Ok(Target { branch, tip, policy, policy_source })
     }
@@ -109,7 +115,7 @@ impl App {
 
     /// Opens the ledger.
     pub(crate) fn ledger(&self) -> Store {
-        Store::new(&self.repo)
+        Store::with_writer(&self.repo, self.writer.clone())
     }
 
     /// The agents that are known here.
@@ -130,13 +136,18 @@ impl App {
         let machine = Rc::new(self.machine.clone());
         Ok(Ports {
             recorder: Recorder::start(Box::new(ledger)),
-            worktrees: Rc::new(GitWorktrees::new(&self.repo)),
+            worktrees: Rc::new(self.worktrees()),
             lander: Rc::new(GitLander::new(&self.repo)),
             agents: Rc::new(RealAgents::new(Arc::new(registry), place)),
             executor: Rc::new(LocalExecutor::new(self.repo.state_dir())),
             clock: machine.clone(),
             host: machine,
         })
+    }
+
+    /// Worktrees of this repository.
+    pub(crate) fn worktrees(&self) -> GitWorktrees {
+        GitWorktrees::new(&self.repo, self.writer.clone())
     }
 
     /// Shows what reading the configuration found; errors end the command.

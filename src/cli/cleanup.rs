@@ -1,8 +1,8 @@
 //! The `cleanup` command: removes worktrees and merged branches of stories that ended; whatever is not merged is made
 //! reachable under `refs/orchestrate/rescue/` first, and no option goes around that.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::app::App;
 use super::args::CleanupArgs;
@@ -10,14 +10,14 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::ui::Ui;
 use crate::adapters::git::trash;
-use crate::adapters::git::worktree::GitWorktrees;
-use crate::domain::names::{AttemptId, ItemKey};
+use crate::adapters::stories;
+use crate::domain::names::{AttemptId, ItemKey, Timestamp};
 use crate::domain::scope::Scope;
 use crate::domain::state::{ItemState, Outcome};
-use crate::engine::ports::{Host, Ledger, WorktreeSpec, Worktrees};
+use crate::engine::ports::{Clock, Host, Ledger, WorktreeSpec, Worktrees};
 
-/// How long trash is kept.
-const TRASH_AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// How long trash is kept: 14 days.
+const TRASH_AGE_MILLIS: i64 = 14 * 24 * 60 * 60 * 1000;
 
 /// One worktree that can go.
 struct Candidate {
@@ -33,17 +33,17 @@ pub(crate) fn run(args: &CleanupArgs, ui: &mut Ui) -> Result<Exit, CommandError>
     let target = app.target(None)?;
     let mut store = app.ledger();
     let states = store.items()?;
-    let wanted = Scope::parse(&args.scope).map_err(|findings| super::app::invalid(&findings))?;
+    let wanted = wanted(&app, args, &states)?;
     let mut candidates = Vec::new();
     for (key, state) in &states {
-        if (args.scope.is_empty() || wanted.names(key)) && has_ended(state, args) {
+        if (args.scope.is_empty() || wanted.contains(key)) && has_ended(state, args) {
             candidates.extend(candidate(&app, key, state));
         }
     }
     if candidates.is_empty() {
         ui.data("nothing to clean up\n")?;
     }
-    let worktrees = GitWorktrees::new(&app.repo);
+    let worktrees = app.worktrees();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -69,18 +69,39 @@ pub(crate) fn run(args: &CleanupArgs, ui: &mut Ui) -> Result<Exit, CommandError>
         }
     }
     if !args.dry_run {
-        trash::purge(&app.repo, TRASH_AGE)?;
+        let now = app.machine.now();
+        trash::purge(&app.repo, Timestamp(now.0 - TRASH_AGE_MILLIS))?;
     }
     Ok(Exit::DONE)
+}
+
+/// The items that the scope names: keys of the ledger, or selectors over the story files.
+fn wanted(
+    app: &App,
+    args: &CleanupArgs,
+    states: &BTreeMap<ItemKey, ItemState>,
+) -> Result<BTreeSet<ItemKey>, CommandError> {
+    let mut keys = BTreeSet::new();
+    for typed in &args.scope {
+        if let Ok(key) = super::item::find(typed, states) {
+            keys.insert(key);
+            continue;
+        }
+        let scope = Scope::parse(std::slice::from_ref(typed)).map_err(|findings| super::app::invalid(&findings))?;
+        let loaded = stories::load(app.repo.root(), &app.settings.story_roots)?;
+        let selection = scope.select(&loaded.items).map_err(|findings| super::app::invalid(&findings))?;
+        keys.extend(selection.ids.iter().map(ItemKey::from));
+    }
+    Ok(keys)
 }
 
 /// Landed always; failed and stopped ones only when they are named or `--force` is given.
 fn has_ended(state: &ItemState, args: &CleanupArgs) -> bool {
     match &state.outcome {
         Some(Outcome::Landed | Outcome::NoChange { .. }) => true,
-        Some(Outcome::Failed { .. } | Outcome::Stopped { .. } | Outcome::Interrupted { .. } | Outcome::Blocked { .. }) => {
-            args.force || !args.scope.is_empty()
-        }
+        Some(
+            Outcome::Failed { .. } | Outcome::Stopped { .. } | Outcome::Interrupted { .. } | Outcome::Blocked { .. },
+        ) => args.force || !args.scope.is_empty(),
         None => false,
     }
 }

@@ -15,7 +15,7 @@ use crate::domain::event::{Failure, RunEvent};
 use crate::domain::names::{ItemKey, RunId};
 use crate::engine::dispatcher::{self, RunRequest};
 use crate::engine::events::{Reporter, Summary};
-use crate::engine::ports::{Host, PortError};
+use crate::engine::ports::Host;
 use crate::engine::recovery;
 use crate::engine::world::Decisions;
 use crate::report::progress::{Bars, JsonLines, Lines};
@@ -43,6 +43,8 @@ pub(crate) struct Options {
     pub(crate) waves: bool,
     /// Whether approved items land.
     pub(crate) land: bool,
+    /// Explicit `--agent`.
+    pub(crate) agent: Option<String>,
     /// Items that failed earlier in the run and stay failed.
     pub(crate) settled: BTreeMap<ItemKey, Failure>,
     /// Display.
@@ -75,7 +77,6 @@ async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<(Summary
         bytes.insert(item.key.clone(), stories::read(app.repo.root(), &item.item.path)?);
     }
     let interrupts = signals::listen()?;
-    let agent = app.settings.agent.clone();
     let ports = app.ports(registry, store)?;
     let states: Vec<_> = states.into_iter().collect();
     for line in recovery::reconcile(&ports, app.repo.root(), &states).await? {
@@ -93,7 +94,7 @@ async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<(Summary
             jobs,
             waves: options.waves,
             land: options.land,
-            agent,
+            agent: options.agent,
             host,
         },
     };
@@ -153,13 +154,9 @@ fn exit_of(summary: &Summary, signal: Option<u8>) -> Exit {
 /// person is only told that a run is alive.
 pub(crate) fn note_live_runs(app: &app::App, ui: &mut Ui) {
     for live in crate::adapters::runs::live(&app.repo.state_dir()) {
-        ui.warning(&format!("run {} is going on in process {}; stories it works on are left to it", live.run, live.pid));
+        ui.warning(&format!(
+            "run {} is going on in process {}; stories it works on are left to it",
+            live.run, live.pid
+        ));
     }
-}
-
-/// An unreadable story is an error before anything starts.
-pub(crate) fn unreadable(path: &str, error: PortError) -> CommandError {
-    let mut error = CommandError::invalid(error);
-    error.message = format!("{path}: {}", error.message);
-    error
 }

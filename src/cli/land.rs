@@ -40,6 +40,7 @@ pub(crate) fn run(args: &LandArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
         jobs: Some(1),
         waves: false,
         land: true,
+        agent: None,
         settled: BTreeMap::new(),
         view: View::Person,
     };

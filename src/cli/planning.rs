@@ -7,10 +7,10 @@ use super::app::{self, App, Target};
 use super::args::Planning;
 use super::error::CommandError;
 use super::ui::Ui;
-use crate::adapters::agents::Registry;
+use crate::adapters::agents::{self, Registry};
 use crate::adapters::ledger::store::Store;
 use crate::adapters::stories;
-use crate::domain::assign::{self, Choices};
+use crate::domain::assign::{self, Choices, MANIFESTS};
 use crate::domain::diagnostic::{Diagnostic, Severity};
 use crate::domain::graph;
 use crate::domain::id::ItemId;
@@ -29,19 +29,14 @@ pub(crate) struct Planned {
     pub(crate) registry: Registry,
     pub(crate) store: Store,
     pub(crate) states: BTreeMap<ItemKey, ItemState>,
-    pub(crate) items: Vec<WorkItem>,
     pub(crate) plan: Plan,
     pub(crate) reviewer: Assignment,
 }
 
 impl Planned {
     /// Plans as asked; findings are shown on stderr, errors end the command with nothing started.
-    pub(crate) fn make(mut app: App, asked: &Planning, ui: &mut Ui) -> Result<Self, CommandError> {
+    pub(crate) fn make(app: App, asked: &Planning, ui: &mut Ui) -> Result<Self, CommandError> {
         app.show_findings(ui)?;
-        if let Some(agent) = &asked.agent {
-            app.settings.agent = Some(agent.clone());
-            app.settings.roles.clear();
-        }
         let target = app.target(asked.target.as_deref())?;
         app.require_same_policy(&target, asked.policy_from_target)?;
         let registry = app.agents()?;
@@ -51,15 +46,17 @@ impl Planned {
         if !loaded.present {
             return Err(no_stories(&app));
         }
-        let scope = Scope::parse(&asked.scope).map_err(|findings| refused(&findings, ui))?;
+        let scope = Scope::parse(&asked.scope).map_err(|findings: Vec<Diagnostic>| refused(&findings, ui))?;
         let missing = asked.missing.unwrap_or(app.settings.missing);
         let mut findings = loaded.diagnostics;
         let made = if app::has_errors(&findings) {
             // The plan of the readable stories would mislead; their own findings are shown all the same.
             None
         } else {
-            let selection = scope.select(&loaded.items).map_err(|findings| refused(&findings, ui))?;
-            let context = Context { app: &app, asked, registry: &registry, states: &states, items: &loaded.items };
+            let selection = scope.select(&loaded.items).map_err(|findings: Vec<Diagnostic>| refused(&findings, ui))?;
+            let agents = Agents::of(&app, &registry);
+            let (items, target) = (&loaded.items, &target);
+            let context = Context { app: &app, asked, agents, states: &states, items, target };
             Some(context.plan(&selection, missing, ui)?)
         };
         if let Some((plan, _)) = &made {
@@ -69,7 +66,7 @@ impl Planned {
         reject(&findings, asked)?;
         let (plan, reviewer) =
             made.ok_or_else(|| CommandError::usage("nothing was started, because of the errors above"))?;
-        Ok(Self { app, target, registry, store, states, items: loaded.items, plan, reviewer })
+        Ok(Self { app, target, registry, store, states, plan, reviewer })
     }
 
     /// First line of every plan: target and policy.
@@ -82,19 +79,15 @@ impl Planned {
 struct Context<'a> {
     app: &'a App,
     asked: &'a Planning,
-    registry: &'a Registry,
+    agents: Agents,
+    target: &'a Target,
     states: &'a BTreeMap<ItemKey, ItemState>,
     items: &'a [WorkItem],
 }
 
 impl Context<'_> {
     /// Plans, asking on a terminal about prerequisites outside the scope.
-    fn plan(
-        &self,
-        selection: &Selection,
-        missing: Missing,
-        ui: &mut Ui,
-    ) -> Result<(Plan, Assignment), CommandError> {
+    fn plan(&self, selection: &Selection, missing: Missing, ui: &mut Ui) -> Result<(Plan, Assignment), CommandError> {
         let plan = self.build(selection, missing)?;
         if missing != Missing::Ask || plan.outside.is_empty() || !ui.is_interactive() {
             return Ok((plan, self.reviewer()?));
@@ -118,9 +111,7 @@ impl Context<'_> {
     fn build(&self, selection: &Selection, missing: Missing) -> Result<Plan, CommandError> {
         let done = plan::done_items(self.items, self.states);
         let assume_done = self.assume_done()?;
-        let installed = self.registry.installed(self.app.repo.root());
-        let names = self.registry.names();
-        let choices = Choices { settings: &self.app.settings, adapters: &names, installed: &installed };
+        let choices = self.agents.choices(self.app, self.asked);
         Ok(graph::build(&PlanRequest {
             items: self.items,
             selected: &selection.ids,
@@ -130,7 +121,7 @@ impl Context<'_> {
             assume_done: &assume_done,
             undeclared: self.app.settings.undeclared,
             missing,
-            assign: &|item| assign::assign(item, &choices).map_err(Box::new),
+            assign: &|item| assign::assign(item, &choices),
         }))
     }
 
@@ -143,11 +134,40 @@ impl Context<'_> {
 
     /// Role and adapter of the reviewing session.
     fn reviewer(&self) -> Result<Assignment, CommandError> {
-        let target = self.app.target(self.asked.target.as_deref())?;
-        let installed = self.registry.installed(self.app.repo.root());
-        let names = self.registry.names();
-        let choices = Choices { settings: &self.app.settings, adapters: &names, installed: &installed };
-        assign::assign_role(&target.policy.reviewer_role, &choices).map_err(|finding| app::invalid(&[finding]))
+        let choices = self.agents.choices(self.app, self.asked);
+        assign::assign_role(&self.target.policy.reviewer_role, &choices).map_err(|finding| app::invalid(&[*finding]))
+    }
+}
+
+/// What there is to choose agents from.
+struct Agents {
+    adapters: Vec<String>,
+    installed: Vec<String>,
+    roles: Vec<String>,
+    manifest: Option<(&'static str, &'static str)>,
+}
+
+impl Agents {
+    fn of(app: &App, registry: &Registry) -> Self {
+        let root = app.repo.root();
+        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        Self {
+            adapters: owned(registry.names()),
+            installed: owned(registry.installed(root)),
+            roles: agents::roles::defined(root),
+            manifest: MANIFESTS.into_iter().find(|(file, _)| root.join(file).is_file()),
+        }
+    }
+
+    fn choices<'a>(&'a self, app: &'a App, asked: &'a Planning) -> Choices<'a> {
+        Choices {
+            settings: &app.settings,
+            explicit: asked.agent.as_deref(),
+            adapters: &self.adapters,
+            installed: &self.installed,
+            roles: &self.roles,
+            manifest: self.manifest,
+        }
     }
 }
 

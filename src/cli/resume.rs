@@ -44,6 +44,7 @@ pub(crate) fn run(args: &ResumeArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
         jobs: args.jobs.or(positive(&run)),
         waves: run.waves,
         land: run.land,
+        agent: run.agent.clone(),
         settled,
         view: if args.json { View::Json } else { View::Person },
     };

@@ -21,7 +21,8 @@ pub(crate) fn run(args: &ReviewArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let app = App::open_to_change()?;
     app.show_findings(ui)?;
     if let Some(attempt) = ancestry::marked_attempt() {
-        let message = format!("this process belongs to an agent's attempt ({attempt}); agents review by their result file");
+        let message =
+            format!("this process belongs to an agent's attempt ({attempt}); agents review by their result file");
         return Err(CommandError::new(Kind::Gate, message));
     }
     let target = app.target(None)?;

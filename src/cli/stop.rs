@@ -23,7 +23,10 @@ pub(crate) fn run(_args: &StopArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
         kill(Pid::from_raw(run.pid), Signal::SIGINT).map_err(|error| {
             CommandError::operation(format!("cannot ask process {} of run {} to end: {error}", run.pid, run.run))
         })?;
-        ui.status(&format!("run {} was asked to end; its work is kept, and git orchestrate resume goes on with it", run.run));
+        ui.status(&format!(
+            "run {} was asked to end; its work is kept, and git orchestrate resume goes on with it",
+            run.run
+        ));
     }
     Ok(Exit::DONE)
 }

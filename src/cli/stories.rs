@@ -28,7 +28,9 @@ pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError>
         return nothing_to_do(&planned, ui);
     }
     for (run, _) in planned.store.runs()?.into_iter().filter(|(_, state)| state.is_unfinished()) {
-        ui.hint(&format!("run {run} is unfinished; its work is gone on with here, and `git orchestrate resume` takes the rest"));
+        ui.hint(&format!(
+            "run {run} is unfinished; its work is gone on with here, and `git orchestrate resume` takes the rest"
+        ));
     }
     execute::note_live_runs(&planned.app, ui);
     if args.view() == View::Person {
@@ -41,6 +43,7 @@ pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError>
         jobs: args.jobs,
         waves: args.waves,
         land: !args.no_land,
+        agent: args.planning.agent.clone(),
         settled: BTreeMap::new(),
         view: args.view(),
     };

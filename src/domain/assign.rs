@@ -71,6 +71,12 @@ pub fn assign(item: &WorkItem, choices: &Choices<'_>) -> Result<Assignment, Box<
     Ok(Assignment { role, adapter, why: format!("{note}{role_why}; {adapter_why}") })
 }
 
+/// Adapter of a role that no item asks for (the reviewer's).
+pub fn assign_role(role: &str, choices: &Choices<'_>) -> Result<Assignment, Box<Diagnostic>> {
+    let (adapter, why) = adapter(role, None, choices)?;
+    Ok(Assignment { role: role.to_owned(), adapter, why })
+}
+
 /// Checks that an adapter named outside of stories (`--agent`, settings) exists and is installed.
 pub fn check_adapter(name: &str, source: &str, choices: &Choices<'_>) -> Result<(), Box<Diagnostic>> {
     if !is_adapter(name, choices) {

@@ -457,8 +457,7 @@ impl Attempt {
             millis / 1000,
             millis % 1000
         );
-        let merged = state
-            .landings.last().map_or_else(|| self.spec.start.clone(), |landing| landing.tip.clone());
+        let merged = state.landings.last().map_or_else(|| self.spec.start.clone(), |landing| landing.tip.clone());
         // The branch has moved: whatever goes wrong here is said and changes nothing.
         let summary = match self.run_commands_of(Phase::Reflection).await {
             Ok(_) => facts,

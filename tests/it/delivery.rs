@@ -113,8 +113,7 @@ do = [{ request-changes = { path = "1.1.txt", text = "say more" } }]
     project.story("1.1", "First", "None").commit();
     let ran = project.stories(&[]);
     assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
-    let phases: Vec<String> =
-        project.journal().iter().map(|line| line["phase"].as_str().unwrap().to_owned()).collect();
+    let phases: Vec<String> = project.journal().iter().map(|line| line["phase"].as_str().unwrap().to_owned()).collect();
     assert_eq!(phases.len(), 4, "{phases:?}");
     assert_eq!(phases[1..], ["review", "review-response", "review"]);
     let log = project.scratch.git(&["log", "--reverse", "--format=%s", "refs/orchestrate/items/1.1"]);

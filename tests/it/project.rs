@@ -80,7 +80,13 @@ impl Project {
 
     /// How often a story was merged into `main`.
     pub fn merges_of(&self, id: &str) -> usize {
-        let log = self.scratch.git(&["log", "--first-parent", "--merges", "--format=%(trailers:key=Story,valueonly)", "main"]);
+        let log = self.scratch.git(&[
+            "log",
+            "--first-parent",
+            "--merges",
+            "--format=%(trailers:key=Story,valueonly)",
+            "main",
+        ]);
         log.lines().filter(|line| line.trim() == id).count()
     }
 
@@ -142,8 +148,11 @@ fn locks_below(folder: &std::path::Path) -> Vec<PathBuf> {
 
 /// Processes that still carry the mark of an attempt in the journal.
 fn marked_processes(journal: &[serde_json::Value]) -> Vec<String> {
-    let marks: Vec<String> =
-        journal.iter().filter_map(|line| line["attempt"].as_str()).map(|mark| format!("ORCHESTRATE_ATTEMPT={mark}")).collect();
+    let marks: Vec<String> = journal
+        .iter()
+        .filter_map(|line| line["attempt"].as_str())
+        .map(|mark| format!("ORCHESTRATE_ATTEMPT={mark}"))
+        .collect();
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let Ok(environment) = std::fs::read(entry.path().join("environ")) else { continue };

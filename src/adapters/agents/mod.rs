@@ -6,6 +6,7 @@ pub mod arguments;
 pub mod demo;
 pub mod invoke;
 pub mod registry;
+pub mod roles;
 pub mod transcript;
 
 pub use invoke::{AgentPlace, RealAgents};

@@ -7,7 +7,8 @@ use crate::engine::ports::PortError;
 pub fn email(repo: &Repo) -> Result<String, PortError> {
     let from_variable = std::env::var("GIT_AUTHOR_EMAIL").ok();
     let from_config = || repo.gix().config_snapshot().string("user.email").map(|value| value.to_string());
-    from_variable.or_else(from_config).filter(|email| !email.trim().is_empty()).ok_or_else(|| {
-        PortError::new("git does not know who you are").hint("git config user.email you@example.org")
-    })
+    from_variable
+        .or_else(from_config)
+        .filter(|email| !email.trim().is_empty())
+        .ok_or_else(|| PortError::new("git does not know who you are").hint("git config user.email you@example.org"))
 }

@@ -14,7 +14,7 @@ use super::worktree::apart;
 use super::{admin, follow, merge, refs};
 use crate::domain::event::Landing;
 use crate::domain::names::{BranchRef, Oid, Principal, Timestamp};
-use crate::engine::ports::{Bookkeeping, Lander, LandingPlan, Merged, PortError};
+use crate::engine::ports::{Bookkeeping, Changes, Lander, LandingPlan, Merged, PortError};
 
 /// From this many objects on, one sync of the file system is cheaper than one per object.
 const MANY: usize = 64;
@@ -56,7 +56,8 @@ impl GitLander {
         let tree = self.repo.object_id(&plan.merge_tree)?;
         let draft = Draft { tree, parents: &[base, head], author: TOOL, message: &plan.message, at: plan.at };
         let merge = commit::write_commit(&git, &draft)?;
-        let kept = plan.bookkeeping.as_ref().map(|kept| bookkeeping_commit(&git, merge, tree, kept, plan.at)).transpose()?;
+        let kept =
+            plan.bookkeeping.as_ref().map(|kept| bookkeeping_commit(&git, merge, tree, kept, plan.at)).transpose()?;
         let tip = kept.flatten().unwrap_or(merge);
         self.make_durable(&git, base, head, merge, tip)?;
         Ok(Landing {
@@ -129,6 +130,18 @@ impl Lander for GitLander {
         apart(move || this.persons(&base, &head)).await
     }
 
+    async fn changes(&self, base: &Oid, head: &Oid) -> Result<Changes, PortError> {
+        let (repo, base, head) = (self.repo.clone(), self.repo.object_id(base)?, self.repo.object_id(head)?);
+        apart(move || {
+            let git = repo.gix();
+            let commits = new_commits(&git, base, head)?.len();
+            let failed = |error| git_error(format!("{base} and {head} have no common history"), error);
+            let fork = git.merge_base(base, head).map_err(failed)?.map_or(base, gix::Id::detach);
+            Ok(Changes { commits, files: merge::changes(&git, fork, head)?.len() })
+        })
+        .await
+    }
+
     async fn build(&self, plan: &LandingPlan) -> Result<Landing, PortError> {
         let (this, plan) = (self.clone(), plan.clone());
         apart(move || this.build_now(&plan)).await
@@ -154,7 +167,8 @@ impl Lander for GitLander {
     }
 
     async fn contains(&self, commit: &Oid, ancestor: &Oid) -> Result<bool, PortError> {
-        let (repo, commit, ancestor) = (self.repo.clone(), self.repo.object_id(commit)?, self.repo.object_id(ancestor)?);
+        let (repo, commit, ancestor) =
+            (self.repo.clone(), self.repo.object_id(commit)?, self.repo.object_id(ancestor)?);
         apart(move || commit::contains(&repo.gix(), commit, ancestor)).await
     }
 }

@@ -150,8 +150,12 @@ fn all_changes(git: &gix::Repository, from: ObjectId, to: ObjectId) -> Result<Ve
 fn file_change(change: &Change) -> Option<(BString, FileChange)> {
     let file = |mode: EntryMode, id: ObjectId| (!mode.is_tree()).then_some((mode, id));
     let (path, change) = match change {
-        Change::Addition { entry_mode, oid, path, .. } => (path, FileChange { old: None, new: file(*entry_mode, *oid) }),
-        Change::Deletion { entry_mode, oid, path, .. } => (path, FileChange { old: file(*entry_mode, *oid), new: None }),
+        Change::Addition { entry_mode, oid, path, .. } => {
+            (path, FileChange { old: None, new: file(*entry_mode, *oid) })
+        }
+        Change::Deletion { entry_mode, oid, path, .. } => {
+            (path, FileChange { old: file(*entry_mode, *oid), new: None })
+        }
         Change::Modification { previous_entry_mode, previous_oid, entry_mode, oid, path } => {
             (path, FileChange { old: file(*previous_entry_mode, *previous_oid), new: file(*entry_mode, *oid) })
         }
@@ -254,7 +258,8 @@ fn content(git: &gix::Repository, side: Side) -> Result<Option<Vec<u8>>, PortErr
 }
 
 fn patch(old: &[u8], new: &[u8]) -> Vec<(u8, Vec<u8>)> {
-    let input = InternedInput::new(gix::diff::blob::sources::byte_lines(old), gix::diff::blob::sources::byte_lines(new));
+    let input =
+        InternedInput::new(gix::diff::blob::sources::byte_lines(old), gix::diff::blob::sources::byte_lines(new));
     let mut diff = Diff::compute(Algorithm::Histogram, &input);
     diff.postprocess_lines(&input);
     let last = u32::try_from(input.before.len()).unwrap_or(u32::MAX);
@@ -310,10 +315,7 @@ mod tests {
     fn hunks_that_touch_share_their_context_once() {
         let old: String = (1..=12).map(|n| format!("{n}\n")).collect();
         let new = old.replace("2\n", "two\n").replace("1two", "12").replace("6\n", "six\n");
-        assert_eq!(
-            shown(&patch(old.as_bytes(), new.as_bytes())),
-            " 1\n-2\n+two\n 3\n 4\n 5\n-6\n+six\n 7\n 8\n 9\n"
-        );
+        assert_eq!(shown(&patch(old.as_bytes(), new.as_bytes())), " 1\n-2\n+two\n 3\n 4\n 5\n-6\n+six\n 7\n 8\n 9\n");
         assert_eq!(shown(&patch(b"", b"a\nb")), "+a\n+b");
     }
 }

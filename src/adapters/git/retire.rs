@@ -109,6 +109,16 @@ pub(super) fn set_aside(
     remove(repo, lock, entry, path, Leftovers::Some)
 }
 
+/// Takes the worktree of a check away for good: its commit is a candidate of ours, and what checks left in it is nobody's work.
+pub(super) fn discard(repo: &Repo, path: &Path) -> Result<(), PortError> {
+    let lock = RegistryLock::acquire(repo)?;
+    if let Some(entry) = admin::entry_of(repo, path)? {
+        remove(repo, &lock, &entry, path, Leftovers::None)?;
+    }
+    drop_empty_parent(repo, path);
+    Ok(())
+}
+
 /// The commit a worktree's HEAD names.
 pub(super) fn commit_of(repo: &Repo, entry: &Entry) -> Result<Option<Oid>, PortError> {
     match &entry.head {
@@ -196,7 +206,8 @@ fn write_rescue(
         if let Some((name, _)) = present.iter().find(|(_, other)| is_same(repo, git, other, commit)) {
             return Ok(name.clone());
         }
-        let numbers = present.iter().filter_map(|(name, _)| name.strip_prefix(&stem)?.strip_prefix('-')?.parse::<u32>().ok());
+        let numbers =
+            present.iter().filter_map(|(name, _)| name.strip_prefix(&stem)?.strip_prefix('-')?.parse::<u32>().ok());
         let name = format!("{stem}-{}", numbers.max().unwrap_or(0).saturating_add(1));
         let update = RefUpdate { name: name.clone(), expected: Expected::Absent, new: Some(oid(commit)) };
         match locked(writer).transaction(&[update]) {

@@ -5,6 +5,7 @@
 //! them. When another process moved a chain meanwhile, it begins again from what is there now.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gix::ObjectId;
@@ -40,7 +41,7 @@ pub struct Store {
     pub(super) repo: Repo,
     pub(super) git: gix::Repository,
     pub(super) objects: Objects,
-    writer: RefWriter,
+    writer: Arc<Mutex<RefWriter>>,
     items: Chains<ItemEvent>,
     runs: Chains<RunEvent>,
     /// The `meta` commit that was found readable.
@@ -77,12 +78,17 @@ enum Tried {
 impl Store {
     /// The ledger of `repo`; nothing is read or written yet.
     pub fn new(repo: &Repo) -> Self {
+        Self::with_writer(repo, Arc::new(Mutex::new(RefWriter::new(repo))))
+    }
+
+    /// The same, sharing the child that writes refs with others.
+    pub fn with_writer(repo: &Repo, writer: Arc<Mutex<RefWriter>>) -> Self {
         let git = repo.gix();
         Self {
             repo: repo.clone(),
             git,
             objects: Objects::of(repo),
-            writer: RefWriter::new(repo),
+            writer,
             items: Chains::new(ITEMS),
             runs: Chains::new(RUNS),
             format: None,
@@ -123,12 +129,17 @@ impl Store {
 
     /// Committed transactions of this store, for tests and benchmarks.
     pub fn transactions(&self) -> u64 {
-        self.writer.transactions()
+        self.writer().transactions()
     }
 
     /// Objects written by this store, for tests and benchmarks.
     pub fn written(&self) -> u64 {
         self.objects.written()
+    }
+
+    /// The writer, also after a panic elsewhere: its child is asked anew then.
+    fn writer(&self) -> std::sync::MutexGuard<'_, RefWriter> {
+        self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn check_format(&mut self) -> Result<Option<Oid>, LedgerError> {
@@ -183,7 +194,8 @@ impl Store {
         }
         work.collect_updates();
         self.objects.publish(&work.batch)?;
-        match self.writer.transaction(&work.updates) {
+        let written = self.writer().transaction(&work.updates);
+        match written {
             Ok(()) => {
                 self.items.adopt(work.items.into_iter().map(|(key, draft)| (key, draft.now)));
                 self.runs.adopt(work.runs.into_iter().map(|(key, draft)| (key, draft.now)));
@@ -329,6 +341,11 @@ impl Ledger for Store {
     fn item(&mut self, key: &ItemKey) -> Result<Option<ItemState>, LedgerError> {
         self.check_format()?;
         Ok(self.items.current(&self.git, key.as_str())?.map(|chain| chain.state.clone()))
+    }
+
+    fn record(&mut self, key: &ItemKey) -> Result<Option<Oid>, LedgerError> {
+        self.check_format()?;
+        Ok(self.items.current(&self.git, key.as_str())?.and_then(|chain| chain.tip.clone()))
     }
 
     fn runs(&mut self) -> Result<BTreeMap<RunId, RunState>, LedgerError> {

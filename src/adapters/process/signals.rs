@@ -26,15 +26,16 @@ pub fn listen() -> Result<Interrupts, PortError> {
         (SignalKind::hangup(), 1),
         (SignalKind::quit(), 3),
     ] {
-        let mut signals =
-            signal(kind).map_err(|error| PortError::new("cannot listen for signals").because(error))?;
+        let mut signals = signal(kind).map_err(|error| PortError::new("cannot listen for signals").because(error))?;
         let (sender, first) = (sender.clone(), first.clone());
         tokio::task::spawn_local(async move {
             while signals.recv().await.is_some() {
                 let urgency = if first.get().is_none() { Cancel::Ask } else { Cancel::Kill };
                 first.set(first.get().or(Some(number)));
-                // The run that listened has ended; so does the process.
-                drop(sender.send(urgency));
+                if sender.send(urgency).is_err() {
+                    // The run that listened has ended, and the process is about to.
+                    return;
+                }
             }
         });
     }

@@ -325,7 +325,8 @@ impl<'d, 'a> Walker<'d, 'a> {
             match entry.named {
                 Named::Stories(ids) => {
                     let strength = if soft { Strength::Soft } else { Strength::Hard };
-                    let edges = ids.into_iter().map(|id| (direction, Dependency { id, strength, place: place.clone() }));
+                    let edges =
+                        ids.into_iter().map(|id| (direction, Dependency { id, strength, place: place.clone() }));
                     self.levels[source as usize].list.extend(edges);
                 }
                 Named::BadRange(why) => {
@@ -415,13 +416,15 @@ fn zone(heading: &str) -> Option<Zone> {
     if text.contains("agent record") {
         return Some(Zone::Record);
     }
-    let ignored = ["qa results", "change log", "changelog", "developer review", "code review", "definition of done", "subtasks"];
+    let ignored =
+        ["qa results", "change log", "changelog", "developer review", "code review", "definition of done", "subtasks"];
     let text = text.trim_start_matches(|c: char| !c.is_alphabetic());
     (text.starts_with("task") || ignored.iter().any(|word| text.contains(word))).then_some(Zone::Ignored)
 }
 
 fn is_foreign_column(cell: &str) -> bool {
-    let columns = ["package", "version", "library", "technology", "tool", "module", "npm", "crate", "task", "ac", "file"];
+    let columns =
+        ["package", "version", "library", "technology", "tool", "module", "npm", "crate", "task", "ac", "file"];
     cell.len() <= 40 && columns.iter().any(|column| strip_word(cell, column).is_some())
 }
 
@@ -430,14 +433,25 @@ fn is_soft(text: &str) -> bool {
     if ["optional", "soft", "referenced", "reference only"].iter().any(|word| text.starts_with(word)) {
         return true;
     }
-    let phrases = ["in parallel", "integration point", "nice to have", "non-blocking", "not blocking", "(optional", "(soft"];
+    let phrases =
+        ["in parallel", "integration point", "nice to have", "non-blocking", "not blocking", "(optional", "(soft"];
     phrases.iter().any(|phrase| text.contains(phrase))
 }
 
 fn is_reverse(text: &str) -> bool {
     let phrases = [
-        "depends on this", "depend on this", "story enables", "story unblocks", "by this story", "builds on this",
-        "needs this story", "uses this story", "will use this", "(next)", "(future)", "waits for this",
+        "depends on this",
+        "depend on this",
+        "story enables",
+        "story unblocks",
+        "by this story",
+        "builds on this",
+        "needs this story",
+        "uses this story",
+        "will use this",
+        "(next)",
+        "(future)",
+        "waits for this",
     ];
     phrases.iter().any(|phrase| text.contains(phrase))
 }

@@ -134,7 +134,8 @@ fn inline(value: &str, index: usize, files: &mut Vec<NamedFile>) {
 
 /// The path at the start of an item: in back ticks, a link's text, or a bare word.
 fn first_path(text: &str) -> Option<String> {
-    let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '*' || !c.is_ascii() && !c.is_alphanumeric());
+    let text =
+        text.trim_start_matches(|c: char| c.is_whitespace() || c == '*' || !c.is_ascii() && !c.is_alphanumeric());
     if let Some(inner) = text.strip_prefix('`') {
         return path(&inner[..inner.find('`')?]);
     }
@@ -157,7 +158,9 @@ fn path(text: &str) -> Option<String> {
     if text.is_empty() || text.len() > 300 || text.starts_with(['/', '~', '-']) || text.ends_with('/') {
         return None;
     }
-    let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\\' | '<' | '>' | '|' | '"' | '=' | '{' | '(' | '*');
+    let bad = |c: char| {
+        c.is_whitespace() || c.is_control() || matches!(c, '\\' | '<' | '>' | '|' | '"' | '=' | '{' | '(' | '*')
+    };
     if text.chars().any(bad) || text.split('/').any(|part| part == ".." || part.is_empty()) {
         return None;
     }
@@ -166,7 +169,9 @@ fn path(text: &str) -> Option<String> {
 }
 
 fn is_file_name(name: &str) -> bool {
-    if ["Makefile", "Dockerfile", "LICENSE", "Justfile", "justfile", "Procfile", "CODEOWNERS", "Gemfile"].contains(&name) {
+    if ["Makefile", "Dockerfile", "LICENSE", "Justfile", "justfile", "Procfile", "CODEOWNERS", "Gemfile"]
+        .contains(&name)
+    {
         return true;
     }
     let Some((stem, extension)) = name.rsplit_once('.') else { return false };

@@ -160,7 +160,8 @@ fn verb(text: &str) -> Option<(&str, Direction)> {
 }
 
 fn is_mark(c: char) -> bool {
-    matches!(c, '*' | '_' | '`') || !c.is_ascii() && !c.is_alphanumeric() && !matches!(c, '\u{2013}' | '\u{2014}' | '\u{2192}')
+    matches!(c, '*' | '_' | '`')
+        || !c.is_ascii() && !c.is_alphanumeric() && !matches!(c, '\u{2013}' | '\u{2014}' | '\u{2192}')
 }
 
 fn skip_start(text: &str) -> &str {
@@ -168,7 +169,9 @@ fn skip_start(text: &str) -> &str {
 }
 
 fn skip_after(text: &str) -> &str {
-    text.trim_start_matches(|c: char| c.is_whitespace() || is_mark(c) && !matches!(c, '\u{ff0c}' | '\u{3001}') || c == ']')
+    text.trim_start_matches(|c: char| {
+        c.is_whitespace() || is_mark(c) && !matches!(c, '\u{ff0c}' | '\u{3001}') || c == ']'
+    })
 }
 
 fn entry<'a>(text: &'a str, word: Word, own_prefix: &str) -> Option<(Entry<'a>, &'a str)> {
@@ -204,7 +207,8 @@ fn split_range(token: &str, word: Word) -> Option<(&str, &str)> {
         let (first, last) = (&token[..at], &token[at + 1..]);
         (first.contains('.') && last.contains('.')).then_some((first, last))
     });
-    let plain = || token.split_once('-').filter(|(_, last)| word == Word::Many && !token.contains('.') && !last.contains('-'));
+    let plain =
+        || token.split_once('-').filter(|(_, last)| word == Word::Many && !token.contains('.') && !last.contains('-'));
     dotted.or_else(plain)
 }
 
