@@ -102,6 +102,7 @@ fn git(dir: &Path, args: &[&str]) -> Result<(), CommandError> {
 }
 
 /// Runs the demo agent with what its environment says.
-pub(crate) fn agent() -> Result<Exit, CommandError> {
-    Err(CommandError::operation("the demo agent is not wired yet"))
+pub(crate) fn agent() -> Exit {
+    let code = crate::adapters::agents::demo::main(&mut std::io::stdin(), &mut std::io::stdout());
+    if code == 0 { Exit::DONE } else { Exit::FAILED }
 }

@@ -121,7 +121,7 @@ fn dispatch(command: &Command, ui: &mut Ui) -> Result<Exit, CommandError> {
         Command::Hook(args) => Err(unknown_hook(&args.name)),
         Command::Completions(args) => completions::run(args, ui),
         Command::Man(args) => man::run(args, ui),
-        Command::DemoAgent(_) => demo::agent(),
+        Command::DemoAgent(_) => Ok(demo::agent()),
     }
 }
 
