@@ -35,8 +35,7 @@ pub fn load(root: &Path, roots: &[String]) -> Result<Loaded, PortError> {
     for folder in roots {
         let folder = folder.trim_matches('/');
         if folder.is_empty() || folder.split('/').any(|part| part == "..") {
-            let error =
-                PortError::new(format!("stories root `{}` is not a folder of the repository", escape_line(folder)));
+            let error = PortError::new(format!("stories root `{}` is not a folder of the repository", escape_line(folder)));
             return Err(error.hint("give a path relative to the root of the repository"));
         }
         match fs::metadata(root.join(folder)) {
@@ -90,8 +89,7 @@ fn bytes(home: &Path, path: &str) -> Result<Vec<u8>, String> {
         return Err("symlink leaves the repository".to_owned());
     }
     let nonblocking = nix::fcntl::OFlag::O_NONBLOCK.bits();
-    let file: File =
-        OpenOptions::new().read(true).custom_flags(nonblocking).open(&real).map_err(|error| reason(&error))?;
+    let file: File = OpenOptions::new().read(true).custom_flags(nonblocking).open(&real).map_err(|error| reason(&error))?;
     let about = file.metadata().map_err(|error| reason(&error))?;
     if !about.is_file() {
         return Err("not a regular file".to_owned());

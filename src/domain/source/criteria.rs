@@ -50,7 +50,8 @@ impl Reader {
             }
             return;
         }
-        self.open = is_section(text).then_some(level);
+        // A later section of that name verifies the criteria of the first.
+        self.open = (self.all.is_empty() && is_section(text)).then_some(level);
     }
 
     fn line(&mut self, index: usize, text: &str, head: bool) {
@@ -100,6 +101,7 @@ impl Reader {
                 self.scenario = true;
             }
             Step::Given if !self.scenario && self.indent.is_none() && !self.detail => self.push(index, text.trim()),
+            Step::Other if is_labelled(text) && self.indent.is_none() && !self.detail => self.push(index, text.trim()),
             Step::Given | Step::More | Step::Other => {}
         }
     }

@@ -207,7 +207,8 @@ impl<'d, 'a> Walker<'d, 'a> {
     fn labelled(&mut self, index: usize, body: &'a str, indent: usize, item: bool) -> bool {
         let all = fields(body);
         let Some(first) = all.first() else { return false };
-        if matches!(self.mode(), Some(Mode::On(_))) && reference::starts_with_story(first.name, self.own) {
+        let listed = matches!(self.mode(), Some(Mode::On(_)));
+        if listed && (reference::starts_with_story(first.name, self.own) || reference::names_other(first.name, self.own)) {
             return false;
         }
         let mut handled = false;
@@ -460,7 +461,7 @@ fn is_reverse(text: &str) -> bool {
 pub(super) fn says_none(text: &str) -> Option<&str> {
     let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '*' | '_' | '`' | '[' | ']' | '"' | '\''));
     if text.is_empty() || matches!(text, "-" | "\u{2013}" | "\u{2014}" | "~" | "null") {
-        return None.or_else(|| (!text.is_empty()).then_some(""));
+        return (!text.is_empty()).then_some("");
     }
     let words = ["none", "n/a", "nil", "nothing", "nenhuma", "nenhum", "ninguna", "ninguno", "aucune", "keine", "brak"];
     if let Some(rest) = words.iter().find_map(|word| strip_word(text, word)) {

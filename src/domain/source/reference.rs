@@ -88,17 +88,17 @@ pub(super) fn read<'a>(text: &'a str, own: &ItemId) -> Reading<'a> {
         rest = skip_start(after.trim_start_matches([':', ' ']));
     }
     if let Some(after) = strip_any(rest, &["epics", "epic", "\u{e9}pico"]) {
-        let number = after.trim_start();
-        let number = &number[token(number, Lead::Upper).map_or(0, str::len)..];
-        let behind = number.trim_start_matches([',', ':', '-', ' ']);
+        let number = after.trim_start_matches([' ', '-']);
+        let length = token(number, Lead::Upper).map_or(0, str::len);
+        let behind = number[length..].trim_start_matches([',', ':', '-', ' ']);
         if !is_story_word(behind) {
-            reading.other = true;
+            reading.other = length > 0;
             return reading;
         }
         rest = behind;
     }
-    if strip_any(rest, &["tasks", "task"]).is_some() {
-        reading.other = true;
+    if let Some(after) = strip_any(rest, &["tasks", "task"]) {
+        reading.other = after.trim_start_matches([' ', '-']).starts_with(|c: char| c.is_ascii_digit());
         return reading;
     }
     let own_prefix = own.prefix();
@@ -122,6 +122,11 @@ pub(super) fn read<'a>(text: &'a str, own: &ItemId) -> Reading<'a> {
 pub(super) fn starts_with_story(text: &str, own: &ItemId) -> bool {
     let reading = read(text, own);
     reading.verb.is_none() && !reading.entries.is_empty()
+}
+
+/// Whether a text starts with an epic or a task.
+pub(super) fn names_other(text: &str, own: &ItemId) -> bool {
+    read(text, own).other
 }
 
 /// The form of the word "story" in front of ids.
