@@ -160,8 +160,10 @@ impl Store {
             match self.attempt(records, moved)? {
                 Tried::Done => return Ok(()),
                 Tried::Lost => {
-                    refs::refresh(&self.git);
+                    // Git's child ends with a lost swap. Whoever lost must not be slower the next time than who won.
+                    self.writer.warm()?;
                     pause(round);
+                    refs::refresh(&self.git);
                 }
             }
         }
@@ -184,6 +186,7 @@ impl Store {
                 Ok(()) => {}
                 // A verdict on a chain that has moved meanwhile is no verdict.
                 Err(LedgerError::Rejected(rejected)) => {
+                    refs::refresh(&self.git);
                     return if self.is_current(&work)? { Err(rejected.into()) } else { Ok(Tried::Lost) };
                 }
                 Err(error) => return Err(error),
@@ -194,6 +197,10 @@ impl Store {
         }
         work.collect_updates();
         self.objects.publish(&work.batch)?;
+        // Syncing took a while; a swap that is lost already would only cost us git's child.
+        if !self.is_current(&work)? {
+            return Ok(Tried::Lost);
+        }
         let written = self.writer().transaction(&work.updates);
         match written {
             Ok(()) => {
@@ -210,7 +217,6 @@ impl Store {
     }
 
     fn is_current(&self, work: &Work) -> Result<bool, LedgerError> {
-        refs::refresh(&self.git);
         for (name, before) in work.bases() {
             if refs::tip_in(&self.git, &name)? != *before {
                 return Ok(false);
