@@ -72,7 +72,8 @@ impl Entry {
         });
         let common = fs::read(dir.join("commondir")).ok();
         let common = common.filter(|text| !text.trim_ascii().is_empty());
-        let whole = common.is_some_and(|text| real(&dir.join(OsStr::from_bytes(text.trim_ascii()))) == repo.common_dir());
+        let whole =
+            common.is_some_and(|text| real(dir.join(OsStr::from_bytes(text.trim_ascii()))) == repo.common_dir());
         let head = read_head(&dir);
         Self { dir, path, head, whole }
     }
@@ -97,9 +98,8 @@ impl Entry {
         if self.head == Head::Branch(branch.clone()) {
             return true;
         }
-        let reserved = |file: &str, name: &str| {
-            fs::read_to_string(self.dir.join(file)).is_ok_and(|text| text.trim() == name)
-        };
+        let reserved =
+            |file: &str, name: &str| fs::read_to_string(self.dir.join(file)).is_ok_and(|text| text.trim() == name);
         reserved("rebase-merge/head-name", branch.as_str())
             || reserved("rebase-apply/head-name", branch.as_str())
             || reserved("BISECT_START", branch.short())
@@ -127,8 +127,12 @@ pub fn entries(repo: &Repo) -> Result<Vec<Entry>, PortError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(io_error("cannot read", &dir, error)),
     };
-    let mut entries: Vec<Entry> =
-        listed.flatten().map(|found| found.path()).filter(|path| path.is_dir()).map(|path| Entry::read(repo, path)).collect();
+    let mut entries: Vec<Entry> = listed
+        .flatten()
+        .map(|found| found.path())
+        .filter(|path| path.is_dir())
+        .map(|path| Entry::read(repo, path))
+        .collect();
     entries.sort_by(|a, b| a.dir.cmp(&b.dir));
     Ok(entries)
 }

@@ -48,12 +48,14 @@ pub(super) fn write_files(
     let mut options = git.checkout_options(attributes).map_err(failed)?;
     options.destination_is_initially_empty = place == Place::Empty;
     options.overwrite_existing = place == Place::InUse;
-    let objects = git.objects.clone().into_arc().map_err(|error| {
-        PortError::new(format!("cannot check out {}", worktree.display())).because(error)
-    })?;
+    let objects = git
+        .objects
+        .clone()
+        .into_arc()
+        .map_err(|error| PortError::new(format!("cannot check out {}", worktree.display())).because(error))?;
     let never = AtomicBool::new(false);
-    let outcome =
-        gix::worktree::state::checkout(files, worktree, objects, &Discard, &Discard, &never, options).map_err(failed)?;
+    let outcome = gix::worktree::state::checkout(files, worktree, objects, &Discard, &Discard, &never, options)
+        .map_err(failed)?;
     let collided = outcome.collisions.iter().map(|collision| collision.path.to_string());
     let broken = outcome.errors.iter().map(|record| record.path.to_string());
     let late = outcome.delayed_paths_unprocessed.iter().map(ToString::to_string);

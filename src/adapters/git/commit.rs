@@ -89,12 +89,7 @@ pub fn forget_merge(entry: &Entry) {
 }
 
 /// Stages everything that is not ignored and returns its tree. `index` replaces the worktree's own.
-pub fn stage_all(
-    repo: &Repo,
-    worktree: &Path,
-    survey: &Survey,
-    index: Option<&Path>,
-) -> Result<ObjectId, PortError> {
+pub fn stage_all(repo: &Repo, worktree: &Path, survey: &Survey, index: Option<&Path>) -> Result<ObjectId, PortError> {
     let mut add = git_in(repo, worktree, index)?;
     add.args(["-c", "core.safecrlf=false", "-c", "advice.addEmbeddedRepo=false", "add", "--all"]);
     let list = if survey.nested.is_empty() { None } else { Some(list_without_nested(repo, worktree, survey)?) };
@@ -220,7 +215,10 @@ mod tests {
     #[test]
     fn an_author_cannot_break_out_of_its_header_line() {
         let who = signature("python-developer via demo <git-orchestrate-agent@localhost>", Timestamp(5_000));
-        assert_eq!((who.name.to_string(), who.email.to_string()), ("python-developer via demo".into(), AGENT_ADDRESS.into()));
+        assert_eq!(
+            (who.name.to_string(), who.email.to_string()),
+            ("python-developer via demo".into(), AGENT_ADDRESS.into())
+        );
         assert_eq!(who.time.seconds, 5);
         let who = signature("a\nparent b> <x>y<z>", Timestamp(0));
         assert!(!who.name.contains(&b'\n') && !who.name.contains(&b'>'), "{who:?}");

@@ -287,7 +287,9 @@ fn remove_file(root: &Path, path: &BStr, prune: bool) -> Result<(), PortError> {
     let Ok(relative) = path.to_path() else { return Err(PortError::new(format!("{path} is no path here"))) };
     let full = root.join(relative);
     match fs::remove_file(&full) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io_error("cannot remove", &full, error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(io_error("cannot remove", &full, error));
+        }
         Ok(()) | Err(_) => {}
     }
     let mut parent = full.parent();

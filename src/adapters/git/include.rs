@@ -67,7 +67,12 @@ struct Walk<'a> {
     found: Vec<PathBuf>,
 }
 
-fn included(git: &gix::Repository, root: &Path, wanted: &Gitignore, skip: &[PathBuf]) -> Result<Vec<PathBuf>, PortError> {
+fn included(
+    git: &gix::Repository,
+    root: &Path,
+    wanted: &Gitignore,
+    skip: &[PathBuf],
+) -> Result<Vec<PathBuf>, PortError> {
     let failed = |error| git_error("cannot read what git ignores", error);
     let index = git.index_or_empty().map_err(failed)?;
     let excludes = git.excludes(&index, None, Source::WorktreeThenIdMappingIfNotSkipped).map_err(failed)?;

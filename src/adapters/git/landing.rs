@@ -56,7 +56,8 @@ impl GitLander {
         let tree = self.repo.object_id(&plan.merge_tree)?;
         let draft = Draft { tree, parents: &[base, head], author: TOOL, message: &plan.message, at: plan.at };
         let merge = commit::write_commit(&git, &draft)?;
-        let kept = plan.bookkeeping.as_ref().map(|kept| bookkeeping_commit(&git, merge, tree, kept, plan.at)).transpose()?;
+        let kept =
+            plan.bookkeeping.as_ref().map(|kept| bookkeeping_commit(&git, merge, tree, kept, plan.at)).transpose()?;
         let tip = kept.flatten().unwrap_or(merge);
         self.make_durable(&git, base, head, merge, tip)?;
         Ok(Landing {
@@ -154,7 +155,8 @@ impl Lander for GitLander {
     }
 
     async fn contains(&self, commit: &Oid, ancestor: &Oid) -> Result<bool, PortError> {
-        let (repo, commit, ancestor) = (self.repo.clone(), self.repo.object_id(commit)?, self.repo.object_id(ancestor)?);
+        let (repo, commit, ancestor) =
+            (self.repo.clone(), self.repo.object_id(commit)?, self.repo.object_id(ancestor)?);
         apart(move || commit::contains(&repo.gix(), commit, ancestor)).await
     }
 }

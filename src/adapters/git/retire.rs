@@ -176,8 +176,9 @@ fn remove(
     let directory = trash::put(repo, path)?;
     let record = trash::put(repo, &entry.dir)?;
     if leftovers == Leftovers::None {
-        directory.iter().for_each(|place| trash::discard(place));
-        record.iter().for_each(|place| trash::discard(place));
+        for place in directory.iter().chain(&record) {
+            trash::discard(place);
+        }
     }
     Ok(())
 }
@@ -196,7 +197,8 @@ fn write_rescue(
         if let Some((name, _)) = present.iter().find(|(_, other)| is_same(repo, git, other, commit)) {
             return Ok(name.clone());
         }
-        let numbers = present.iter().filter_map(|(name, _)| name.strip_prefix(&stem)?.strip_prefix('-')?.parse::<u32>().ok());
+        let numbers =
+            present.iter().filter_map(|(name, _)| name.strip_prefix(&stem)?.strip_prefix('-')?.parse::<u32>().ok());
         let name = format!("{stem}-{}", numbers.max().unwrap_or(0).saturating_add(1));
         let update = RefUpdate { name: name.clone(), expected: Expected::Absent, new: Some(oid(commit)) };
         match locked(writer).transaction(&[update]) {

@@ -75,7 +75,9 @@ pub fn survey(
         .index_worktree_rewrites(None)
         .index_worktree_submodules(None)
         .untracked_files(UntrackedFiles::Files)
-        .dirwalk_options(|walk| walk.emit_ignored(ignored).empty_patterns_match_prefix(false).recurse_repositories(false))
+        .dirwalk_options(|walk| {
+            walk.emit_ignored(ignored).empty_patterns_match_prefix(false).recurse_repositories(false)
+        })
         .into_iter(None::<BString>)
         .map_err(failed)?;
     for item in items {
@@ -94,8 +96,9 @@ pub(super) fn read_index(
     if let Ok(index) = gix::index::File::at(entry.index(), git.object_hash(), false, options) {
         return Ok(index);
     }
-    let mut index =
-        git.index_from_tree(&head_tree).map_err(|error| git_error(format!("cannot read the tree {head_tree}"), error))?;
+    let mut index = git
+        .index_from_tree(&head_tree)
+        .map_err(|error| git_error(format!("cannot read the tree {head_tree}"), error))?;
     index.set_path(entry.index());
     Ok(index)
 }

@@ -49,7 +49,8 @@ impl GitWorktrees {
             drop(lock);
             self.fill(&entry, &spec.path, &head)?;
         }
-        let skip: Vec<PathBuf> = spec.path.parent().map(admin::real).into_iter().filter(|dir| dir != self.repo.root()).collect();
+        let skip: Vec<PathBuf> =
+            spec.path.parent().map(admin::real).into_iter().filter(|dir| dir != self.repo.root()).collect();
         let copied = if self.repo.is_bare() {
             Vec::new()
         } else {
@@ -65,7 +66,9 @@ impl GitWorktrees {
         for entry in admin::entries(&self.repo)? {
             if entry.path.as_ref() == Some(&wanted) {
                 mine = Some(entry);
-            } else if entry.path.is_none() && Some(entry.name().as_str()) == wanted.file_name().and_then(|name| name.to_str()) {
+            } else if entry.path.is_none()
+                && Some(entry.name().as_str()) == wanted.file_name().and_then(|name| name.to_str())
+            {
                 // git died while making it; until it is gone, git's own worktree commands fail.
                 trash::put(&self.repo, &entry.dir)?;
             } else if entry.holds(&spec.branch) {
@@ -116,7 +119,8 @@ impl GitWorktrees {
         if let Some(tip) = refs::tip(&self.repo, branch.as_str())? {
             return Ok(tip);
         }
-        let update = RefUpdate { name: branch.as_str().to_owned(), expected: Expected::Absent, new: Some(start.clone()) };
+        let update =
+            RefUpdate { name: branch.as_str().to_owned(), expected: Expected::Absent, new: Some(start.clone()) };
         locked(&self.writer).transaction(&[update])?;
         Ok(start.clone())
     }
@@ -262,7 +266,8 @@ impl GitWorktrees {
 
     fn commit_of(&self, entry: &Entry) -> Result<ObjectId, PortError> {
         let head = retire::commit_of(&self.repo, entry)?;
-        let head = head.ok_or_else(|| PortError::new(format!("HEAD of the worktree {} names no commit", entry.name())))?;
+        let head =
+            head.ok_or_else(|| PortError::new(format!("HEAD of the worktree {} names no commit", entry.name())))?;
         self.repo.object_id(&head)
     }
 
