@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
@@ -94,13 +95,28 @@ pub fn tip(repo: &Repo, name: &str) -> Result<Option<Oid>, PortError> {
 /// [`tip`] with a handle that is there already.
 pub fn tip_in(git: &gix::Repository, name: &str) -> Result<Option<Oid>, PortError> {
     let full = full_name(name)?;
-    let found = git.try_find_reference(full).map_err(|error| git_error(format!("cannot read {name}"), error))?;
-    // gix looks the name up in other places too when it is not there (refs/heads/refs/...).
-    let Some(found) = found.filter(|found| found.name() == full) else { return Ok(None) };
-    match &found.inner.target {
-        Target::Object(id) => Ok(Some(oid(id))),
-        Target::Symbolic(to) => Err(symbolic(name, &to.to_string())),
+    let failed = |error| git_error(format!("cannot read {name}"), error);
+    // Packing writes packed-refs and then removes the loose file. gix looks at packed-refs first, so that its answer could
+    // be older than our own last write; looking for the loose file first cannot miss the newest value.
+    let target = match git.refs.try_find_loose(full).map_err(failed)? {
+        Some(loose) if loose.name.as_ref() == full => Some(loose.target),
+        // gix looks the name up in other places too when it is not there (refs/heads/refs/...).
+        Some(_) | None => {
+            let found = git.try_find_reference(full).map_err(failed)?;
+            found.filter(|found| found.name() == full).map(|found| found.inner.target)
+        }
+    };
+    match target {
+        None => Ok(None),
+        Some(Target::Object(id)) => Ok(Some(oid(id))),
+        Some(Target::Symbolic(to)) => Err(symbolic(name, &to.as_bstr().to_string())),
     }
+}
+
+/// Reads packed-refs again even where its time stamp looks the same.
+pub(crate) fn refresh(git: &gix::Repository) {
+    // It fails when there is no packed-refs, and then there is nothing to be out of date.
+    let _ = git.refs.force_refresh_packed_buffer();
 }
 
 /// All refs below a prefix that ends in `/`, loose and packed, sorted by name. Symbolic ones are left out.
@@ -110,18 +126,33 @@ pub fn list(repo: &Repo, prefix: &str) -> Result<Vec<(String, Oid)>, PortError> 
 
 /// [`list`] with a handle that is there already.
 pub fn list_in(git: &gix::Repository, prefix: &str) -> Result<Vec<(String, Oid)>, PortError> {
+    loop {
+        let before = packed_stamp(git);
+        let found = list_once(git, prefix)?;
+        // A ref that is packed while we look could be seen in neither place.
+        if packed_stamp(git) == before {
+            return Ok(found);
+        }
+    }
+}
+
+fn list_once(git: &gix::Repository, prefix: &str) -> Result<Vec<(String, Oid)>, PortError> {
     let failed = |error| git_error(format!("cannot list refs below {prefix}"), error);
     let platform = git.references().map_err(failed)?;
     let mut found = Vec::new();
     for reference in platform.prefixed(prefix).map_err(failed)? {
         let reference = reference.map_err(failed)?;
-        let name = String::from_utf8_lossy(reference.name().as_bstr()).into_owned();
         if let Target::Object(id) = &reference.inner.target {
-            found.push((name, oid(id)));
+            found.push((reference.name().as_bstr().to_string(), oid(id)));
         }
     }
     found.sort();
     Ok(found)
+}
+
+fn packed_stamp(git: &gix::Repository) -> Option<(u64, u64, SystemTime)> {
+    let metadata = fs::metadata(git.refs.packed_refs_path()).ok()?;
+    Some((metadata.ino(), metadata.len(), metadata.modified().ok()?))
 }
 
 /// What HEAD of the main worktree says.
@@ -169,7 +200,7 @@ pub struct RefWriter {
     repo: Repo,
     session: Option<Session>,
     /// Directories of refs whose own entries are known to be on disk, by identity.
-    settled: HashMap<PathBuf, (u64, SystemTime)>,
+    settled: HashMap<PathBuf, Identity>,
     /// Committed transactions, for tests and benchmarks.
     transactions: u64,
 }
@@ -402,9 +433,11 @@ fn encode(repo: &Repo, updates: &[RefUpdate]) -> Result<Vec<u8>, PortError> {
     Ok(request)
 }
 
+/// Inode and time of birth.
+pub(crate) type Identity = (u64, SystemTime);
+
 /// Identity of a directory that survives neither its removal nor its return; `None` where the file system cannot tell.
-fn identity(directory: &Path) -> Option<(u64, SystemTime)> {
-    use std::os::unix::fs::MetadataExt;
+pub(crate) fn identity(directory: &Path) -> Option<Identity> {
     let metadata = fs::metadata(directory).ok()?;
     Some((metadata.ino(), metadata.created().ok()?))
 }

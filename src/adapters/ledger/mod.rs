@@ -1,1 +1,9 @@
 //! The append-only record in `refs/orchestrate/`. Nothing outside this folder knows how a fact is written down.
+
+mod chain;
+pub mod codec;
+mod diary;
+pub mod key;
+mod objects;
+pub mod pack;
+pub mod store;

@@ -1,0 +1,184 @@
+//! Writes loose objects so that they survive a power cut. gix hashes, encodes and compresses; it never syncs, so the file is
+//! ours. Must not touch a ref.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use gix::ObjectId;
+use gix::objs::{Kind, WriteTo};
+use tempfile::NamedTempFile;
+
+use crate::adapters::git::refs::{Identity, identity, sync};
+use crate::adapters::git::repo::{Repo, git_error};
+use crate::domain::names::Timestamp;
+use crate::engine::ports::PortError;
+
+/// Who writes records: fixed, so that a missing user.name never fails an append.
+const NAME: &str = "git-orchestrate";
+const EMAIL: &str = "git-orchestrate@localhost";
+
+/// How often a fan-out directory is made again when `git gc` removes it under us.
+const TRIES: u32 = 5;
+
+/// Objects of one append, not on disk yet.
+#[derive(Default)]
+pub(super) struct Batch {
+    objects: BTreeMap<ObjectId, (Kind, Vec<u8>)>,
+}
+
+/// The object folder.
+pub(super) struct Objects {
+    directory: PathBuf,
+    hash: gix::hash::Kind,
+    /// Fan-out folders whose own entries are known to be on disk.
+    settled: HashMap<PathBuf, Identity>,
+    /// Blobs that wait for the append that references them.
+    held: Batch,
+    /// Objects written since the store was opened.
+    written: u64,
+}
+
+/// A commit to be written.
+pub(super) struct NewCommit<'a> {
+    pub(super) tree: ObjectId,
+    pub(super) parent: Option<ObjectId>,
+    pub(super) message: &'a str,
+    pub(super) at: Timestamp,
+}
+
+impl Objects {
+    pub(super) fn of(repo: &Repo) -> Self {
+        let directory = repo.common_dir().join("objects");
+        Self { directory, hash: repo.object_hash(), settled: HashMap::new(), held: Batch::default(), written: 0 }
+    }
+
+    /// Keeps a blob for the next [`publish`](Self::publish).
+    pub(super) fn hold(&mut self, bytes: &[u8]) -> Result<ObjectId, PortError> {
+        self.held.add(self.hash, Kind::Blob, bytes.to_vec())
+    }
+
+    /// A blob that waits.
+    pub(super) fn held(&self, id: &ObjectId) -> Option<&[u8]> {
+        self.held.objects.get(id).map(|(_, bytes)| bytes.as_slice())
+    }
+
+    pub(super) fn hash(&self) -> gix::hash::Kind {
+        self.hash
+    }
+
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Where a loose object lies.
+    pub(super) fn path(&self, id: &ObjectId) -> PathBuf {
+        let hex = id.to_string();
+        self.directory.join(&hex[..2]).join(&hex[2..])
+    }
+
+    /// Writes a batch and all held blobs; returns when files and directories are on disk. An object that is there already
+    /// is written again: what is there may never have been synced, or be about to be pruned.
+    pub(super) fn publish(&mut self, batch: &Batch) -> Result<(), PortError> {
+        let mut staged = Vec::new();
+        let mut directories = BTreeSet::new();
+        for (id, (kind, bytes)) in self.held.objects.iter().chain(&batch.objects) {
+            let path = self.path(id);
+            let fan_out = path.parent().expect("a loose object lies in a folder");
+            let file = stage(fan_out, *kind, bytes)
+                .map_err(|error| PortError::new(format!("cannot write object {id}")).because(error))?;
+            staged.push((file, path));
+        }
+        for (file, path) in staged {
+            file.as_file().sync_all().map_err(|error| PortError::new("cannot sync an object").because(error))?;
+            file.persist(&path)
+                .map_err(|error| PortError::new(format!("cannot write {}", path.display())).because(error.error))?;
+            directories.extend(path.parent().map(Path::to_owned));
+            self.written += 1;
+        }
+        self.held = Batch::default();
+        for directory in &directories {
+            sync(directory)?;
+            // The folder itself may be new, made by us or by somebody who does not sync.
+            let identity = identity(directory);
+            if identity.is_none() || self.settled.get(directory) != identity.as_ref() {
+                sync(&self.directory)?;
+                self.settled.extend(identity.map(|identity| (directory.clone(), identity)));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Batch {
+    /// Adds an object.
+    pub(super) fn add(&mut self, hash: gix::hash::Kind, kind: Kind, bytes: Vec<u8>) -> Result<ObjectId, PortError> {
+        let id =
+            gix::objs::compute_hash(hash, kind, &bytes).map_err(|error| git_error("cannot hash an object", error))?;
+        self.objects.insert(id, (kind, bytes));
+        Ok(id)
+    }
+
+    /// Adds a flat tree of blobs.
+    pub(super) fn add_tree(
+        &mut self,
+        hash: gix::hash::Kind,
+        blobs: BTreeMap<String, ObjectId>,
+    ) -> Result<ObjectId, PortError> {
+        let mode = gix::objs::tree::EntryKind::Blob.into();
+        // Names of files sort in a tree as they do in the map.
+        let entries = blobs.into_iter().map(|(name, oid)| gix::objs::tree::Entry { mode, filename: name.into(), oid });
+        let tree = gix::objs::Tree { entries: entries.collect() };
+        self.add(hash, Kind::Tree, encoded(&tree)?)
+    }
+
+    /// Adds a commit by the tool.
+    pub(super) fn add_commit(&mut self, hash: gix::hash::Kind, new: &NewCommit<'_>) -> Result<ObjectId, PortError> {
+        let time = gix::date::Time { seconds: new.at.0.div_euclid(1_000).max(0), offset: 0 };
+        let tool = gix::actor::Signature { name: NAME.into(), email: EMAIL.into(), time };
+        let commit = gix::objs::Commit {
+            tree: new.tree,
+            parents: new.parent.into_iter().collect(),
+            author: tool.clone(),
+            committer: tool,
+            encoding: None,
+            message: new.message.into(),
+            extra_headers: Vec::new(),
+        };
+        self.add(hash, Kind::Commit, encoded(&commit)?)
+    }
+}
+
+fn encoded(object: &dyn WriteTo) -> Result<Vec<u8>, PortError> {
+    let mut bytes = Vec::new();
+    object.write_to(&mut bytes).map_err(|error| PortError::new("cannot encode an object").because(error))?;
+    Ok(bytes)
+}
+
+/// Writes an object under a name that `git prune` recognises as left over.
+fn stage(fan_out: &Path, kind: Kind, bytes: &[u8]) -> std::io::Result<NamedTempFile> {
+    let file = temporary_in(fan_out)?;
+    let mut deflate = gix::zlib::stream::deflate::Write::new(file, gix::zlib::Compression::BEST_SPEED);
+    deflate.write_all(&gix::objs::encode::loose_header(kind, bytes.len() as u64))?;
+    deflate.write_all(bytes)?;
+    deflate.flush()?;
+    Ok(deflate.into_inner())
+}
+
+fn temporary_in(fan_out: &Path) -> std::io::Result<NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt;
+    let read_only = std::fs::Permissions::from_mode(0o444);
+    let mut tries = 0;
+    loop {
+        match std::fs::create_dir(fan_out) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let made = tempfile::Builder::new().prefix("tmp_obj_").permissions(read_only.clone()).tempfile_in(fan_out);
+        tries += 1;
+        match made {
+            Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES => {}
+            made => return made,
+        }
+    }
+}

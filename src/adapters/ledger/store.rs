@@ -1,0 +1,453 @@
+//! The ledger in a repository: chains of records under `refs/orchestrate/`, appended by compare-and-swap. Must not decide
+//! anything: what applies to a chain is the domain's `apply`.
+//!
+//! An append is: read the chains, fold the events, write the objects, sync them, move all refs in one transaction, sync
+//! them. When another process moved a chain meanwhile, it begins again from what is there now.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use gix::ObjectId;
+
+use super::chain::{Chain, Chains, message_of};
+use super::codec::{self, Fact};
+use super::objects::{Batch, NewCommit, Objects};
+use crate::adapters::git::refs::{self, Expected, RefError, RefUpdate, RefWriter};
+use crate::adapters::git::repo::{Repo, git_error, oid};
+use crate::domain::event::{ItemEvent, Landing, RunEvent};
+use crate::domain::gate::MergePermit;
+use crate::domain::names::{ItemKey, Oid, RunId, Timestamp};
+use crate::domain::state::{ItemState, RunState};
+use crate::engine::ports::{Artefact, Ledger, LedgerError, PortError, Record};
+
+/// Chains of items.
+pub const ITEMS: &str = "refs/orchestrate/items/";
+/// Chains of runs.
+pub const RUNS: &str = "refs/orchestrate/runs/";
+/// Records of landings by result tree.
+pub const LANDINGS: &str = "refs/orchestrate/landings/";
+/// Format version.
+pub const META: &str = "refs/orchestrate/meta";
+
+/// How often a lost compare-and-swap is tried again.
+const TRIES: u32 = 10;
+
+/// One record of a chain, read back: commit, time, fact.
+pub type Entry<F> = (Oid, Timestamp, F);
+
+/// The ledger of a repository.
+pub struct Store {
+    pub(super) repo: Repo,
+    pub(super) git: gix::Repository,
+    pub(super) objects: Objects,
+    writer: RefWriter,
+    items: Chains<ItemEvent>,
+    runs: Chains<RunEvent>,
+    /// The `meta` commit that was found readable.
+    format: Option<Oid>,
+    /// Value of [`written`](Self::written) when packing was last considered.
+    pub(super) considered: u64,
+}
+
+/// A chain while a batch is applied to it.
+struct Draft<F: Fact> {
+    before: Option<Oid>,
+    now: Chain<F>,
+}
+
+/// Everything one transaction will do.
+struct Work {
+    batch: Batch,
+    items: BTreeMap<String, Draft<ItemEvent>>,
+    runs: BTreeMap<String, Draft<RunEvent>>,
+    updates: Vec<RefUpdate>,
+}
+
+/// A branch that moves with the records.
+struct Move<'a> {
+    landing: &'a Landing,
+}
+
+/// How a try ended when it did not fail.
+enum Tried {
+    Done,
+    Lost,
+}
+
+impl Store {
+    /// The ledger of `repo`; nothing is read or written yet.
+    pub fn new(repo: &Repo) -> Self {
+        let git = repo.gix();
+        Self {
+            repo: repo.clone(),
+            git,
+            objects: Objects::of(repo),
+            writer: RefWriter::new(repo),
+            items: Chains::new(ITEMS),
+            runs: Chains::new(RUNS),
+            format: None,
+            considered: 0,
+        }
+    }
+
+    /// Every record of an item, oldest first; empty when there is none.
+    pub fn history(&mut self, key: &ItemKey) -> Result<Vec<Entry<ItemEvent>>, LedgerError> {
+        self.check_format()?;
+        self.items.history(&self.git, key.as_str())
+    }
+
+    /// Every record of a run, oldest first; empty when there is none.
+    pub fn run_history(&mut self, run: &RunId) -> Result<Vec<Entry<RunEvent>>, LedgerError> {
+        self.check_format()?;
+        self.runs.history(&self.git, run.as_str())
+    }
+
+    /// The state of an item derived again from its events; what the snapshot in the tip must equal.
+    pub fn refold(&mut self, key: &ItemKey) -> Result<ItemState, LedgerError> {
+        let history = self.history(key)?;
+        Ok(ItemState::fold(history.iter().map(|(_, at, event)| (event, *at)))?)
+    }
+
+    /// Names and blobs of what is kept beside a record.
+    pub fn artefacts(&mut self, record: &Oid) -> Result<Vec<(String, Oid)>, LedgerError> {
+        let failed = |error| git_error(format!("cannot read record {record}"), error);
+        let id = self.repo.object_id(record)?;
+        let tree = self.git.find_commit(id).map_err(failed)?.tree().map_err(failed)?;
+        let mut found = Vec::new();
+        for entry in tree.iter() {
+            let entry = entry.map_err(failed)?;
+            found.push((entry.filename().to_string(), oid(entry.object_id())));
+        }
+        Ok(found)
+    }
+
+    /// Committed transactions of this store, for tests and benchmarks.
+    pub fn transactions(&self) -> u64 {
+        self.writer.transactions()
+    }
+
+    /// Objects written by this store, for tests and benchmarks.
+    pub fn written(&self) -> u64 {
+        self.objects.written()
+    }
+
+    fn check_format(&mut self) -> Result<Option<Oid>, LedgerError> {
+        let meta = refs::tip_in(&self.git, META)?;
+        if let Some(tip) = meta.as_ref().filter(|tip| Some(*tip) != self.format.as_ref()) {
+            let id = self.repo.object_id(tip)?;
+            let unreadable = |reason: String| LedgerError::Unreadable { chain: META.to_owned(), reason };
+            let message = message_of(&self.git, id).map_err(|error| unreadable(error.to_string()))?;
+            codec::check_format(&message).map_err(|error| unreadable(error.to_string()))?;
+            self.format = Some(tip.clone());
+        }
+        Ok(meta)
+    }
+
+    /// Applies and writes until no other process is in the way.
+    fn write(&mut self, records: &[Record], moved: Option<&Move<'_>>) -> Result<(), LedgerError> {
+        for round in 0..=TRIES {
+            match self.attempt(records, moved)? {
+                Tried::Done => return Ok(()),
+                Tried::Lost => {
+                    refs::refresh(&self.git);
+                    pause(round);
+                }
+            }
+        }
+        Err(LedgerError::Port(
+            PortError::new(format!("the ledger changed {TRIES} times while a record was being written"))
+                .hint("try again; see: git orchestrate status"),
+        ))
+    }
+
+    fn attempt(&mut self, records: &[Record], moved: Option<&Move<'_>>) -> Result<Tried, LedgerError> {
+        let mut work = Work {
+            batch: Batch::default(),
+            items: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            updates: moved.map(Move::update).into_iter().collect(),
+        };
+        let meta = self.check_format()?;
+        for record in records {
+            match self.apply(&mut work, record) {
+                Ok(()) => {}
+                // A verdict on a chain that has moved meanwhile is no verdict.
+                Err(LedgerError::Rejected(rejected)) => {
+                    return if self.is_current(&work)? { Err(rejected.into()) } else { Ok(Tried::Lost) };
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if meta.is_none() {
+            self.begin_ledger(&mut work, records)?;
+        }
+        work.collect_updates();
+        self.objects.publish(&work.batch)?;
+        match self.writer.transaction(&work.updates) {
+            Ok(()) => {
+                self.items.adopt(work.items.into_iter().map(|(key, draft)| (key, draft.now)));
+                self.runs.adopt(work.runs.into_iter().map(|(key, draft)| (key, draft.now)));
+                Ok(Tried::Done)
+            }
+            Err(RefError::Conflict { name }) => match moved {
+                Some(moved) if name == moved.landing.target.as_str() => Err(moved.lost()),
+                Some(_) | None => Ok(Tried::Lost),
+            },
+            Err(error) => Err(LedgerError::Port(error.into())),
+        }
+    }
+
+    fn is_current(&self, work: &Work) -> Result<bool, LedgerError> {
+        refs::refresh(&self.git);
+        for (name, before) in work.bases() {
+            if refs::tip_in(&self.git, &name)? != *before {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn apply(&mut self, work: &mut Work, record: &Record) -> Result<(), LedgerError> {
+        match record {
+            Record::Item { key, event, at, artefacts } => {
+                let tree = self.tree_for(&mut work.batch, event, artefacts)?;
+                let draft = draft(&mut self.items, &self.git, &mut work.items, key.as_str())?;
+                let commit = extend(&self.git, &mut work.batch, draft, key.as_str(), event, *at, tree)?;
+                if let ItemEvent::Landed { landing } = event {
+                    self.index_landing(work, landing, &oid(commit))?;
+                }
+            }
+            Record::Run { run, event, at } => {
+                let tree = ObjectId::empty_tree(self.objects.hash());
+                let draft = draft(&mut self.runs, &self.git, &mut work.runs, run.as_str())?;
+                extend(&self.git, &mut work.batch, draft, run.as_str(), event, *at, tree)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The tree of a record: its artefacts, and the story text where the event names it.
+    fn tree_for(
+        &mut self,
+        batch: &mut Batch,
+        event: &ItemEvent,
+        artefacts: &[Artefact],
+    ) -> Result<ObjectId, LedgerError> {
+        let hash = self.objects.hash();
+        let mut blobs = BTreeMap::new();
+        for Artefact { name, bytes } in artefacts {
+            if !is_artefact_name(name) {
+                return Err(PortError::new(format!("`{}` is not an artefact name", name.escape_debug())).into());
+            }
+            blobs.insert(name.clone(), batch.add(hash, gix::objs::Kind::Blob, bytes.clone())?);
+        }
+        if let ItemEvent::AttemptStarted { story, .. } = event {
+            let story = self.repo.object_id(story)?;
+            match blobs.get("story") {
+                Some(given) if *given != story => {
+                    return Err(PortError::new("the story kept beside the event is not the one it names").into());
+                }
+                Some(_) => {}
+                None if self.objects.held(&story).is_some() || self.git.has_object(story) => {
+                    blobs.insert("story".to_owned(), story);
+                }
+                None => return Err(PortError::new(format!("story blob {story} is not in the repository")).into()),
+            }
+        }
+        if blobs.is_empty() {
+            return Ok(ObjectId::empty_tree(hash));
+        }
+        Ok(batch.add_tree(hash, blobs)?)
+    }
+
+    /// Lets a hook find the record of a landing by the tree of the new tip.
+    fn index_landing(&self, work: &mut Work, landing: &Landing, record: &Oid) -> Result<(), LedgerError> {
+        let mut trees = vec![landing.merge_tree.clone()];
+        // A landing derived after a crash is recorded even where its commits are gone.
+        if let Ok(commit) = self.git.find_commit(self.repo.object_id(&landing.tip)?) {
+            let tree = commit.tree_id().map_err(|error| git_error("cannot read the landed commit", error))?;
+            trees.push(oid(tree));
+        }
+        trees.dedup();
+        for tree in trees {
+            let name = format!("{LANDINGS}{tree}");
+            work.updates.retain(|update| update.name != name);
+            let expected = expected(refs::tip_in(&self.git, &name)?);
+            work.updates.push(RefUpdate { name, expected, new: Some(record.clone()) });
+        }
+        Ok(())
+    }
+
+    fn begin_ledger(&self, work: &mut Work, records: &[Record]) -> Result<(), LedgerError> {
+        let hash = self.objects.hash();
+        let at = records.first().map_or(Timestamp(0), |record| match record {
+            Record::Item { at, .. } | Record::Run { at, .. } => *at,
+        });
+        // Git knows the empty tree without the object; other programs look for it.
+        let tree = work.batch.add_tree(hash, BTreeMap::new())?;
+        let message = codec::encode_format();
+        let new = work.batch.add_commit(hash, &NewCommit { tree, parent: None, message: &message, at })?;
+        work.updates.push(RefUpdate { name: META.to_owned(), expected: Expected::Absent, new: Some(oid(new)) });
+        Ok(())
+    }
+
+    /// Refuses a landing that is not the one the permit was given for, commit by commit.
+    fn check_landing(&self, permit: &MergePermit, landing: &Landing) -> Result<(), LedgerError> {
+        let refused =
+            |why: &str| Err(LedgerError::Port(PortError::new(format!("the landing is not permitted: {why}"))));
+        if landing.base != *permit.base()
+            || landing.head != *permit.head()
+            || landing.merge_tree != *permit.merge_tree()
+        {
+            return refused("base, head or merge tree is another than the permit's");
+        }
+        let (merge_tree, parents) = self.commit_parts(&landing.merge)?;
+        if merge_tree != landing.merge_tree || parents != [landing.base.clone(), landing.head.clone()] {
+            return refused("the merge commit does not merge the permitted head into the permitted base");
+        }
+        if landing.tip != landing.merge && self.commit_parts(&landing.tip)?.1 != [landing.merge.clone()] {
+            return refused("the new tip is not the merge commit, nor directly on top of it");
+        }
+        Ok(())
+    }
+
+    fn commit_parts(&self, commit: &Oid) -> Result<(Oid, Vec<Oid>), LedgerError> {
+        let failed = |error| git_error(format!("cannot read commit {commit}"), error);
+        let found = self.git.find_commit(self.repo.object_id(commit)?).map_err(failed)?;
+        let tree = found.tree_id().map_err(failed)?;
+        Ok((oid(tree), found.parent_ids().map(oid).collect()))
+    }
+}
+
+impl Ledger for Store {
+    fn items(&mut self) -> Result<BTreeMap<ItemKey, ItemState>, LedgerError> {
+        self.check_format()?;
+        let states = self.items.all(&self.git)?;
+        Ok(states.into_iter().map(|(key, state)| (ItemKey::new(key), state)).collect())
+    }
+
+    fn item(&mut self, key: &ItemKey) -> Result<Option<ItemState>, LedgerError> {
+        self.check_format()?;
+        Ok(self.items.current(&self.git, key.as_str())?.map(|chain| chain.state.clone()))
+    }
+
+    fn runs(&mut self) -> Result<BTreeMap<RunId, RunState>, LedgerError> {
+        self.check_format()?;
+        let states = self.runs.all(&self.git)?;
+        Ok(states.into_iter().map(|(run, state)| (RunId::new(run), state)).collect())
+    }
+
+    fn append(&mut self, records: &[Record]) -> Result<(), LedgerError> {
+        if records.is_empty() { Ok(()) } else { self.write(records, None) }
+    }
+
+    fn land(
+        &mut self,
+        permit: MergePermit,
+        key: &ItemKey,
+        landing: &Landing,
+        at: Timestamp,
+    ) -> Result<(), LedgerError> {
+        self.check_landing(&permit, landing)?;
+        let event = ItemEvent::Landed { landing: landing.clone() };
+        let record = Record::Item { key: key.clone(), event, at, artefacts: Vec::new() };
+        self.write(&[record], Some(&Move { landing }))
+    }
+
+    fn blob(&mut self, oid: &Oid) -> Result<Vec<u8>, LedgerError> {
+        let id = self.repo.object_id(oid)?;
+        if let Some(held) = self.objects.held(&id) {
+            return Ok(held.to_vec());
+        }
+        let mut found = self.git.find_blob(id).map_err(|error| git_error(format!("cannot read blob {oid}"), error))?;
+        Ok(found.take_data())
+    }
+
+    fn write_blob(&mut self, bytes: &[u8]) -> Result<Oid, LedgerError> {
+        Ok(oid(self.objects.hold(bytes)?))
+    }
+}
+
+impl Move<'_> {
+    fn update(&self) -> RefUpdate {
+        let Landing { target, base, tip, .. } = self.landing;
+        let (name, expected) = (target.as_str().to_owned(), Expected::Value(base.clone()));
+        RefUpdate { name, expected, new: Some(tip.clone()) }
+    }
+
+    fn lost(&self) -> LedgerError {
+        LedgerError::TargetMoved { branch: self.landing.target.clone(), expected: self.landing.base.clone() }
+    }
+}
+
+impl Work {
+    /// The chains it builds on, with their tips.
+    fn bases(&self) -> impl Iterator<Item = (String, &Option<Oid>)> {
+        let items = self.items.iter().map(|(key, draft)| (format!("{ITEMS}{key}"), &draft.before));
+        items.chain(self.runs.iter().map(|(run, draft)| (format!("{RUNS}{run}"), &draft.before)))
+    }
+
+    /// Adds the chains after a branch that moves: should the machine stop between the two, the branch tells.
+    fn collect_updates(&mut self) {
+        let items = self.items.iter().map(|(key, draft)| draft.update(ITEMS, key));
+        let runs = self.runs.iter().map(|(run, draft)| draft.update(RUNS, run));
+        let chains: Vec<RefUpdate> = items.chain(runs).collect();
+        self.updates.extend(chains);
+    }
+}
+
+impl<F: Fact> Draft<F> {
+    fn update(&self, prefix: &str, name: &str) -> RefUpdate {
+        let expected = expected(self.before.clone());
+        RefUpdate { name: format!("{prefix}{name}"), expected, new: self.now.tip.clone() }
+    }
+}
+
+fn expected(tip: Option<Oid>) -> Expected {
+    tip.map_or(Expected::Absent, Expected::Value)
+}
+
+fn draft<'a, F: Fact>(
+    chains: &mut Chains<F>,
+    git: &gix::Repository,
+    drafts: &'a mut BTreeMap<String, Draft<F>>,
+    name: &str,
+) -> Result<&'a mut Draft<F>, LedgerError> {
+    if !drafts.contains_key(name) {
+        let now = chains.current(git, name)?.cloned().unwrap_or_default();
+        drafts.insert(name.to_owned(), Draft { before: now.tip.clone(), now });
+    }
+    Ok(drafts.get_mut(name).expect("inserted just above"))
+}
+
+/// Puts one event on top of a draft and returns its commit.
+fn extend<F: Fact>(
+    git: &gix::Repository,
+    batch: &mut Batch,
+    draft: &mut Draft<F>,
+    name: &str,
+    event: &F,
+    at: Timestamp,
+    tree: ObjectId,
+) -> Result<ObjectId, LedgerError> {
+    let chain = &mut draft.now;
+    let state = event.fold(&chain.state, at)?;
+    let snapshot = chain.next_snapshot(git, &state)?;
+    let message = codec::encode(name, event, at, &snapshot);
+    let parent = chain.parent()?;
+    let commit = batch.add_commit(git.object_hash(), &NewCommit { tree, parent, message: &message, at })?;
+    chain.advance(oid(commit), state, snapshot);
+    Ok(commit)
+}
+
+/// Waits a little, differently in every process, so that competitors do not meet again.
+fn pause(round: u32) {
+    let ceiling = 2_u32 << round.min(6);
+    let millis = getrandom::u32().unwrap_or(round) % ceiling;
+    std::thread::sleep(Duration::from_millis(millis.into()));
+}
+
+fn is_artefact_name(name: &str) -> bool {
+    let plain = name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-'));
+    plain && !name.is_empty() && !name.starts_with('.')
+}
