@@ -73,7 +73,7 @@ impl Entry {
         let common = fs::read(dir.join("commondir")).ok();
         let common = common.filter(|text| !text.trim_ascii().is_empty());
         let whole =
-            common.is_some_and(|text| real(&dir.join(OsStr::from_bytes(text.trim_ascii()))) == repo.common_dir());
+            common.is_some_and(|text| real(dir.join(OsStr::from_bytes(text.trim_ascii()))) == repo.common_dir());
         let head = read_head(&dir);
         Self { dir, path, head, whole }
     }

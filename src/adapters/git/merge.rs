@@ -34,6 +34,9 @@ const RENAME_LIMIT: usize = 7_000;
 /// Similarity from which a deletion and an addition are a rename, as in git.
 const SIMILARITY: f32 = 0.5;
 
+/// A line of a patch: its mark (space, `-`, `+`) and its bytes.
+type Line = (u8, Vec<u8>);
+
 /// A file before or after a change.
 pub type Side = Option<(EntryMode, ObjectId)>;
 
@@ -66,8 +69,9 @@ pub fn merge(git: &gix::Repository, base: ObjectId, head: ObjectId) -> Result<Me
     );
     let mut outcome = outcome.map_err(failed)?.tree_merge;
     let conflicts = outcome.conflicts.iter().filter(|conflict| is_unresolved(conflict));
-    let paths: BTreeSet<String> = conflicts.flat_map(paths_of).collect();
-    if !paths.is_empty() {
+    let conflicts: Vec<&Conflict> = conflicts.collect();
+    let paths: BTreeSet<String> = conflicts.iter().flat_map(|conflict| paths_of(conflict)).collect();
+    if !conflicts.is_empty() {
         return Ok(Merged::Conflict { paths: paths.into_iter().collect() });
     }
     let tree = outcome.tree.write(|tree| git.write_object(tree).map(gix::Id::detach)).map_err(failed)?;
@@ -226,9 +230,15 @@ fn is_unresolved(conflict: &Conflict) -> bool {
     moved || conflict.is_unresolved(TreatAsUnresolved::git())
 }
 
-fn paths_of(conflict: &Conflict) -> [String; 2] {
+/// The files of a conflict: where each side has it, and where it would go.
+fn paths_of(conflict: &Conflict) -> Vec<String> {
     let (ours, theirs) = conflict.changes_in_resolution();
-    [ours.location().to_string(), theirs.location().to_string()]
+    let sides = [ours, theirs].into_iter().filter(|change| !change.entry_mode().is_tree());
+    let mut paths: Vec<String> = sides.map(|change| change.location().to_string()).collect();
+    if let Ok(Resolution::SourceLocationAffectedByRename { final_location }) = &conflict.resolution {
+        paths.push(final_location.to_string());
+    }
+    paths
 }
 
 fn same_text(git: &gix::Repository, one: &FileChange, two: &FileChange) -> Result<bool, PortError> {
@@ -238,7 +248,7 @@ fn same_text(git: &gix::Repository, one: &FileChange, two: &FileChange) -> Resul
 }
 
 /// The changed lines of a file with their context, without line numbers; `None` when it is no text.
-fn text_of(git: &gix::Repository, change: &FileChange) -> Result<Option<Vec<(u8, Vec<u8>)>>, PortError> {
+fn text_of(git: &gix::Repository, change: &FileChange) -> Result<Option<Vec<Line>>, PortError> {
     let (Some(old), Some(new)) = (content(git, change.old)?, content(git, change.new)?) else { return Ok(None) };
     let binary = |bytes: &[u8]| bytes.iter().take(PROBED).any(|byte| *byte == 0);
     if binary(&old) || binary(&new) {
@@ -257,7 +267,7 @@ fn content(git: &gix::Repository, side: Side) -> Result<Option<Vec<u8>>, PortErr
     Ok(Some(blob.detach().data))
 }
 
-fn patch(old: &[u8], new: &[u8]) -> Vec<(u8, Vec<u8>)> {
+fn patch(old: &[u8], new: &[u8]) -> Vec<Line> {
     let input =
         InternedInput::new(gix::diff::blob::sources::byte_lines(old), gix::diff::blob::sources::byte_lines(new));
     let mut diff = Diff::compute(Algorithm::Histogram, &input);
@@ -293,13 +303,18 @@ fn patch(old: &[u8], new: &[u8]) -> Vec<(u8, Vec<u8>)> {
 mod tests {
     use super::*;
 
-    fn shown(lines: &[(u8, Vec<u8>)]) -> String {
-        lines.iter().map(|(mark, line)| format!("{}{}", *mark as char, String::from_utf8_lossy(line))).collect()
+    fn shown(lines: &[Line]) -> String {
+        let bytes = lines.iter().flat_map(|(mark, line)| std::iter::once(*mark).chain(line.iter().copied()));
+        String::from_utf8(bytes.collect()).unwrap()
+    }
+
+    fn counted(to: u32) -> String {
+        (1..=to).fold(String::new(), |text, n| text + &n.to_string() + "\n")
     }
 
     #[test]
     fn a_patch_has_three_lines_of_context_and_no_line_numbers() {
-        let old: String = (1..=20).map(|n| format!("{n}\n")).collect();
+        let old = counted(20);
         let new = old.replace("10\n", "ten\n");
         let moved = format!("0\n0\n{old}");
         let moved_new = format!("0\n0\n{new}");
@@ -313,7 +328,7 @@ mod tests {
 
     #[test]
     fn hunks_that_touch_share_their_context_once() {
-        let old: String = (1..=12).map(|n| format!("{n}\n")).collect();
+        let old = counted(12);
         let new = old.replace("2\n", "two\n").replace("1two", "12").replace("6\n", "six\n");
         assert_eq!(shown(&patch(old.as_bytes(), new.as_bytes())), " 1\n-2\n+two\n 3\n 4\n 5\n-6\n+six\n 7\n 8\n 9\n");
         assert_eq!(shown(&patch(b"", b"a\nb")), "+a\n+b");

@@ -186,8 +186,9 @@ fn remove(
     let directory = trash::put(repo, path)?;
     let record = trash::put(repo, &entry.dir)?;
     if leftovers == Leftovers::None {
-        directory.iter().for_each(|place| trash::discard(place));
-        record.iter().for_each(|place| trash::discard(place));
+        for place in directory.iter().chain(&record) {
+            trash::discard(place);
+        }
     }
     Ok(())
 }
