@@ -204,6 +204,9 @@ impl<'s, 'a> Planning<'s, 'a> {
             let text = format!("{} depends on {id}, which is {why}; nothing is waited for", item.id);
             return Some(Diagnostic::warning("skipped-dependency", text).at(need.place.clone()));
         }
+        if self.survey.standing[index] != Standing::Open {
+            return None;
+        }
         let same_epic = item.epic.is_some() && item.epic == self.survey.item(index).epic;
         (need.kind == EdgeKind::Declared && same_epic && *id > item.id).then(|| {
             let text = format!("{} depends on {id}, a later story of the same epic", item.id);

@@ -168,6 +168,9 @@ pub(crate) struct Table {
     rows: Vec<Vec<Cell>>,
 }
 
+/// Columns of the longest cell; one endless title must not make every row endless.
+const LONGEST: usize = 200;
+
 /// One cell.
 pub(crate) struct Cell {
     text: String,
@@ -177,7 +180,7 @@ pub(crate) struct Cell {
 impl Cell {
     /// Foreign text; it is escaped.
     pub(crate) fn new(text: &str) -> Self {
-        Self { text: escape(text).into_owned(), tone: None }
+        Self { text: cut(&escape(text), LONGEST).into_owned(), tone: None }
     }
 
     /// The same in a tone.

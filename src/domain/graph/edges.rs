@@ -70,7 +70,8 @@ impl<'a> Survey<'a> {
             survey.stand(id, Standing::Done(why));
         }
         survey.previous = survey.previous_in_epic();
-        survey.foundation = ["0.0", "0.1"].iter().filter_map(|id| survey.index.get(id).copied()).collect();
+        let foundation = ["0.0", "0.1"].iter().filter_map(|id| survey.index.get(id).copied());
+        survey.foundation = foundation.filter(|index| survey.standing[*index] != Standing::Skipped).collect();
         survey
     }
 
@@ -167,5 +168,7 @@ fn stated(item: &WorkItem) -> Standing<'static> {
 
 fn in_epic_zero(item: &WorkItem) -> bool {
     let zero = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit == b'0');
-    item.epic.as_deref().is_some_and(zero) || item.id.as_str().starts_with("0.")
+    let id = item.id.as_str();
+    // Epic 0.5 is not epic 0: its stories (0.5.1) follow the foundation like any other.
+    item.epic.as_deref().is_some_and(zero) || id.starts_with("0.") && id.matches('.').count() == 1
 }
