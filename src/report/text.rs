@@ -75,7 +75,8 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
 /// JSON text in which no string holds a character that a terminal would obey.
 pub(crate) fn json_safe(json: &str) -> Cow<'_, str> {
     let unsafe_in_json = |char: char| is_unsafe(char) && char != '\n';
-    if !json.chars().any(unsafe_in_json) {
+    let printable = |byte: u8| matches!(byte, b' '..=b'~' | b'\n');
+    if json.bytes().all(printable) || !json.chars().any(unsafe_in_json) {
         return Cow::Borrowed(json);
     }
     let mut out = String::with_capacity(json.len() + 8);
