@@ -68,7 +68,7 @@ impl<'s, 'a> Planning<'s, 'a> {
             survey,
             planned: &members.planned,
             node_of,
-            needs: members.planned.iter().map(|position| survey.needs(*position)).collect(),
+            needs: members.planned.iter().map(|position| survey.needs(*position).to_vec()).collect(),
             edges: Vec::new(),
             diagnostics: Vec::new(),
         }
@@ -89,10 +89,10 @@ impl<'s, 'a> Planning<'s, 'a> {
 
     /// Reports circles. An assumed edge never makes one: what the files declare wins over the order we assume.
     fn untie(&mut self) {
-        let knots = cycle::knots(&self.edges);
-        if knots.is_empty() {
+        if !layers::has_circle(&self.edges) {
             return;
         }
+        let knots = cycle::knots(&self.edges);
         let mut knot_of = vec![None; self.edges.len()];
         for (number, knot) in knots.iter().enumerate() {
             for node in knot {
@@ -204,6 +204,9 @@ impl<'s, 'a> Planning<'s, 'a> {
             let text = format!("{} depends on {id}, which is {why}; nothing is waited for", item.id);
             return Some(Diagnostic::warning("skipped-dependency", text).at(need.place.clone()));
         }
+        if self.survey.standing[index] != Standing::Open {
+            return None;
+        }
         let same_epic = item.epic.is_some() && item.epic == self.survey.item(index).epic;
         (need.kind == EdgeKind::Declared && same_epic && *id > item.id).then(|| {
             let text = format!("{} depends on {id}, a later story of the same epic", item.id);
@@ -213,12 +216,14 @@ impl<'s, 'a> Planning<'s, 'a> {
 
     /// Up to three ids that look most like `id`, as the beginning of a hint.
     fn nearest(&self, id: &ItemId, item: &WorkItem) -> String {
-        let others = self.survey.request.items.iter().filter(|other| other.id != item.id);
-        let mut near: Vec<(usize, &ItemId)> =
-            others.map(|other| (strsim::osa_distance(id.as_str(), other.id.as_str()), &other.id)).collect();
+        let distance = |other: &ItemId| {
+            let within = id.as_str().len().abs_diff(other.as_str().len()) <= 2;
+            within.then(|| strsim::osa_distance(id.as_str(), other.as_str())).filter(|distance| *distance <= 2)
+        };
+        let others = self.survey.request.items.iter().map(|other| &other.id).filter(|other| **other != item.id);
+        let mut near: Vec<(usize, &ItemId)> = others.filter_map(|other| Some((distance(other)?, other))).collect();
         near.sort();
-        let close = near.iter().take_while(|(distance, _)| *distance <= 2).take(3);
-        let ids: Vec<&str> = close.map(|(_, id)| id.as_str()).collect();
+        let ids: Vec<&str> = near.iter().take(3).map(|(_, id)| id.as_str()).collect();
         if ids.is_empty() { String::new() } else { format!("nearest: {}; ", ids.join(", ")) }
     }
 

@@ -176,6 +176,15 @@ fn only_stories_that_declare_nothing_get_assumed_edges() {
 }
 
 #[test]
+fn skipped_foundation_and_epics_below_one_are_told_apart() {
+    let mut skipped = silent("0.0");
+    skipped.status = StatedStatus { value: FileStatus::Skipped, raw: "Skipped".to_owned(), place: None };
+    let plan = ask(vec![skipped, silent("0.1"), silent("0.5.1"), silent("0.2"), list("1.1", &["0.2"])]).plan();
+    assert_eq!(shape(&plan), ["0 0.1 < ", "1 0.2 < 0.1", "1 0.5.1 < 0.1", "2 1.1 < 0.2"]);
+    assert!(said(&plan, Severity::Warning).is_empty());
+}
+
+#[test]
 fn a_missing_prerequisite_is_an_error_with_near_ids_and_the_way_around() {
     let mut asked = ask(vec![list("3.1", &["9.9"]), story("9.8", Declared::None, &[])]);
     let plan = asked.plan();
@@ -220,6 +229,12 @@ fn an_assumed_edge_gives_way_to_a_declared_one() {
     assert!(!plan.has_errors(), "{:?}", errors(&plan));
     assert_eq!(shape(&plan), ["0 1.2 < ", "1 1.1 < 1.2", "1 1.3 < 1.2"]);
     assert_eq!(said(&plan, Severity::Warning), ["1.1.a.md:4: 1.1 depends on 1.2, a later story of the same epic"]);
+}
+
+#[test]
+fn a_later_story_that_is_done_is_not_worth_a_warning() {
+    let plan = ask(vec![list("1.1", &["1.2"]), silent("1.2")]).done("1.2").plan();
+    assert!(plan.diagnostics.is_empty(), "{:?}", plan.diagnostics);
 }
 
 #[test]

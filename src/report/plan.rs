@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use crate::domain::diagnostic::{Diagnostic, Severity};
+use crate::domain::diagnostic::{Diagnostic, Place, Severity};
 use crate::domain::id::ItemId;
-use crate::domain::plan::{Plan, PlannedItem};
+use crate::domain::item::ItemKind;
+use crate::domain::plan::{EdgeKind, LeftOut, OutOfScope, Plan, PlannedItem, Prerequisite};
 
 use super::text::{Cell, Color, Table, Tone, append, escape, json_safe};
 
@@ -137,57 +138,121 @@ fn errors(count: usize) -> String {
 
 /// The plan as one JSON object, version 1, ended by a line feed.
 pub fn json(plan: &Plan) -> String {
-    let left = plan.left_out.iter().map(|left| json!({"id": left.id, "why": left.why}));
-    let value = json!({
-        "version": 1,
-        "items": plan.items.iter().map(item).collect::<Vec<_>>(),
-        "diagnostics": plan.diagnostics.iter().map(diagnostic).collect::<Vec<_>>(),
-        "leftOut": left.collect::<Vec<_>>(),
-        "waves": plan.waves,
-        "criticalPath": plan.critical_path,
-        "outOfScope": plan.outside,
-    });
-    format!("{}\n", json_safe(&format!("{value:#}")))
+    let value = PlanJson {
+        version: 1,
+        items: plan.items.iter().map(ItemJson::new).collect(),
+        diagnostics: plan.diagnostics.iter().map(FindingJson::new).collect(),
+        left_out: &plan.left_out,
+        waves: plan.waves,
+        critical_path: &plan.critical_path,
+        out_of_scope: &plan.outside,
+    };
+    let text = serde_json::to_string_pretty(&value).expect("plain structs with string keys always serialise");
+    format!("{}\n", json_safe(&text))
 }
 
-fn item(planned: &PlannedItem) -> Value {
-    let done = planned.prerequisites.iter().filter(|needed| !needed.planned).map(|needed| &needed.id);
-    let edge = |(id, kind)| json!({"id": id, "kind": kind});
-    let edges = planned.prerequisites.iter().map(|needed| (&needed.id, needed.kind)).map(edge);
-    json!({
-        "id": planned.item.id,
-        "title": planned.item.title,
-        "wave": planned.wave,
-        "agent": planned.assignment.role,
-        "adapter": planned.assignment.adapter,
-        "why": planned.assignment.why,
-        "dependencies": planned.planned_prerequisites().collect::<Vec<_>>(),
-        "satisfied": done.collect::<Vec<_>>(),
-        "edges": edges.collect::<Vec<_>>(),
-        "chain": planned.chain,
-        "kind": planned.item.kind,
-        "path": planned.item.path,
-        "key": planned.key,
-    })
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlanJson<'a> {
+    version: u32,
+    items: Vec<ItemJson<'a>>,
+    diagnostics: Vec<FindingJson<'a>>,
+    left_out: &'a [LeftOut],
+    waves: u32,
+    critical_path: &'a [ItemId],
+    out_of_scope: &'a [OutOfScope],
 }
 
-/// A finding as plans and lints show it to scripts.
-pub fn diagnostic(finding: &Diagnostic) -> Value {
-    let related = finding
-        .related
-        .iter()
-        .map(|(place, label)| json!({"path": place.path, "line": place.line, "column": place.column, "label": label}));
-    let place = finding.place.as_ref();
-    json!({
-        "severity": finding.severity,
-        "code": finding.code,
-        "message": finding.message,
-        "path": place.map(|place| &place.path),
-        "line": place.map(|place| place.line),
-        "column": place.map(|place| place.column),
-        "related": related.collect::<Vec<_>>(),
-        "hint": finding.hint,
-    })
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ItemJson<'a> {
+    id: &'a str,
+    title: &'a str,
+    wave: u32,
+    agent: &'a str,
+    adapter: &'a str,
+    why: &'a str,
+    dependencies: Vec<&'a str>,
+    satisfied: Vec<&'a str>,
+    edges: Vec<EdgeJson<'a>>,
+    chain: u32,
+    kind: ItemKind,
+    path: &'a str,
+    key: &'a str,
+}
+
+#[derive(Serialize)]
+struct EdgeJson<'a> {
+    id: &'a str,
+    kind: EdgeKind,
+}
+
+impl<'a> ItemJson<'a> {
+    fn new(planned: &'a PlannedItem) -> Self {
+        let (inside, outside): (Vec<&Prerequisite>, Vec<_>) =
+            planned.prerequisites.iter().partition(|needed| needed.planned);
+        let ids = |needs: Vec<&'a Prerequisite>| needs.into_iter().map(|needed| needed.id.as_str()).collect();
+        let edge = |needed: &'a Prerequisite| EdgeJson { id: needed.id.as_str(), kind: needed.kind };
+        Self {
+            id: planned.item.id.as_str(),
+            title: &planned.item.title,
+            wave: planned.wave,
+            agent: &planned.assignment.role,
+            adapter: &planned.assignment.adapter,
+            why: &planned.assignment.why,
+            dependencies: ids(inside),
+            satisfied: ids(outside),
+            edges: planned.prerequisites.iter().map(edge).collect(),
+            chain: planned.chain,
+            kind: planned.item.kind,
+            path: &planned.item.path,
+            key: planned.key.as_str(),
+        }
+    }
+}
+
+/// A finding as scripts see it.
+#[derive(Serialize)]
+pub struct FindingJson<'a> {
+    severity: Severity,
+    code: &'a str,
+    message: &'a str,
+    path: Option<&'a str>,
+    line: Option<u32>,
+    column: Option<u32>,
+    related: Vec<RelatedJson<'a>>,
+    hint: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct RelatedJson<'a> {
+    path: &'a str,
+    line: u32,
+    column: u32,
+    label: &'a str,
+}
+
+impl<'a> FindingJson<'a> {
+    /// The finding without the texts of its lines.
+    pub fn new(finding: &'a Diagnostic) -> Self {
+        let place = finding.place.as_ref();
+        let related = |(place, label): &'a (Place, String)| RelatedJson {
+            path: &place.path,
+            line: place.line,
+            column: place.column,
+            label,
+        };
+        Self {
+            severity: finding.severity,
+            code: finding.code,
+            message: &finding.message,
+            path: place.map(|place| place.path.as_str()),
+            line: place.map(|place| place.line),
+            column: place.map(|place| place.column),
+            related: finding.related.iter().map(related).collect(),
+            hint: finding.hint.as_deref(),
+        }
+    }
 }
 
 /// The plan for Graphviz.

@@ -1,10 +1,11 @@
 //! Tests of `report::plan`.
 
+use serde_json::{Value, json};
+
 use super::*;
-use crate::domain::diagnostic::Place;
-use crate::domain::item::{Declared, FileStatus, ItemKind, StatedStatus, WorkItem};
+use crate::domain::item::{Declared, FileStatus, StatedStatus, WorkItem};
 use crate::domain::names::ItemKey;
-use crate::domain::plan::{Assignment, EdgeKind, LeftOut, Prerequisite};
+use crate::domain::plan::Assignment;
 
 fn id(text: &str) -> ItemId {
     ItemId::parse(text).unwrap()
@@ -117,7 +118,7 @@ fn an_empty_plan_says_that_there_is_nothing_to_do() {
 
 #[test]
 fn json_has_the_contract_fields() {
-    let text = json(&plan());
+    let text = super::json(&plan());
     assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'));
     let value: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value["version"], 1);

@@ -97,7 +97,9 @@ impl Page {
         if !items.is_empty() {
             let title = self.color.paint(Tone::Strong, &format!("{title}:"));
             append(&mut self.out, format_args!("\n{title}\n"));
-            items.into_iter().for_each(|item| line(self, item));
+            for item in items {
+                line(self, item);
+            }
         }
     }
 

@@ -80,7 +80,8 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
 /// JSON text in which no string holds a character that a terminal would obey.
 pub(crate) fn json_safe(json: &str) -> Cow<'_, str> {
     let unsafe_in_json = |char: char| is_unsafe(char) && char != '\n';
-    if !json.chars().any(unsafe_in_json) {
+    let printable = |byte: u8| matches!(byte, b' '..=b'~' | b'\n');
+    if json.bytes().all(printable) || !json.chars().any(unsafe_in_json) {
         return Cow::Borrowed(json);
     }
     let mut out = String::with_capacity(json.len() + 8);
@@ -173,6 +174,9 @@ pub(crate) struct Table {
     rows: Vec<Vec<Cell>>,
 }
 
+/// Columns of the longest cell; one endless title must not make every row endless.
+const LONGEST: usize = 200;
+
 /// One cell.
 pub(crate) struct Cell {
     text: String,
@@ -182,7 +186,7 @@ pub(crate) struct Cell {
 impl Cell {
     /// Foreign text; it is escaped.
     pub(crate) fn new(text: &str) -> Self {
-        Self { text: escape(text).into_owned(), tone: None }
+        Self { text: cut(&escape(text), LONGEST).into_owned(), tone: None }
     }
 
     /// The same in a tone.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use petgraph::algo::{kosaraju_scc, toposort};
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 /// Edge visits spent on making a shown cycle shorter; a cycle is found before they run out.
@@ -20,9 +20,6 @@ pub(super) fn knots(edges: &Edges) -> Vec<Vec<usize>> {
         for other in needed {
             graph.add_edge(nodes[node], nodes[*other], ());
         }
-    }
-    if toposort(&graph, None).is_ok() {
-        return Vec::new();
     }
     let groups = kosaraju_scc(&graph).into_iter();
     let knots = groups.map(|group| group.into_iter().map(NodeIndex::index).collect::<Vec<_>>());

@@ -45,6 +45,9 @@ pub(super) struct Survey<'a> {
     gone: HashMap<&'a str, Standing<'a>>,
     previous: Vec<Option<usize>>,
     foundation: Vec<usize>,
+    needs: Vec<Vec<Need<'a>>>,
+    /// Positions in id order.
+    pub(super) order: Vec<usize>,
 }
 
 impl<'a> Survey<'a> {
@@ -62,7 +65,10 @@ impl<'a> Survey<'a> {
             gone: HashMap::new(),
             previous: Vec::new(),
             foundation: Vec::new(),
+            needs: Vec::new(),
+            order: (0..items.len()).collect(),
         };
+        survey.order.sort_by(|a, b| items[*a].id.cmp(&items[*b].id));
         for id in request.assume_done {
             survey.stand(id, Standing::Assumed);
         }
@@ -70,7 +76,9 @@ impl<'a> Survey<'a> {
             survey.stand(id, Standing::Done(why));
         }
         survey.previous = survey.previous_in_epic();
-        survey.foundation = ["0.0", "0.1"].iter().filter_map(|id| survey.index.get(id).copied()).collect();
+        let foundation = ["0.0", "0.1"].iter().filter_map(|id| survey.index.get(id).copied());
+        survey.foundation = foundation.filter(|index| survey.standing[*index] != Standing::Skipped).collect();
+        survey.needs = (0..items.len()).map(|position| survey.find_needs(position)).collect();
         survey
     }
 
@@ -90,7 +98,11 @@ impl<'a> Survey<'a> {
     }
 
     /// Everything that the item at a position waits for, each id once, declared ones first.
-    pub(super) fn needs(&self, position: usize) -> Vec<Need<'a>> {
+    pub(super) fn needs(&self, position: usize) -> &[Need<'a>] {
+        &self.needs[position]
+    }
+
+    fn find_needs(&self, position: usize) -> Vec<Need<'a>> {
         let item = self.item(position);
         let hard = item.dependencies.iter().filter(|needed| needed.strength == Strength::Hard && needed.id != item.id);
         let mut needs: Vec<Need<'a>> = hard.map(|needed| self.declared(needed)).collect();
@@ -134,17 +146,11 @@ impl<'a> Survey<'a> {
     /// The next lower story of the same epic. Stories taken out by their status are stepped over, else the order would
     /// break at them.
     fn previous_in_epic(&self) -> Vec<Option<usize>> {
-        let mut epics: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (position, item) in self.request.items.iter().enumerate() {
-            if let (Some(epic), true) = (&item.epic, self.standing[position] != Standing::Skipped) {
-                epics.entry(epic).or_default().push(position);
-            }
-        }
+        let mut last: HashMap<&str, usize> = HashMap::new();
         let mut previous = vec![None; self.request.items.len()];
-        for mut members in epics.into_values() {
-            members.sort_unstable_by(|a, b| self.item(*a).id.cmp(&self.item(*b).id));
-            for pair in members.windows(2) {
-                previous[pair[1]] = Some(pair[0]);
+        for position in self.order.iter().copied().filter(|position| self.standing[*position] != Standing::Skipped) {
+            if let Some(epic) = &self.item(position).epic {
+                previous[position] = last.insert(epic, position);
             }
         }
         previous
@@ -167,5 +173,7 @@ fn stated(item: &WorkItem) -> Standing<'static> {
 
 fn in_epic_zero(item: &WorkItem) -> bool {
     let zero = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit == b'0');
-    item.epic.as_deref().is_some_and(zero) || item.id.as_str().starts_with("0.")
+    let id = item.id.as_str();
+    // Epic 0.5 is not epic 0: its stories (0.5.1) follow the foundation like any other.
+    item.epic.as_deref().is_some_and(zero) || id.starts_with("0.") && id.matches('.').count() == 1
 }

@@ -12,15 +12,10 @@ pub(super) struct Layers {
     pub(super) critical_path: Vec<usize>,
 }
 
-/// Layers the nodes; `edges` holds the prerequisites of each. Nodes on a circle are given wave 0 and chain 1.
+/// Layers the nodes; `edges` holds the prerequisites of each. Nodes on a circle are given wave 0.
 pub(super) fn layers(edges: &Edges) -> Layers {
     let count = edges.len();
-    let mut dependants: Edges = vec![Vec::new(); count];
-    for (node, needed) in edges.iter().enumerate() {
-        for other in needed {
-            dependants[*other].push(node);
-        }
-    }
+    let dependants = dependants(edges);
     let order = order(edges, &dependants);
     let mut wave = vec![0; count];
     let mut chain = vec![1; count];
@@ -34,7 +29,22 @@ pub(super) fn layers(edges: &Edges) -> Layers {
     Layers { wave, chain, critical_path }
 }
 
-/// Nodes with prerequisites first (Kahn).
+/// Whether some nodes wait for each other.
+pub(super) fn has_circle(edges: &Edges) -> bool {
+    order(edges, &dependants(edges)).len() < edges.len()
+}
+
+fn dependants(edges: &Edges) -> Edges {
+    let mut dependants: Edges = vec![Vec::new(); edges.len()];
+    for (node, needed) in edges.iter().enumerate() {
+        for other in needed {
+            dependants[*other].push(node);
+        }
+    }
+    dependants
+}
+
+/// Nodes with prerequisites first (Kahn); nodes on or behind a circle are left out.
 fn order(edges: &Edges, dependants: &Edges) -> Vec<usize> {
     let mut open: Vec<usize> = edges.iter().map(Vec::len).collect();
     let mut order: Vec<usize> = (0..edges.len()).filter(|node| open[*node] == 0).collect();

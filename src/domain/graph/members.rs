@@ -38,8 +38,7 @@ pub(super) fn settle(survey: &Survey<'_>) -> Members {
         Missing::Skip => members.skip(survey),
         Missing::Fail | Missing::Ask => members.refuse(survey),
     }
-    members.planned = (0..count).filter(|position| members.is_planned[*position]).collect();
-    members.planned.sort_by(|a, b| survey.item(*a).id.cmp(&survey.item(*b).id));
+    members.planned = survey.order.iter().copied().filter(|position| members.is_planned[*position]).collect();
     members.left_out.sort_by(|a, b| a.id.cmp(&b.id));
     members
 }
@@ -73,7 +72,7 @@ impl Members {
     /// Open prerequisites of a planned item that are not planned.
     fn lacking<'a>(&self, survey: &Survey<'a>, position: usize) -> Vec<(usize, Need<'a>)> {
         let open = |index: usize| survey.standing[index] == Standing::Open && !self.is_planned[index];
-        let needs = survey.needs(position).into_iter();
+        let needs = survey.needs(position).iter().copied();
         needs.filter_map(|need| Some((need.index.filter(|index| open(*index))?, need))).collect()
     }
 
@@ -119,9 +118,7 @@ impl Members {
     }
 
     fn refuse(&mut self, survey: &Survey<'_>) {
-        let mut positions = self.positions();
-        positions.sort_by(|a, b| survey.item(*a).id.cmp(&survey.item(*b).id));
-        for position in positions {
+        for position in survey.order.iter().copied().filter(|position| self.is_planned[*position]).collect::<Vec<_>>() {
             for (_, need) in self.lacking(survey, position) {
                 let story = &survey.item(position).id;
                 self.outside.push(OutOfScope { story: story.clone(), prerequisite: need.id.clone() });

@@ -91,10 +91,8 @@ pub(super) fn status(state: Option<&ItemState>, known: Option<&Known>, live: Opt
     let Some(state) = state else {
         return if known.is_some_and(|known| known.done) { Status::Landed } else { Status::NotStarted };
     };
-    match (state.status(), live) {
-        (Status::InProgress, Some(false)) => Status::Stopped,
-        (status, _) => status,
-    }
+    let status = state.status();
+    if status == Status::InProgress && live == Some(false) { Status::Stopped } else { status }
 }
 
 /// The phase an item is in or failed in; `None` before the first attempt and after the landing.
@@ -126,10 +124,10 @@ pub(super) fn reason(state: &ItemState) -> String {
 impl Row<'_> {
     /// Reason of the status, for people; empty when it needs none.
     pub(super) fn reason(&self) -> String {
-        match (self.state, self.status) {
-            (Some(state), _) => reason(state),
-            (None, Status::Landed) => "done by its file".to_owned(),
-            (None, _) => String::new(),
+        match self.state {
+            Some(state) => reason(state),
+            None if self.status == Status::Landed => "done by its file".to_owned(),
+            None => String::new(),
         }
     }
 }
