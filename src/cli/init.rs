@@ -94,7 +94,7 @@ fn install_hooks(repo: &Repo, ui: &mut Ui) -> Result<(), CommandError> {
             Installed::Made => ui.status(&format!("installed the hook {name}")),
             Installed::AlreadyOurs => ui.status(&format!("the hook {name} is installed already")),
             Installed::Renewed => {
-                ui.status(&format!("renewed the hook {name}: it led to another place of this program"))
+                ui.status(&format!("renewed the hook {name}: it led to another place of this program"));
             }
             Installed::LeftAlone => {
                 ui.warning(&format!(
