@@ -1,1 +1,12 @@
-//! agents
+//! Coding agents: adapters as data, the registry of them, and the one way to run an invocation. Must not judge the work:
+//! git does that first, and the engine decides.
+
+pub mod adapter;
+pub mod arguments;
+pub mod demo;
+pub mod invoke;
+pub mod registry;
+pub mod transcript;
+
+pub use invoke::{AgentPlace, RealAgents};
+pub use registry::Registry;

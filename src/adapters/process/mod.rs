@@ -1,3 +1,8 @@
-//! Processes: the one place that spawns, time limits, bounded output.
+//! Processes: the one place that spawns, limits of time and output, the sweep of what is left. Must not know agents or git.
 
+pub mod environment;
+pub mod executor;
+pub mod output;
+pub mod run;
 pub mod spawn;
+pub mod sweep;

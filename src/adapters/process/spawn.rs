@@ -1,21 +1,34 @@
 //! The one place that makes processes. Must not know what they are for.
 
 use std::ffi::OsStr;
-use std::process::{Command, Stdio};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use super::environment::Environment;
 
 /// Variables of git that would point a child at another repository; a hook or an alias parent sets them.
-const LOCATION: [&str; 11] = [
+/// The list of `git rev-parse --local-env-vars`, and the two that it leaves out.
+pub(super) const LOCATION: [&str; 17] = [
     "GIT_DIR",
     "GIT_COMMON_DIR",
     "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
     "GIT_INDEX_FILE",
     "GIT_OBJECT_DIRECTORY",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_QUARANTINE_PATH",
+    "GIT_GRAFT_FILE",
+    "GIT_SHALLOW_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_REPLACE_REF_BASE",
     "GIT_PREFIX",
-    "GIT_NAMESPACE",
+    "GIT_CONFIG",
     "GIT_CONFIG_PARAMETERS",
     "GIT_CONFIG_COUNT",
+    "GIT_QUARANTINE_PATH",
+    "GIT_NAMESPACE",
 ];
 
 /// A command with stdin null, no prompts, no editor, and none of git's location variables.
@@ -26,4 +39,40 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// A process in a group of its own that writes to a file.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// Program: a path, or a name looked up in the child's `PATH`.
+    pub program: PathBuf,
+    /// Arguments.
+    pub args: Vec<String>,
+    /// Working directory.
+    pub directory: PathBuf,
+    /// The whole environment.
+    pub environment: Environment,
+    /// What the child reads on stdin; `None` = nothing.
+    pub stdin: Option<PathBuf>,
+    /// File that stdout and stderr are appended to.
+    pub log: PathBuf,
+}
+
+/// Starts a process group. The child writes its log itself, so that it does not die of a broken pipe when we do.
+pub fn launch(launch: &Launch) -> io::Result<Child> {
+    let log = OpenOptions::new().create(true).append(true).open(&launch.log)?;
+    let stdin = match &launch.stdin {
+        Some(path) => Stdio::from(File::open(path)?),
+        None => Stdio::null(),
+    };
+    Command::new(&launch.program)
+        .args(&launch.args)
+        .current_dir(&launch.directory)
+        .env_clear()
+        .envs(launch.environment.iter())
+        .stdin(stdin)
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .spawn()
 }

@@ -1,0 +1,116 @@
+//! All adapters: the embedded ones, and what the configuration lays over them or adds. Must not run anything.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::adapter::{Adapter, Layer, Source, assemble};
+use crate::domain::diagnostic::Diagnostic;
+use crate::domain::settings::Settings;
+
+/// Embedded adapters, in the order in which a default is chosen among installed ones. `command` is what a program of the
+/// user's own is built on; `demo` is last because it only shows how things work.
+const EMBEDDED: [(&str, &str, &str); 5] = [
+    ("claude", "built-in claude.toml", include_str!("claude.toml")),
+    ("codex", "built-in codex.toml", include_str!("codex.toml")),
+    ("gemini", "built-in gemini.toml", include_str!("gemini.toml")),
+    ("command", "built-in command.toml", include_str!("command.toml")),
+    ("demo", "built-in demo.toml", include_str!("demo.toml")),
+];
+
+/// `bin` of an adapter that is this program itself.
+pub(super) const SELF: &str = "{self}";
+
+/// The adapters of one invocation.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    adapters: BTreeMap<String, Adapter>,
+    order: Vec<String>,
+}
+
+impl Registry {
+    /// Builds all adapters. A text of `Settings.adapters` may begin with empty lines, so that findings name the line of the
+    /// file it was taken from.
+    pub fn load(settings: &Settings) -> Result<Self, Vec<Diagnostic>> {
+        let mut registry = Self { adapters: BTreeMap::new(), order: Vec::new() };
+        let mut findings = Vec::new();
+        let own = settings.adapters.keys().filter(|name| embedded(name).is_none());
+        let order = own.map(String::as_str).chain(EMBEDDED.map(|(name, ..)| name));
+        for name in order {
+            match build(name, settings.adapters.get(name).map(String::as_str)) {
+                Ok(adapter) => {
+                    registry.order.push(name.to_owned());
+                    registry.adapters.insert(name.to_owned(), adapter);
+                }
+                Err(wrong) => findings.extend(wrong),
+            }
+        }
+        if findings.is_empty() { Ok(registry) } else { Err(findings) }
+    }
+
+    /// Names of all adapters: the user's own first, then the embedded ones.
+    pub fn names(&self) -> Vec<&str> {
+        self.order.iter().map(String::as_str).collect()
+    }
+
+    /// Whether there is an adapter of that name.
+    pub fn known(&self, name: &str) -> bool {
+        self.adapters.contains_key(name)
+    }
+
+    /// The adapter of that name.
+    pub fn adapter(&self, name: &str) -> Option<&Adapter> {
+        self.adapters.get(name)
+    }
+
+    /// Names of adapters whose program is there, in the order of `names`; `demo` always is. A path with a `/` is taken from
+    /// `root`, the main worktree: a program in the worktree of a story could be changed by the story.
+    pub fn installed(&self, root: &Path) -> Vec<&str> {
+        self.names().into_iter().filter(|name| self.program(name, root, Path::new("/")).is_some()).collect()
+    }
+
+    /// Absolute path of an adapter's program; `program` is this program itself.
+    pub fn program(&self, name: &str, root: &Path, program: &Path) -> Option<PathBuf> {
+        let bin = self.adapters.get(name)?.bin.as_str();
+        match bin {
+            "" => None,
+            SELF => Some(program.to_owned()),
+            bin => which::which_in(bin, std::env::var_os("PATH"), root).ok(),
+        }
+    }
+}
+
+fn embedded(name: &str) -> Option<Source<'static>> {
+    EMBEDDED.iter().find(|(known, ..)| *known == name).map(|(_, path, text)| Source { path, text })
+}
+
+fn build(name: &str, text: Option<&str>) -> Result<Adapter, Vec<Diagnostic>> {
+    let path = format!("[agents.{name}]");
+    let mut layers = Vec::new();
+    if name.is_empty() || name.contains([':', '/']) || name.chars().any(char::is_control) {
+        return Err(vec![Diagnostic::error(
+            "bad-adapter-name",
+            format!("`{}` is no name for an agent", name.escape_debug()),
+        )]);
+    }
+    if let Some(text) = text {
+        layers.push(Layer::parse(Source { path: &path, text }).map_err(|finding| vec![finding])?);
+    }
+    let like = layers.first().and_then(Layer::like).map(|(name, place)| (name.to_owned(), place));
+    let below = match &like {
+        Some((like, place)) => embedded(like).ok_or_else(|| {
+            let known = EMBEDDED.map(|(name, ..)| name).join(", ");
+            let message = format!("`like` names `{like}`, which is no built-in adapter");
+            vec![Diagnostic::error("unknown-adapter", message).at(place.clone()).hint(format!("one of {known}"))]
+        })?,
+        None => embedded(name).unwrap_or(Source { path: EMBEDDED[3].1, text: EMBEDDED[3].2 }),
+    };
+    if like.is_none() && embedded(name).is_none() && !layers.iter().any(Layer::has_program) {
+        let hint = "give it `command = [\"program\", \"argument\"]`, or `like = \"claude\"`";
+        let place = crate::domain::diagnostic::Place::file(path.as_str());
+        return Err(vec![
+            Diagnostic::error("no-program", format!("agent `{name}` has no program")).at(place).hint(hint),
+        ]);
+    }
+    layers.push(Layer::parse(below).map_err(|finding| vec![finding])?);
+    assemble(name, &layers)
+}

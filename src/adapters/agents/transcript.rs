@@ -1,0 +1,175 @@
+//! Reads what a client printed: session id, structured answer, and failures that its events prove. Must stream: one line
+//! may be megabytes long, and unknown events are normal.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::adapter::Parser;
+use crate::domain::event::FailureClass;
+
+/// Longest line that is read as an event, in bytes; longer ones are skipped, not fatal.
+const LINE: u64 = 8 * 1024 * 1024;
+
+/// What the events say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transcript {
+    /// Session id as the client reports it.
+    pub session: Option<String>,
+    /// Structured answer of the last event that has one.
+    pub structured: Option<Vec<u8>>,
+    /// Failure that the events prove.
+    pub class: Option<FailureClass>,
+}
+
+/// Reads a log; a plain client's is not looked at.
+pub fn read(path: &Path, parser: Parser) -> Transcript {
+    let mut transcript = Transcript::default();
+    if parser != Parser::Plain {
+        // What could be read counts; a log that breaks off holds no final event.
+        let _ = File::open(path).and_then(|file| scan(BufReader::new(file), parser, &mut transcript));
+    }
+    transcript
+}
+
+fn scan(mut input: impl BufRead, parser: Parser, transcript: &mut Transcript) -> io::Result<()> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if (&mut input).take(LINE).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        if line.len() as u64 == LINE && line.last() != Some(&b'\n') {
+            input.skip_until(b'\n')?;
+            continue;
+        }
+        if line.first() == Some(&b'{') {
+            if let Ok(event) = serde_json::from_slice(&line) {
+                take(&event, parser, transcript);
+            }
+        }
+    }
+}
+
+fn take(event: &Value, parser: Parser, transcript: &mut Transcript) {
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
+    let kind = text("/type").unwrap_or_default();
+    match parser {
+        Parser::Plain => {}
+        Parser::ClaudeStreamJson => {
+            keep_session(transcript, text("/session_id"));
+            match kind {
+                "result" => {
+                    // Only the last result counts, and a failed one gives no answer.
+                    let failed = event["is_error"].as_bool().unwrap_or(false);
+                    let answer = event.get("structured_output").filter(|value| !failed && value.is_object());
+                    transcript.structured = answer.map(|value| value.to_string().into_bytes());
+                    transcript.class = if failed { claude_class(event) } else { None };
+                }
+                "rate_limit_event" if text("/rate_limit_info/status") == Some("rejected") => {
+                    transcript.class = Some(FailureClass::RateLimited);
+                }
+                _ => {}
+            }
+        }
+        Parser::CodexJsonl => {
+            keep_session(transcript, text("/thread_id"));
+            match kind {
+                "turn.failed" => transcript.class = text("/error/message").and_then(message_class),
+                "turn.completed" => transcript.class = None,
+                _ => {}
+            }
+        }
+        Parser::GeminiStreamJson => {
+            keep_session(transcript, text("/session_id"));
+            if kind == "result" {
+                transcript.class = match text("/status") {
+                    Some("error") => text("/error/message").and_then(message_class),
+                    _ => None,
+                };
+            }
+        }
+    }
+}
+
+fn keep_session(transcript: &mut Transcript, session: Option<&str>) {
+    let plain = |id: &&str| !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic());
+    if let Some(session) = session.filter(plain) {
+        transcript.session = Some(session.to_owned());
+    }
+}
+
+fn claude_class(event: &Value) -> Option<FailureClass> {
+    match event["api_error_status"].as_u64() {
+        Some(429) => return Some(FailureClass::RateLimited),
+        Some(401 | 403) => return Some(FailureClass::Auth),
+        Some(_) | None => {}
+    }
+    match event["api_error_type"].as_str() {
+        Some("rate_limit_error") => Some(FailureClass::RateLimited),
+        Some("authentication_error" | "permission_error") => Some(FailureClass::Auth),
+        Some(_) | None => event["result"].as_str().and_then(message_class),
+    }
+}
+
+fn message_class(message: &str) -> Option<FailureClass> {
+    let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if has(&["429", "usage limit", "rate limit", "Quota exceeded", "quota"]) {
+        Some(FailureClass::RateLimited)
+    } else if has(&["401", "403", "API key", "api key", "/login", "Unauthorized"]) {
+        Some(FailureClass::Auth)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scanned(parser: Parser, lines: &str) -> Transcript {
+        let mut transcript = Transcript::default();
+        scan(lines.as_bytes(), parser, &mut transcript).unwrap();
+        transcript
+    }
+
+    #[test]
+    fn claude_gives_session_answer_and_failures() {
+        let good = scanned(
+            Parser::ClaudeStreamJson,
+            "{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s-1\"}\nnoise\n{broken\n\
+             {\"type\":\"rate_limit_event\",\"rate_limit_info\":{\"status\":\"allowed\"}}\n\
+             {\"type\":\"result\",\"is_error\":false,\"structured_output\":{\"version\":1}}\n",
+        );
+        assert_eq!(good.session.as_deref(), Some("s-1"));
+        assert_eq!(good.structured.as_deref(), Some(&b"{\"version\":1}"[..]));
+        assert_eq!(good.class, None);
+        let limited = "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":429,\
+                       \"structured_output\":{\"version\":1}}\n";
+        let limited = scanned(Parser::ClaudeStreamJson, limited);
+        assert_eq!((limited.class, limited.structured), (Some(FailureClass::RateLimited), None));
+        let prose = scanned(Parser::ClaudeStreamJson, "{\"type\":\"result\",\"is_error\":false,\"result\":\"LGTM\"}\n");
+        assert_eq!(prose.structured, None);
+    }
+
+    #[test]
+    fn codex_gives_thread_and_failures() {
+        let lines = "{\"type\":\"thread.started\",\"thread_id\":\"t-9\"}\n\
+                     {\"type\":\"turn.failed\",\"error\":{\"message\":\"exceeded retry limit, last status: 429 Too Many\"}}\n";
+        let transcript = scanned(Parser::CodexJsonl, lines);
+        assert_eq!(transcript.session.as_deref(), Some("t-9"));
+        assert_eq!(transcript.class, Some(FailureClass::RateLimited));
+    }
+
+    #[test]
+    fn a_line_of_many_megabytes_is_passed_over() {
+        let mut lines = b"{\"type\":\"".to_vec();
+        lines.resize(20 * 1024 * 1024, b'x');
+        lines.extend(b"\n{\"type\":\"result\",\"session_id\":\"after\",\"is_error\":false}\n");
+        let mut transcript = Transcript::default();
+        scan(&lines[..], Parser::ClaudeStreamJson, &mut transcript).unwrap();
+        assert_eq!(transcript.session.as_deref(), Some("after"));
+    }
+}
