@@ -1,5 +1,6 @@
 //! The ledger on real repositories: refs, chains, compare-and-swap, packing.
 
+use git_orchestrate::adapters::git::cli;
 use git_orchestrate::adapters::git::refs::{self, Expected, Head, RefError, RefUpdate, RefWriter};
 use git_orchestrate::adapters::git::repo::Repo;
 use git_orchestrate::domain::names::{BranchRef, Oid};
@@ -35,6 +36,38 @@ fn the_main_worktree_is_found_from_everywhere() {
         assert_eq!(repo.invoked_from_linked_worktree(), from.ends_with("linked"));
         assert!(!repo.is_bare());
     }
+}
+
+#[test]
+fn a_git_directory_that_lies_elsewhere_is_followed() {
+    let scratch = Scratch::empty();
+    scratch.git(&["init", "-q", "-b", "main", "--separate-git-dir=../home/git"]);
+    let repo = Repo::discover(&scratch.root()).unwrap();
+    assert_eq!(repo.root(), scratch.root());
+    assert_eq!(repo.common_dir(), scratch.outside().join("git"));
+    assert_eq!(repo.gix().workdir(), Some(scratch.root().as_path()));
+    assert!(!repo.is_bare() && !repo.invoked_from_linked_worktree());
+}
+
+#[test]
+fn the_environment_cannot_move_the_program_or_its_worktree() {
+    let scratch = Scratch::new();
+    scratch.git(&["worktree", "add", "-q", "-b", "story/1.1", ".worktrees/1.1"]);
+    let repo = Repo::discover(&scratch.root()).unwrap();
+    let worktree = scratch.root().join(".worktrees/1.1");
+    // The agent points its worktree at a repository of its own, with a program to run.
+    scratch.git(&["init", "-q", "../home/evil"]);
+    let program = format!("touch {}", scratch.outside().join("ran").display());
+    scratch.git(&["-C", "../home/evil", "config", "core.fsmonitor", &program]);
+    let evil = format!("gitdir: {}\n", scratch.outside().join("evil/.git").display());
+    std::fs::write(worktree.join(".git"), evil).unwrap();
+    scratch.git(&["config", "core.fsmonitor", &program]);
+    let said = cli::run(cli::git_in(&repo, &worktree).unwrap().args(["status", "--porcelain=v2", "--branch"])).unwrap();
+    assert!(String::from_utf8(said).unwrap().contains("# branch.head story/1.1"));
+    let said = cli::run(cli::git(&repo).args(["symbolic-ref", "HEAD"])).unwrap();
+    assert_eq!(said, b"refs/heads/main\n");
+    assert!(!scratch.outside().join("ran").exists());
+    assert!(cli::git_in(&repo, &scratch.outside()).is_err());
 }
 
 #[test]
@@ -177,7 +210,8 @@ fn only_the_refs_module_calls_ref_functions_of_the_library() {
             if path.is_dir() {
                 folders.push(path);
             } else if !path.ends_with("adapters/git/refs.rs") {
-                let text = std::fs::read_to_string(&path).unwrap();
+                // The permit's head is an id, not HEAD.
+                let text = std::fs::read_to_string(&path).unwrap().replace("permit.head()", "");
                 let found = FORBIDDEN.iter().filter(|call| text.contains(*call));
                 offenders.extend(found.map(|call| format!("{}: {call}", path.display())));
             }

@@ -36,6 +36,8 @@ struct Found {
     git_dir: PathBuf,
     /// Directory shared by all worktrees.
     common_dir: PathBuf,
+    /// Folder whose `.git` file led here; git does not record it when the git directory lies elsewhere.
+    pointed_from: Option<PathBuf>,
 }
 
 /// Version of the git program.
@@ -60,8 +62,12 @@ impl Repo {
         })?;
         refuse_foreign_refs(&found.common_dir)?;
         let linked = found.git_dir != found.common_dir;
-        let opened =
+        let mut opened =
             gix::open_opts(&found.common_dir, options()).map_err(|error| open_failed(&found.common_dir, error))?;
+        if let Some(top) = found.pointed_from.filter(|_| !linked && opened.workdir().is_none()) {
+            let failed = |error| git_error(format!("cannot use {} as work tree", top.display()), error);
+            opened.set_workdir(top.clone()).map_err(failed)?;
+        }
         let hash = opened.object_hash();
         let shared = opened.into_sync();
         let work_tree = shared.work_dir().map(|dir| dir.canonicalize().unwrap_or_else(|_| dir.to_owned()));
@@ -200,7 +206,8 @@ fn open_failed(git_dir: &Path, error: gix::Error) -> PortError {
 /// A repository whose work tree or git directory is `dir`.
 fn look_at(dir: &Path) -> Option<Found> {
     let dot_git = dir.join(".git");
-    let git_dir = if dot_git.is_file() {
+    let pointed_from = dot_git.is_file().then(|| dir.to_owned());
+    let git_dir = if pointed_from.is_some() {
         let text = fs::read_to_string(&dot_git).ok()?;
         dir.join(text.strip_prefix("gitdir:")?.trim()).canonicalize().ok()?
     } else if is_git_dir(&dot_git) {
@@ -214,7 +221,7 @@ fn look_at(dir: &Path) -> Option<Found> {
         Ok(text) => git_dir.join(text.trim()).canonicalize().ok()?,
         Err(_) => git_dir.clone(),
     };
-    is_git_dir(&common_dir).then_some(Found { git_dir, common_dir })
+    is_git_dir(&common_dir).then_some(Found { git_dir, common_dir, pointed_from })
 }
 
 fn is_git_dir(dir: &Path) -> bool {

@@ -4,6 +4,8 @@
 //! again. A body with a newer `v` is refused. Fields of the same `v` that this version does not know stay in the snapshots
 //! it writes.
 
+use std::fmt::Write;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -206,7 +208,7 @@ fn visible(json: &str) -> String {
         if diary::is_hidden(c) && c != '\n' {
             let mut units = [0; 2];
             for unit in c.encode_utf16(&mut units) {
-                shown.push_str(&format!("\\u{unit:04x}"));
+                write!(shown, "\\u{unit:04x}").expect("writing to a string cannot fail");
             }
         } else {
             shown.push(c);

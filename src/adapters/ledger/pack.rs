@@ -154,7 +154,7 @@ fn write_pack(repo: &Repo, objects: &BTreeSet<ObjectId>) -> Result<PathBuf, Port
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let failed = |error| PortError::new("git pack-objects cannot be run").because(error);
     let mut child = command.spawn().map_err(failed)?;
-    let list: String = objects.iter().map(|id| format!("{id}\n")).collect();
+    let list = objects.iter().fold(String::new(), |list, id| list + &id.to_string() + "\n");
     // It reads the whole list before it answers, so one pipe at a time is enough; when it ends early its exit code tells.
     let _ = child.stdin.take().map(|mut stdin| stdin.write_all(list.as_bytes()));
     let output = child.wait_with_output().map_err(failed)?;

@@ -177,6 +177,22 @@ fn newer_and_damaged_ledgers_are_refused_by_name() {
     assert!(matches!(&error, LedgerError::Unreadable { chain, .. } if chain == "refs/orchestrate/meta"), "{error}");
 }
 
+#[test]
+fn what_a_newer_minor_version_wrote_into_the_snapshot_stays() {
+    let (scratch, mut store, _, _) = opened();
+    let message = scratch.git(&["log", "-1", "--format=%B", "refs/orchestrate/items/1.1"]);
+    let message = message.replacen("\"state\": {", "\"state\": {\"weather\":\"clear\",", 1);
+    let empty = scratch.git(&["hash-object", "-t", "tree", "/dev/null"]);
+    let newer = scratch.git(&["commit-tree", "-p", "refs/orchestrate/items/1.1", "-m", &message, &empty]);
+    scratch.git(&["update-ref", "refs/orchestrate/items/1.1", &newer]);
+    store.append(&[record("1.1", done(1, Phase::Setup, "x")), record("1.1", done(1, Phase::Issue, "x"))]).unwrap();
+    store.append(&[record("1.1", stopped(1, "enough"))]).unwrap();
+    let body = scratch.git(&["log", "-1", "--format=%b", "refs/orchestrate/items/1.1"]);
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["state"]["weather"], "clear");
+    assert_eq!(body["event"]["kind"], "stopped");
+}
+
 /// A repository in which item 1.1 is ready to land: base, head, merge, permit, and the landing.
 fn ready(bookkeeping: bool) -> (Scratch, Store, MergePermit, Landing) {
     let (scratch, mut store, base, story) = opened();
