@@ -18,7 +18,7 @@ _git_orchestrate() {
         at=$((at + 1))
     done
     local COMP_WORDS=(git-orchestrate "${COMP_WORDS[@]:at + 1}") COMP_CWORD=$((COMP_CWORD - at))
-    _git-orchestrate git-orchestrate "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+    _git__orchestrate git-orchestrate "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
 }
 "#;
 

@@ -12,6 +12,8 @@ use crate::adapters::config::target::{self, Target};
 use crate::adapters::config::{self, DEFAULT_FILE, FILE, Sources};
 use crate::adapters::git::repo::{Repo, check_git_version};
 use crate::adapters::process::spawn;
+use crate::domain::diagnostic::{Diagnostic, Severity};
+use crate::domain::settings::Settings;
 use crate::hooks::install::{self, Installed};
 
 /// Coding agents that are looked for.
@@ -27,8 +29,8 @@ pub(crate) fn run(args: &InitArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let repo = Repo::discover(Path::new(".")).map_err(CommandError::invalid)?;
     repo.require_work_tree().map_err(CommandError::invalid)?;
     let target = target::find(&repo, args.target.as_deref()).map_err(CommandError::invalid)?;
+    let settings = checked_settings(&repo, ui)?;
     write_config(&repo, ui)?;
-    let settings = config::load(&Sources::of(repo.root())).settings;
     exclude(&repo, &settings.worktrees, ui)?;
     install_hooks(&repo, ui)?;
     remember_target(&repo, &target, ui)?;
@@ -36,6 +38,35 @@ pub(crate) fn run(args: &InitArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let example = offer_example(&repo, &settings.story_roots, args, ui)?;
     offer_commit(&repo, &target, example.as_deref(), args, ui)?;
     Ok(Exit::DONE)
+}
+
+/// The settings as they stand; a wrong configuration file is better known before anything is set up.
+fn checked_settings(repo: &Repo, ui: &mut Ui) -> Result<Settings, CommandError> {
+    let loaded = config::load(&Sources::of(repo.root()));
+    let (_, of_policy) = config::policy(FILE, loaded.repository_file.as_deref());
+    let mut diagnostics = loaded.diagnostics;
+    diagnostics.extend(of_policy.into_iter().filter(|found| !diagnostics.contains(found)).collect::<Vec<_>>());
+    let errors = config::has_errors(&diagnostics);
+    for diagnostic in &diagnostics {
+        let line = format!("{}{}", shown_place(diagnostic), diagnostic.message);
+        match diagnostic.severity {
+            Severity::Error => ui.problem(&line),
+            Severity::Warning | Severity::Info => ui.warning(&line),
+        }
+        diagnostic.hint.iter().for_each(|hint| ui.hint(hint));
+    }
+    if errors {
+        return Err(CommandError::usage("the configuration is invalid; nothing was set up"));
+    }
+    Ok(loaded.settings)
+}
+
+fn shown_place(diagnostic: &Diagnostic) -> String {
+    match &diagnostic.place {
+        None => String::new(),
+        Some(place) if place.line == 0 => format!("{}: ", place.path),
+        Some(place) => format!("{}:{}:{}: ", place.path, place.line, place.column),
+    }
 }
 
 /// Makes a new file; `false` when something of that name is there.
@@ -94,7 +125,7 @@ fn install_hooks(repo: &Repo, ui: &mut Ui) -> Result<(), CommandError> {
             Installed::Made => ui.status(&format!("installed the hook {name}")),
             Installed::AlreadyOurs => ui.status(&format!("the hook {name} is installed already")),
             Installed::Renewed => {
-                ui.status(&format!("renewed the hook {name}: it led to another place of this program"))
+                ui.status(&format!("renewed the hook {name}: it led to another place of this program"));
             }
             Installed::LeftAlone => {
                 ui.warning(&format!(

@@ -70,14 +70,20 @@ fn refused(argv: &[OsString], error: &clap::Error) -> Exit {
         let text = if ui.out_color() { error.render().ansi().to_string() } else { plain };
         return ui.data(&text).map_or_else(|error| error.exit(), |()| Exit::DONE);
     }
-    // Arguments are quoted in the error: with a control byte in one of them the whole text is shown escaped, uncoloured.
-    let harmless = argv.iter().all(|arg| arg.to_str().is_some_and(|arg| ui::escape(arg) == arg && !arg.contains('\n')));
-    if harmless && ui.err_color() {
+    if ui.err_color() && argv.iter().all(|arg| shown(arg) == *arg) {
         ui.message(&error.render().ansi().to_string());
     } else {
+        // clap drops control bytes of an argument instead of showing them: let it complain about the escaped ones.
+        let escaped = Cli::try_parse_from(argv.iter().map(|arg| shown(arg)));
+        let plain = escaped.err().filter(clap::Error::use_stderr).map_or(plain, |error| error.render().to_string());
         ui.message(&ui::escape(&plain));
     }
     Exit::USAGE
+}
+
+/// An argument as it can be printed.
+fn shown(argument: &OsString) -> OsString {
+    ui::escape(&argument.to_string_lossy()).replace('\n', "\\n").into()
 }
 
 fn color(globals: &Globals) -> ColorChoice {

@@ -126,6 +126,11 @@ impl Ui {
         self.labelled("warning:", AnsiColor::Yellow, line);
     }
 
+    /// Shows one error of several on stderr; the command ends with a [`CommandError`] afterwards.
+    pub fn problem(&mut self, line: &str) {
+        self.labelled("error:", AnsiColor::Red, line);
+    }
+
     /// Names what to do next, on stderr; silent with `--quiet`.
     pub fn hint(&mut self, line: &str) {
         if self.loudness >= Loudness::Normal {

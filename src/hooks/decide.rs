@@ -15,11 +15,20 @@ pub(super) enum NewValue {
     Commit(Oid),
 }
 
+/// How a story is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum StoryName {
+    /// By its id: the ledger has a record.
+    Id(String),
+    /// Only by its branch.
+    Branch(String),
+}
+
 /// Commits that belong to a story.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StoryCommits {
-    /// Id of the story, or the name of its branch where the ledger has no record.
-    pub(super) name: String,
+    /// Which story.
+    pub(super) name: StoryName,
     /// Its commits that the branch in question does not have yet.
     pub(super) own: BTreeSet<Oid>,
 }
@@ -55,7 +64,7 @@ pub(super) enum Decision {
     /// The target would go away.
     RefuseDeletion,
     /// Commits of these stories would come in without a landing; never empty.
-    RefuseStories(Vec<String>),
+    RefuseStories(Vec<StoryName>),
 }
 
 /// Decides one move.
@@ -74,8 +83,17 @@ pub(super) fn decide(asked: &Move) -> Decision {
         NewValue::Commit(_) => {
             let open = |oid: &Oid| asked.gained.contains(oid) && !asked.covered.contains(oid);
             let stories = asked.stories.iter().filter(|story| story.own.iter().any(open));
-            let names: Vec<String> = stories.map(|story| story.name.clone()).collect();
+            let names: Vec<StoryName> = stories.map(|story| story.name.clone()).collect();
             if names.is_empty() { Decision::Allow } else { Decision::RefuseStories(names) }
+        }
+    }
+}
+
+impl StoryName {
+    fn shown(&self) -> String {
+        match self {
+            Self::Id(id) => format!("story {id}"),
+            Self::Branch(branch) => format!("the story branch {branch}"),
         }
     }
 }
@@ -89,11 +107,8 @@ impl Decision {
             Self::RefuseSymbolic => "a protected branch may not become a name for another ref".to_owned(),
             Self::RefuseDeletion => "it is the target branch of git-orchestrate".to_owned(),
             Self::RefuseStories(names) => {
-                let (word, have) = if names.len() == 1 { ("story", "has") } else { ("stories", "have") };
-                format!(
-                    "it brings in commits of {word} {}, which {have} not been reviewed and landed",
-                    names.join(", ")
-                )
+                let names = names.iter().map(StoryName::shown).collect::<Vec<_>>().join(", ");
+                format!("it brings in commits of {names} without a review and a landing on record")
             }
         }
     }
@@ -101,11 +116,14 @@ impl Decision {
     /// The command that gets there by the gate.
     pub(super) fn remedy(&self) -> Option<String> {
         match self {
-            Self::RefuseStories(names) => {
-                let first = names.first()?;
-                let all = names.join(" ");
-                Some(format!("git orchestrate review {first} --approve -m '...'; git orchestrate land {all}"))
-            }
+            Self::RefuseStories(names) => names.first().map(|name| match name {
+                StoryName::Id(id) => {
+                    format!("git orchestrate review {id} --approve -m \"...\" && git orchestrate land {id}")
+                }
+                StoryName::Branch(branch) => {
+                    format!("git orchestrate stories; if the branch is no story: git branch -m {branch} OTHER-NAME")
+                }
+            }),
             Self::RefuseDeletion => Some("if it is meant: git config orchestrate.target OTHER-BRANCH".to_owned()),
             Self::Allow | Self::RefuseMarked | Self::RefuseSymbolic => None,
         }

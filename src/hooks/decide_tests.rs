@@ -6,6 +6,10 @@ fn commits(letters: &str) -> BTreeSet<Oid> {
     letters.chars().map(|letter| Oid::new(letter.to_string())).collect()
 }
 
+fn id(id: &str) -> StoryName {
+    StoryName::Id(id.to_owned())
+}
+
 fn commit(letter: &str) -> NewValue {
     NewValue::Commit(Oid::new(letter))
 }
@@ -20,7 +24,7 @@ fn asked(new: NewValue, gained: &str) -> Move {
         is_target: true,
         gained: commits(gained),
         covered: commits(""),
-        stories: vec![StoryCommits { name: "1.1".to_owned(), own: commits("st") }],
+        stories: vec![StoryCommits { name: id("1.1"), own: commits("st") }],
     }
 }
 
@@ -36,7 +40,7 @@ fn a_move_back_passes() {
 
 #[test]
 fn commits_of_a_story_are_refused_whole_or_in_part() {
-    let refused = Decision::RefuseStories(vec!["1.1".to_owned()]);
+    let refused = Decision::RefuseStories(vec![id("1.1")]);
     assert_eq!(decide(&asked(commit("t"), "st")), refused);
     assert_eq!(decide(&asked(commit("s"), "s")), refused);
     assert_eq!(decide(&asked(commit("x"), "xpst")), refused);
@@ -47,8 +51,8 @@ fn a_landing_on_record_covers_its_commits_and_no_others() {
     let mut landed = asked(commit("x"), "xst");
     landed.covered = commits("st");
     assert_eq!(decide(&landed), Decision::Allow);
-    landed.stories.push(StoryCommits { name: "1.2".to_owned(), own: commits("x") });
-    assert_eq!(decide(&landed), Decision::RefuseStories(vec!["1.2".to_owned()]));
+    landed.stories.push(StoryCommits { name: id("1.2"), own: commits("x") });
+    assert_eq!(decide(&landed), Decision::RefuseStories(vec![id("1.2")]));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::domain::names::Oid;
 use crate::domain::state::ItemState;
 use crate::engine::ports::PortError;
 
-use super::decide::{Move, NewValue, StoryCommits};
+use super::decide::{Move, NewValue, StoryCommits, StoryName};
 
 /// Most first parents that are searched for landings on record.
 const CHAIN: usize = 10_000;
@@ -145,10 +145,10 @@ impl Facts {
             let story = match bases.get(&branch).filter(|(_, base)| self.has(base)) {
                 Some((key, base)) => {
                     let own = self.reachable(&tip, current.into_iter().chain([base]))?;
-                    StoryCommits { name: key.clone(), own }
+                    StoryCommits { name: StoryName::Id(key.clone()), own }
                 }
                 None => StoryCommits {
-                    name: branch.strip_prefix(BRANCHES).unwrap_or(&branch).to_owned(),
+                    name: StoryName::Branch(branch.strip_prefix(BRANCHES).unwrap_or(&branch).to_owned()),
                     own: self.reachable(&tip, current.into_iter())?.into_iter().filter(|oid| *oid == tip).collect(),
                 },
             };

@@ -51,7 +51,7 @@ pub fn dispatch(name: &str, args: &[OsString], stdin: &mut dyn Read, err: &mut d
         Err(error) => unreadable(&error),
     };
     // Git shows stderr; when even that is closed the exit code still speaks.
-    drop(err.write_all(text.as_bytes()));
+    drop(err.write_all(printable(&text).as_bytes()));
     1
 }
 
@@ -67,10 +67,10 @@ pub(crate) struct Refused {
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let new = self.new.as_ref().map_or_else(String::new, |new| format!(" -> {}", new.short()));
-        writeln!(f, "git-orchestrate: refused: {}{new}", self.refname.escape_debug())?;
-        writeln!(f, "  why:        {}", self.decision.reason().escape_debug())?;
+        writeln!(f, "git-orchestrate: refused: {}{new}", self.refname)?;
+        writeln!(f, "  why:        {}", self.decision.reason())?;
         if let Some(remedy) = self.decision.remedy() {
-            writeln!(f, "  to land it: {}", remedy.escape_debug())?;
+            writeln!(f, "  to land it: {remedy}")?;
         }
         writeln!(f, "  to undo:    {}", self.undo.command())
     }
@@ -80,10 +80,16 @@ fn unreadable(error: &PortError) -> String {
     let mut text = format!("git-orchestrate: refused: the record of reviews cannot be read: {error}\n");
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        text.push_str(&format!("  caused by: {}\n", error.to_string().escape_debug()));
+        text.push_str(&format!("  caused by: {}\n", error));
         cause = error.source();
     }
     text
+}
+
+/// Control characters of names and messages shown by their code; line ends stay.
+fn printable(text: &str) -> String {
+    let show = |c: char| if c.is_control() && c != '\n' { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(show).collect()
 }
 
 fn read_all(stdin: &mut dyn Read) -> Result<String, PortError> {
