@@ -161,7 +161,7 @@ impl Store {
                 Tried::Done => return Ok(()),
                 Tried::Lost => {
                     // Git's child ends with a lost swap. Whoever lost must not be slower the next time than who won.
-                    self.writer.warm()?;
+                    self.writer().warm()?;
                     pause(round);
                     refs::refresh(&self.git);
                 }
