@@ -224,6 +224,19 @@ fn the_shortest_cycle_is_shown_with_the_place_of_each_edge() {
 }
 
 #[test]
+fn a_shorter_cycle_is_found_after_a_longer_one() {
+    // Every cycle through the lowest story has three members; 3.4 and 3.5 make one of two.
+    let items = vec![
+        list("3.1", &["3.2", "3.4"]),
+        list("3.2", &["3.3"]),
+        list("3.3", &["3.1"]),
+        list("3.4", &["3.5"]),
+        list("3.5", &["3.1", "3.4"]),
+    ];
+    assert_eq!(errors(&ask(items).plan()), ["3.4.a.md:4: cycle: 3.4 → 3.5 → 3.4"]);
+}
+
+#[test]
 fn an_assumed_edge_gives_way_to_a_declared_one() {
     let plan = ask(vec![list("1.1", &["1.2"]), silent("1.2"), silent("1.3")]).plan();
     assert!(!plan.has_errors(), "{:?}", errors(&plan));

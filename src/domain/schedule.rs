@@ -8,6 +8,9 @@ use super::event::PlannedKey;
 use super::id::ItemId;
 use super::names::ItemKey;
 
+/// Members of a chain that a block names at most.
+const SHOWN: usize = 50;
+
 /// Where an item stands in this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Progress {
@@ -36,7 +39,7 @@ pub enum Action {
     Block {
         /// The item.
         key: ItemKey,
-        /// From its nearest prerequisite to the one that failed.
+        /// From its nearest prerequisite to the one that failed; at most 50, the last one is always the one that failed.
         by: Vec<ItemKey>,
     },
 }
@@ -156,15 +159,21 @@ fn failures(board: &Board) -> Vec<Option<usize>> {
     cause
 }
 
+/// The chain from the nearest prerequisite to the cause; of one longer than [`SHOWN`] the far middle is left out, else a
+/// chain of thousands would be recorded thousands of times.
 fn chain_of(board: &Board, causes: &[Option<usize>], position: usize) -> Vec<ItemKey> {
     let mut chain = Vec::new();
     let mut at = position;
     // Bounded, so that a damaged record with a circle in it cannot hold the run up.
-    while let Some(cause) = causes[at].filter(|_| chain.len() < board.entries.len()) {
-        chain.push(board.entries[cause].key.clone());
+    for _ in 0..board.entries.len() {
+        let Some(cause) = causes[at] else { break };
+        if chain.len() == SHOWN {
+            chain.pop();
+        }
+        chain.push(cause);
         at = cause;
     }
-    chain
+    chain.into_iter().map(|cause| board.entries[cause].key.clone()).collect()
 }
 
 fn lowest_open_wave(board: &Board, blocked: &dyn Fn(usize) -> bool) -> Option<u32> {

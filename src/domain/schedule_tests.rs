@@ -104,7 +104,10 @@ fn a_chain_of_five_thousand_is_blocked_at_once() {
     let mut board = board(&items, 1);
     assert_eq!(shown(&board), ["start 1.0"]);
     board.set(&key("1.0"), Progress::Failed);
-    assert_eq!(next(&board).len(), 4999);
+    let actions = next(&board);
+    assert_eq!(actions.len(), 4999);
+    let Some(Action::Block { by, .. }) = actions.last() else { panic!("{:?}", actions.last()) };
+    assert_eq!((by.len(), &by[0], &by[49]), (50, &key("1.4998"), &key("1.0")));
 }
 
 /// Items that need only lower ones, with minimal waves.

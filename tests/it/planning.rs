@@ -146,3 +146,49 @@ fn a_question_about_the_scope_can_be_asked_and_answered() {
     let skipped = plan(&stories(), Missing::Skip, &["1.2"]);
     assert!(skipped.items.is_empty() && !skipped.has_errors());
 }
+
+/// The ids of each wave, `0: 1.1 1.2 | 1: 2.1`, and the number of edges.
+fn waves(plan: &Plan) -> (String, usize) {
+    let wave = |wave: u32| {
+        let ids = plan.items.iter().filter(|planned| planned.wave == wave).map(|planned| planned.item.id.as_str());
+        format!("{wave}: {}", ids.collect::<Vec<_>>().join(" "))
+    };
+    let edges = plan.items.iter().map(|planned| planned.planned_prerequisites().count()).sum();
+    ((0..plan.waves).map(wave).collect::<Vec<_>>().join(" | "), edges)
+}
+
+#[test]
+fn waves_of_a_real_task_list_match_the_hand_checked_ones() {
+    let Some(corpus) = super::support::corpus() else { return };
+    let folder = "openspec/jankneumann--agentic-coding-tools/openspec/changes/archive";
+    let text =
+        std::fs::read_to_string(corpus.join(folder).join("2026-03-05-adopt-opsx-1.0-workflow/tasks.md")).unwrap();
+    let mut items = Vec::new();
+    let mut id = "";
+    for line in text.lines() {
+        if let Some(task) = line.strip_prefix("- [x] ") {
+            id = task.split(' ').next().unwrap();
+        } else if let Some(list) = line.trim().strip_prefix("**Dependencies**: ") {
+            let needs: Vec<&str> = list.split(", ").filter(|needed| *needed != "None").collect();
+            items.push(WorkItem { declared: Declared::List, ..story(id, "docs", &needs, false) });
+        }
+    }
+    let expected = "0: 1.1 1.2 | 1: 2.1 | 2: 2.2 3.1 | 3: 3.2 4.0 4.1 4.2 4.3 4.4 4.5 4.6 4.7 4.8 5.1 | 4: 5.2 5.3 5.4 \
+                    | 5: 6.1 6.2 6.3";
+    assert_eq!(waves(&plan(&items, Missing::Fail, &[])), (expected.to_owned(), 59));
+}
+
+#[test]
+fn waves_of_a_task_master_file_match_the_hand_checked_ones() {
+    let Some(corpus) = super::support::corpus() else { return };
+    let text = std::fs::read(corpus.join("taskmaster/54corbin--offer-hunter/tasks.json")).unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let item = |task: &serde_json::Value| {
+        let needs: Vec<String> = task["dependencies"].as_array().unwrap().iter().map(ToString::to_string).collect();
+        let needs: Vec<&str> = needs.iter().map(String::as_str).collect();
+        WorkItem { declared: Declared::List, ..story(&task["id"].to_string(), "docs", &needs, false) }
+    };
+    let items: Vec<WorkItem> = value["master"]["tasks"].as_array().unwrap().iter().map(item).collect();
+    let expected = "0: 1 | 1: 2 5 8 12 | 2: 3 6 9 | 3: 4 7 10 11 13 | 4: 14";
+    assert_eq!(waves(&plan(&items, Missing::Fail, &[])), (expected.to_owned(), 22));
+}
