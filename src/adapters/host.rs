@@ -1,5 +1,6 @@
 //! The machine: clock, ids, liveness locks, the sweep of marked processes. Must not know git.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -77,6 +78,22 @@ impl Host for Machine {
     }
 }
 
+impl Machine {
+    /// Those of `keys` that a process works on now. Looks without taking anything for longer than the look.
+    pub fn held<'a>(&self, keys: impl Iterator<Item = &'a ItemKey>) -> BTreeSet<ItemKey> {
+        let held = |key: &&ItemKey| {
+            let path = self.state_dir.join("locks").join(file_name(key));
+            // A shared lock is refused as long as somebody holds the exclusive one.
+            File::open(path).is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
+        };
+        keys.filter(held).cloned().collect()
+    }
+}
+
+/// How often a lock that seems held is tried again, and after how long: longer than a look at it takes.
+const LOOKS: u32 = 4;
+const LOOK: std::time::Duration = std::time::Duration::from_millis(3);
+
 /// A held lock file; it is removed when the lock is released.
 struct HeldLock {
     path: PathBuf,
@@ -96,6 +113,7 @@ impl Drop for HeldLock {
 /// Takes the lock; `None` when another process holds it. Children do not inherit it: the file is close-on-exec.
 fn take(path: &Path, text: &str) -> io::Result<Option<HeldLock>> {
     let folder = path.parent().unwrap_or(Path::new("."));
+    let mut tries = 0;
     loop {
         std::fs::create_dir_all(folder)?;
         let file = match OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path) {
@@ -105,6 +123,12 @@ fn take(path: &Path, text: &str) -> io::Result<Option<HeldLock>> {
         };
         let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => lock,
+            // `status` looks with a shared lock that is gone at once; only an exclusive one stays.
+            Err((_, Errno::EWOULDBLOCK)) if tries < LOOKS => {
+                tries += 1;
+                std::thread::sleep(LOOK);
+                continue;
+            }
             Err((_, Errno::EWOULDBLOCK)) => return Ok(None),
             Err((_, errno)) => return Err(errno.into()),
         };

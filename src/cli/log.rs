@@ -1,11 +1,103 @@
-//! The `log` command. Must stay thin: parse, call, render, exit code.
+//! The `log` command: what happened, oldest first; or what the agents printed. Must stay thin: read, render, exit code.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::app::App;
 use super::args::LogArgs;
 use super::error::CommandError;
 use super::exit::Exit;
-use super::ui::Ui;
+use super::item;
+use super::ui::{self, Ui};
+use crate::adapters::ledger::diary;
+use crate::adapters::ledger::store::Store;
+use crate::adapters::process::executor::attempt_folder;
+use crate::adapters::runs;
+use crate::domain::event::ItemEvent;
+use crate::domain::names::{ItemKey, Oid, Timestamp};
+use crate::engine::ports::Ledger;
+
+/// How often `-f` looks for more.
+const FOLLOW_EVERY: Duration = Duration::from_millis(500);
+
+/// One record of one item.
+type Entry = (Timestamp, ItemKey, Oid, ItemEvent);
 
 /// Runs `git orchestrate log`.
-pub(crate) fn run(_args: &LogArgs, _ui: &mut Ui) -> Result<Exit, CommandError> {
-    Err(CommandError::operation("`log` is not wired yet"))
+pub(crate) fn run(args: &LogArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let app = App::open()?;
+    if args.agent {
+        return agent_output(&app, args, ui);
+    }
+    let mut store = app.ledger();
+    let mut shown = 0;
+    loop {
+        let live = !runs::live(&app.repo.state_dir()).is_empty();
+        let entries = entries(&mut store, args.id.as_deref())?;
+        for entry in entries.iter().skip(shown) {
+            ui.data(&line(entry, args.json))?;
+        }
+        shown = entries.len();
+        if !args.follow || !live {
+            return Ok(Exit::DONE);
+        }
+        std::thread::sleep(FOLLOW_EVERY);
+    }
+}
+
+/// Records of one item or of all, by time.
+fn entries(store: &mut Store, id: Option<&str>) -> Result<Vec<Entry>, CommandError> {
+    let states = store.items()?;
+    let keys = match id {
+        Some(typed) => vec![item::find(typed, &states)?],
+        None => states.into_keys().collect(),
+    };
+    let mut entries = Vec::new();
+    for key in keys {
+        let history = store.history(&key)?;
+        entries.extend(history.into_iter().map(|(oid, at, event)| (at, key.clone(), oid, event)));
+    }
+    entries.sort_by_key(|(at, ..)| *at);
+    Ok(entries)
+}
+
+fn line((at, key, oid, event): &Entry, as_json: bool) -> String {
+    if as_json {
+        let value = json!({"version": 1, "at": at.rfc3339(), "storyId": key, "record": oid, "event": event});
+        return format!("{value}\n");
+    }
+    format!("{}  {}  {}\n", at.rfc3339(), oid.short(), diary::of_item(key.as_str(), event))
+}
+
+/// What the sessions of an item's newest attempt printed, oldest session first.
+fn agent_output(app: &App, args: &LogArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let Some(typed) = args.id.as_deref() else {
+        return Err(CommandError::usage("name the story whose agents you want to read: git orchestrate log ID --agent"));
+    };
+    let states = app.ledger().items()?;
+    let key = item::find(typed, &states)?;
+    let attempt = states[&key].attempt.as_ref().map(|attempt| attempt.id.to_string()).unwrap_or_default();
+    let logs = logs_below(&attempt_folder(&app.repo.state_dir(), &attempt));
+    if logs.is_empty() {
+        return Err(CommandError::operation(format!("no output of story {key} is kept on this machine")));
+    }
+    for log in logs {
+        let bytes = std::fs::read(&log)?;
+        ui.data(&format!("== {}\n{}\n", app.shown(&log), ui::escape(&String::from_utf8_lossy(&bytes))))?;
+    }
+    Ok(Exit::DONE)
+}
+
+/// `output.log` files below an attempt's folder, in the order of the folders' numbers.
+fn logs_below(folder: &std::path::Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let number = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        name.split('-').next().and_then(|number| number.parse::<u32>().ok()).unwrap_or(0)
+    };
+    let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    folders.sort_by_key(number);
+    folders.into_iter().map(|folder| folder.join("output.log")).filter(|log| log.is_file()).collect()
 }

@@ -1,11 +1,75 @@
-//! The `status` command. Must stay thin: parse, call, render, exit code.
+//! The `status` command: where everything stands. Reads ledger, locks and story files; takes no lock and changes nothing.
 
+use std::collections::BTreeMap;
+
+use super::app::App;
 use super::args::StatusArgs;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::ui::Ui;
+use crate::adapters::{runs, stories};
+use crate::domain::item::FileStatus;
+use crate::domain::names::{ItemKey, RunId};
+use crate::domain::state::{ItemState, RunState};
+use crate::engine::ports::{Clock, Ledger};
+use crate::report::status::{self, Known, View};
+use crate::report::text::Color;
 
 /// Runs `git orchestrate status`.
-pub(crate) fn run(_args: &StatusArgs, _ui: &mut Ui) -> Result<Exit, CommandError> {
-    Err(CommandError::operation("`status` is not wired yet"))
+pub(crate) fn run(args: &StatusArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let app = App::open()?;
+    let mut store = app.ledger();
+    let items = store.items()?;
+    let all = store.runs()?;
+    let known = known(&app);
+    let live = app.machine.held(items.keys());
+    let run = shown_run(&app, &all);
+    let view = View { items: &items, run, known: &known, live: Some(&live), now: app.machine.now() };
+    if args.json {
+        ui.data(&status::json(&view))?;
+        return Ok(Exit::DONE);
+    }
+    let (width, color) = (ui.fitted(), Color::of(ui.out_color()));
+    ui.data(&status::table(&view, width, color))?;
+    for (id, _) in all.iter().filter(|(_, run)| run.is_unfinished()) {
+        if !runs::live(&app.repo.state_dir()).iter().any(|live| live.run == *id) {
+            ui.hint(&format!("run {id} is unfinished: git orchestrate resume"));
+        }
+    }
+    Ok(Exit::DONE)
+}
+
+/// The live run, else the newest.
+fn shown_run<'a>(app: &App, all: &'a BTreeMap<RunId, RunState>) -> Option<(&'a RunId, &'a RunState)> {
+    let live = runs::live(&app.repo.state_dir());
+    let live = live.last().and_then(|live| all.get_key_value(&live.run));
+    live.or_else(|| all.last_key_value())
+}
+
+/// What the story files add; nothing when they cannot be read, for status must answer all the same.
+pub(crate) fn known(app: &App) -> BTreeMap<ItemKey, Known> {
+    let Ok(loaded) = stories::load(app.repo.root(), &app.settings.story_roots) else { return BTreeMap::new() };
+    let known = |item: &crate::domain::item::WorkItem| Known {
+        title: item.title.clone(),
+        dependencies: item.dependencies.iter().map(|needed| needed.id.to_string()).collect(),
+        wave: None,
+        done: item.status.value == FileStatus::Done,
+    };
+    loaded.items.iter().map(|item| (ItemKey::from(&item.id), known(item))).collect()
+}
+
+/// The state of an item that a person named, and its key.
+pub(crate) fn item_of(app: &App, typed: &str) -> Result<(ItemKey, Option<ItemState>, Option<Known>), CommandError> {
+    let items = app.ledger().items()?;
+    let known = known(app);
+    match super::item::find(typed, &items) {
+        Ok(key) => Ok((key.clone(), items.get(&key).cloned(), known.get(&key).cloned())),
+        Err(error) => {
+            let key = crate::domain::id::ItemId::parse(typed).map(|id| ItemKey::from(&id));
+            match key.and_then(|key| known.get(&key).cloned().map(|known| (key, known))) {
+                Some((key, known)) => Ok((key, None, Some(known))),
+                None => Err(error),
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::domain::names::{ItemKey, Principal};
 const TEXT: usize = 100;
 
 /// The subject of an item's record.
-pub(super) fn of_item(key: &str, event: &ItemEvent) -> String {
+pub fn of_item(key: &str, event: &ItemEvent) -> String {
     format!("{}: {}", line(key), sentence(event))
 }
 

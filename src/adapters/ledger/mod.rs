@@ -2,7 +2,7 @@
 
 mod chain;
 pub mod codec;
-mod diary;
+pub mod diary;
 pub mod key;
 mod objects;
 pub mod pack;
