@@ -70,6 +70,9 @@ fn failed(what: &str, path: &Path, error: std::io::Error) -> PortError {
 }
 
 fn one(home: &Path, path: &str) -> Parsed {
+    if !story::is_candidate(path) {
+        return story::parse(path, b"");
+    }
     match bytes(home, path) {
         Ok(bytes) => story::parse(path, &bytes),
         Err(why) => refused(path, why),

@@ -105,6 +105,10 @@ impl<'d, 'a> Walker<'d, 'a> {
 
     /// Takes a value of the front matter.
     pub(super) fn front(&mut self, index: usize, value: &'a str) {
+        if value.is_empty() {
+            self.levels[Source::Front as usize].none = Some(self.document.line_place(index));
+            return;
+        }
         let reading = Reading { direction: Direction::Forward, strength: Strength::Hard };
         self.item(index, value.trim_matches(['"', '\'', '[', ']', ' ']), "", reading, Source::Front);
     }

@@ -7,6 +7,7 @@ mod files;
 mod front;
 mod label;
 mod name;
+pub mod outline;
 mod reference;
 mod status;
 pub mod story;

@@ -4,11 +4,14 @@ use super::depends::{Walker, is_metadata};
 use super::assemble::Parsed;
 use super::name::{Judgement, agree, heading_id, judge, strip_word, token};
 use super::status::{Fit, KNOWN};
-use super::text::{Document, cells, cut, decode, fields, is_table_rule, marks, plain};
+use super::text::{Document, Field, cells, cut, decode, fields, is_table_rule, marks, plain};
 use super::{criteria, files, front, name, status};
 use crate::domain::diagnostic::{Diagnostic, Place, escape_line};
 use crate::domain::id::ItemId;
 use crate::domain::item::{Declared, Dependency, FileStatus, ItemKind, StatedStatus, Strength, WorkItem};
+
+/// Names of the status field.
+const STATUS: [&str; 2] = ["status", "state"];
 
 /// Longest title kept, in characters.
 const TITLE: usize = 200;
@@ -31,6 +34,21 @@ pub fn parse(path: &str, bytes: &[u8]) -> Parsed {
     let document = Document::new(path, &text, &mut found);
     mojibake(&document, &text, &mut found);
     Story::read(&document, named, found)
+}
+
+/// Whether a file's name allows it to be a story; any other need not be read.
+pub fn is_candidate(path: &str) -> bool {
+    matches!(judge(path), Judgement::Candidate(_))
+}
+
+/// The status as stated and its line, by the rules of [`parse`]; a label without a value counts.
+pub(super) fn stated_status<'a>(document: &Document<'a>) -> Option<(&'a str, usize)> {
+    let first = document.lines.iter().position(|line| line.heading == 1);
+    let front = front::read(document, &mut Vec::new());
+    let story = Story { document, front, header: header_fields(document, first), found: Vec::new() };
+    let header = story.field(&STATUS);
+    let section = || story.status_section().filter(|(_, _, value)| *value).map(|(text, index, _)| (text, index));
+    header.filter(|(value, _)| !value.is_empty()).or_else(section).or(header)
 }
 
 /// The finding for a file whose name is too strange to be read.
@@ -225,7 +243,7 @@ impl<'d, 'a> Story<'d, 'a> {
 
     /// The status: front matter, then header block, then a `## Status` section.
     fn status(&mut self) -> StatedStatus {
-        let header = self.field(&["status", "state"]).filter(|(value, _)| !value.is_empty());
+        let header = self.field(&STATUS).filter(|(value, _)| !value.is_empty());
         let section = self.status_section();
         if let (Some((value, _)), Some((other, index, is_value))) = (header, section) {
             let place = self.document.place(index, other);
@@ -263,7 +281,8 @@ impl<'d, 'a> Story<'d, 'a> {
                 let (below, line) = below.filter(|(_, line)| line.heading == 0 && !line.code)?;
                 let text = line.text.trim();
                 let marks = marks(text);
-                let value = fields(text).first().map_or(text, |field| field.value);
+                let named = |field: &Field<'_>| STATUS.iter().any(|name| field.name.eq_ignore_ascii_case(name));
+                let value = fields(text).into_iter().next().filter(named).map_or(text, |field| field.value);
                 return Some((value, below, !marks.item && cells(text).is_none()));
             }
             if let Some(value) = rest.trim_start().strip_prefix(':') {
@@ -334,3 +353,7 @@ fn has_sections(document: &Document<'_>) -> bool {
         names.iter().chain(&more).any(|name| lower == *name) || lower.starts_with("acceptance criteria")
     })
 }
+
+#[cfg(test)]
+#[path = "story_tests.rs"]
+mod tests;
