@@ -35,12 +35,13 @@ fn word(text: &str, stated: Range<usize>) -> Range<usize> {
     let raw = raw.split("<!--").next().unwrap_or(raw);
     let start = raw.find(char::is_alphanumeric).unwrap_or(0);
     // Of "review → done" everything up to the last word is the value.
-    let arrow = ["\u{2192}", "\u{21d2}", "->"].iter().filter_map(|arrow| raw.rfind(arrow).map(|at| at + arrow.len())).max();
-    let from = arrow.map_or(start, |behind| {
-        behind + raw[behind..].find(char::is_alphanumeric).unwrap_or(raw.len() - behind)
-    });
+    let arrow =
+        ["\u{2192}", "\u{21d2}", "->"].iter().filter_map(|arrow| raw.rfind(arrow).map(|at| at + arrow.len())).max();
+    let from =
+        arrow.map_or(start, |behind| behind + raw[behind..].find(char::is_alphanumeric).unwrap_or(raw.len() - behind));
     let from = from.max(start);
-    let stop = ['(', '\u{2013}', '\u{2014}', '|', '*', ',', ';', ':', '.', '/', '!', '[', ']', '<', '`', '#', '"', '\''];
+    let stop =
+        ['(', '\u{2013}', '\u{2014}', '|', '*', ',', ';', ':', '.', '/', '!', '[', ']', '<', '`', '#', '"', '\''];
     let rest = &raw[from..];
     let end = rest.find(stop).unwrap_or(rest.len());
     let end = rest[..end].find(" - ").unwrap_or(end);
@@ -69,9 +70,11 @@ fn insert_status(text: &str, status: &str, at: usize, titled: bool) -> String {
 }
 
 fn add_review(text: &str, lines: &[String]) -> String {
-    let lines: Vec<String> = lines.iter().map(|line| harmless(&one_line(line))).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<String> =
+        lines.iter().map(|line| harmless(&one_line(line))).filter(|line| !line.is_empty()).collect();
     let section = outline(text).review;
-    let present: Vec<&str> = section.clone().map_or_else(Vec::new, |range| text[range].lines().map(str::trim_end).collect());
+    let present: Vec<&str> =
+        section.clone().map_or_else(Vec::new, |range| text[range].lines().map(str::trim_end).collect());
     let mut missing: Vec<&str> = Vec::new();
     for line in &lines {
         if !present.contains(&line.as_str()) && !missing.contains(&line.as_str()) {

@@ -33,11 +33,16 @@ fn rendered(mut findings: Vec<&Diagnostic>, color: bool) -> String {
         out.push_str("\n\n");
     }
     if findings.len() > LIMIT {
-        out.push_str(&format!("\u{2026} and {} more\n\n", findings.len() - LIMIT));
+        out.push_str(&more(findings.len() - LIMIT));
+        out.push_str("\n\n");
     }
     out.push_str(&count(&findings));
     out.push('\n');
     out
+}
+
+fn more(count: usize) -> String {
+    format!("\u{2026} and {count} more")
 }
 
 fn report(finding: &Diagnostic) -> Vec<Group<'_>> {
@@ -58,8 +63,8 @@ fn report(finding: &Diagnostic) -> Vec<Group<'_>> {
         groups.push(Group::with_title(Level::NOTE.secondary_title(escape_line(label))).element(shown(place)));
     }
     if finding.related.len() > RELATED {
-        let more = format!("\u{2026} and {} more", finding.related.len() - RELATED);
-        groups.push(Group::with_title(Level::NOTE.secondary_title(more)));
+        let title = more(finding.related.len() - RELATED);
+        groups.push(Group::with_title(Level::NOTE.secondary_title(title)));
     }
     groups
 }
@@ -150,7 +155,10 @@ mod tests {
         let mut bad = place("\u{1b}]0;pwn\u{7} \u{202e}x");
         bad.column = 1;
         bad.path = "a\nb\u{1b}.md".to_owned();
-        let finding = Diagnostic::error("x", "title \u{1b}[31m\u{202e}").at(bad.clone()).hint("\u{9b}").with_related(bad, "\u{7}");
+        let finding = Diagnostic::error("x", "title \u{1b}[31m\u{202e}")
+            .at(bad.clone())
+            .hint("\u{9b}")
+            .with_related(bad, "\u{7}");
         let shown = render(&[finding], false);
         assert!(shown.contains("\\x1b]0;pwn\\x07 \\u202ex"), "{shown}");
         assert!(!shown.chars().any(|c| c != '\n' && c.is_control()), "{shown:?}");

@@ -45,7 +45,8 @@ pub fn assemble(mut parsed: Vec<Parsed>) -> (Vec<WorkItem>, Vec<Diagnostic>) {
     }
     name_clashes(&items, &mut found);
     skipped_prerequisites(&items, &mut found);
-    let place = |finding: &Diagnostic| finding.place.as_ref().map(|place| (place.path.clone(), place.line, place.column));
+    let place =
+        |finding: &Diagnostic| finding.place.as_ref().map(|place| (place.path.clone(), place.line, place.column));
     found.sort_by_cached_key(place);
     (items, found)
 }
@@ -57,7 +58,8 @@ fn settle(id: &ItemId, mut files: Vec<Parsed>, found: &mut Vec<Diagnostic>) -> V
     if let Some(main) = main {
         let (stories, companions): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.sections);
         for companion in companions {
-            let message = format!("skipped: same id as {main} and no story section (Story, Acceptance Criteria, Tasks)");
+            let message =
+                format!("skipped: same id as {main} and no story section (Story, Acceptance Criteria, Tasks)");
             found.push(Diagnostic::info("skipped", message).at(Place::file(path(&companion))));
         }
         files = stories;

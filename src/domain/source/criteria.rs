@@ -1,7 +1,8 @@
 //! Acceptance criteria: numbered, bulleted, checked, labelled, in tables, as Given/When/Then. Must not judge their content.
 
+use super::field::{cells, is_table_rule, marks};
 use super::name::strip_word;
-use super::text::{Document, cells, cut, is_table_rule, marks, small};
+use super::text::{Document, cut, small};
 use crate::domain::item::Criterion;
 
 const LIMIT: usize = 500;
@@ -141,7 +142,8 @@ fn criterion(index: usize, text: &str) -> Option<Criterion> {
 fn is_section(heading: &str) -> bool {
     let text = cut(heading, 80).to_lowercase();
     let names = ["acceptance criteria", "acceptance criterion", "crit\u{e9}rios de aceita", "criterios de acepta"];
-    let foreign = ["\u{9a8c}\u{6536}\u{6807}\u{51c6}", "\u{53d7}\u{3051}\u{5165}\u{308c}", "crit\u{e8}res d'acceptation"];
+    let foreign =
+        ["\u{9a8c}\u{6536}\u{6807}\u{51c6}", "\u{53d7}\u{3051}\u{5165}\u{308c}", "crit\u{e8}res d'acceptation"];
     names.iter().chain(&foreign).any(|name| text.contains(name))
 }
 
@@ -150,7 +152,9 @@ fn is_labelled(text: &str) -> bool {
     let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
     let lower = cut(text, 16).to_lowercase();
     let rest = lower.strip_prefix("criterion").or_else(|| lower.strip_prefix("ac"));
-    rest.is_some_and(|rest| rest.trim_start_matches([' ', '-', '#', '_', '.']).starts_with(|c: char| c.is_ascii_digit()))
+    rest.is_some_and(|rest| {
+        rest.trim_start_matches([' ', '-', '#', '_', '.']).starts_with(|c: char| c.is_ascii_digit())
+    })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

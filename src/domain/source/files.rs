@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::text::{Document, cells, cut, fields, is_table_rule, marks, plain, small};
+use super::field::{cells, fields, is_table_rule, marks};
+use super::text::{Document, cut, plain, small};
 use crate::domain::item::NamedFile;
 
 /// Files of a document.
@@ -134,7 +135,8 @@ fn inline(value: &str, index: usize, files: &mut Vec<NamedFile>) {
 
 /// The path at the start of an item: in back ticks, a link's text, or a bare word.
 fn first_path(text: &str) -> Option<String> {
-    let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '*' || !c.is_ascii() && !c.is_alphanumeric());
+    let text =
+        text.trim_start_matches(|c: char| c.is_whitespace() || c == '*' || !c.is_ascii() && !c.is_alphanumeric());
     if let Some(inner) = text.strip_prefix('`') {
         return path(&inner[..inner.find('`')?]);
     }
@@ -157,7 +159,9 @@ fn path(text: &str) -> Option<String> {
     if text.is_empty() || text.len() > 300 || text.starts_with(['/', '~', '-']) || text.ends_with('/') {
         return None;
     }
-    let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\\' | '<' | '>' | '|' | '"' | '=' | '{' | '(' | '*');
+    let bad = |c: char| {
+        c.is_whitespace() || c.is_control() || matches!(c, '\\' | '<' | '>' | '|' | '"' | '=' | '{' | '(' | '*')
+    };
     if text.chars().any(bad) || text.split('/').any(|part| part == ".." || part.is_empty()) {
         return None;
     }
@@ -166,7 +170,9 @@ fn path(text: &str) -> Option<String> {
 }
 
 fn is_file_name(name: &str) -> bool {
-    if ["Makefile", "Dockerfile", "LICENSE", "Justfile", "justfile", "Procfile", "CODEOWNERS", "Gemfile"].contains(&name) {
+    if ["Makefile", "Dockerfile", "LICENSE", "Justfile", "justfile", "Procfile", "CODEOWNERS", "Gemfile"]
+        .contains(&name)
+    {
         return true;
     }
     let Some((stem, extension)) = name.rsplit_once('.') else { return false };

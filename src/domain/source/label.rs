@@ -17,20 +17,79 @@ pub(super) enum Class {
 }
 
 const REVERSE: [&str; 15] = [
-    "downstream", "dependents", "dependent stor", "on this story", "unblocks", "enables", "provides to", "used by",
-    "consumed by", "required by", "foundation for", "needed by", "required for", "stories that depend", "next stor",
+    "downstream",
+    "dependents",
+    "dependent stor",
+    "on this story",
+    "unblocks",
+    "enables",
+    "provides to",
+    "used by",
+    "consumed by",
+    "required by",
+    "foundation for",
+    "needed by",
+    "required for",
+    "stories that depend",
+    "next stor",
 ];
 
 const FORWARD: [&str; 19] = [
-    "dependencies", "dependency", "depends", "prerequisites", "prerequisite", "pre", "requisites", "requisite",
-    "requires", "blocked", "depend", "depended", "dependencias", "depend\u{ea}ncias", "d\u{e9}pendances",
-    "abh\u{e4}ngigkeiten", "zale\u{17c}no\u{15b}ci", "prerrequisitos", "requisitos",
+    "dependencies",
+    "dependency",
+    "depends",
+    "prerequisites",
+    "prerequisite",
+    "pre",
+    "requisites",
+    "requisite",
+    "requires",
+    "blocked",
+    "depend",
+    "depended",
+    "dependencias",
+    "depend\u{ea}ncias",
+    "d\u{e9}pendances",
+    "abh\u{e4}ngigkeiten",
+    "zale\u{17c}no\u{15b}ci",
+    "prerrequisitos",
+    "requisitos",
 ];
 
 const QUALIFIERS: [&str; 33] = [
-    "story", "stories", "internal", "upstream", "hard", "blocking", "required", "requires", "previous", "prior", "on",
-    "and", "the", "of", "for", "this", "or", "direct", "other", "by", "be", "done", "must", "completed", "soft",
-    "optional", "blockers", "status", "epic", "same", "first", "sequence", "order",
+    "story",
+    "stories",
+    "internal",
+    "upstream",
+    "hard",
+    "blocking",
+    "required",
+    "requires",
+    "previous",
+    "prior",
+    "on",
+    "and",
+    "the",
+    "of",
+    "for",
+    "this",
+    "or",
+    "direct",
+    "other",
+    "by",
+    "be",
+    "done",
+    "must",
+    "completed",
+    "soft",
+    "optional",
+    "blockers",
+    "status",
+    "epic",
+    "same",
+    "first",
+    "sequence",
+    "order",
 ];
 
 /// Classifies the text of a heading or the name of a label.
@@ -44,9 +103,20 @@ pub(super) fn classify(name: &str) -> Class {
     }
     // Every word looked for holds one of these; most labels hold none.
     let lower = name.to_lowercase();
-    if !["depend", "requi", "block", "enables", "used by", "provides to", "consumed", "foundation", "d\u{e9}pend", "next stor"]
-        .iter()
-        .any(|stem| lower.contains(stem))
+    if ![
+        "depend",
+        "requi",
+        "block",
+        "enables",
+        "used by",
+        "provides to",
+        "consumed",
+        "foundation",
+        "d\u{e9}pend",
+        "next stor",
+    ]
+    .iter()
+    .any(|stem| lower.contains(stem))
         && !["downstream", "needed by", "abh\u{e4}ng", "zale\u{17c}"].iter().any(|stem| lower.contains(stem))
     {
         return Class::Other;
@@ -56,7 +126,8 @@ pub(super) fn classify(name: &str) -> Class {
     }
     let mut words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     words.retain(|word| word.parse::<u32>().is_err());
-    let forward = words.iter().any(|word| FORWARD.contains(word)) && words != ["pre"] || words == ["required", "stories"];
+    let forward =
+        words.iter().any(|word| FORWARD.contains(word)) && words != ["pre"] || words == ["required", "stories"];
     if !forward {
         return Class::Other;
     }

@@ -38,7 +38,8 @@ pub(super) fn judge(path: &str) -> Judgement {
 }
 
 fn strange(path: &str, name: &str, stem: &str) -> Option<&'static str> {
-    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | ',' | '(' | ')' | '&' | '#' | '!');
+    let allowed =
+        |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | ',' | '(' | ')' | '&' | '#' | '!');
     if !name.chars().all(allowed) || path.chars().any(|c| c.is_control() || c == '\\') {
         return Some("its name has unusual characters");
     }
@@ -119,8 +120,11 @@ pub(super) fn heading_id(text: &str) -> Option<HeadingId<'_>> {
     let id = ItemId::parse(token)?;
     let rest = &text[token.len()..];
     let separated = rest.trim_start().starts_with([':', '-', '\u{2013}', '\u{2014}', '|']);
-    (token.contains(['.', '-']) && (separated || rest.starts_with(' ') && token.contains('.')))
-        .then(|| HeadingId { token, id, title: title(rest) })
+    (token.contains(['.', '-']) && (separated || rest.starts_with(' ') && token.contains('.'))).then(|| HeadingId {
+        token,
+        id,
+        title: title(rest),
+    })
 }
 
 fn story_id(text: &str) -> Option<HeadingId<'_>> {
@@ -140,7 +144,8 @@ fn story_id(text: &str) -> Option<HeadingId<'_>> {
 }
 
 fn title(rest: &str) -> &str {
-    let separator = |c: char| c.is_whitespace() || matches!(c, ':' | '-' | '\u{2013}' | '\u{2014}' | '|' | '\u{ff1a}' | '*');
+    let separator =
+        |c: char| c.is_whitespace() || matches!(c, ':' | '-' | '\u{2013}' | '\u{2014}' | '|' | '\u{ff1a}' | '*');
     rest.trim_start_matches(separator).trim().trim_end_matches('#').trim_end()
 }
 
@@ -219,7 +224,9 @@ mod tests {
         ] {
             assert_eq!(heading(text), Some((id.to_owned(), title.to_owned())), "{text}");
         }
-        for text in ["Architecture", "Epic 5: Users", "Story \u{661}.\u{661}: x", "Story 1\u{ff0e}x", "2024 plan", "Story"] {
+        for text in
+            ["Architecture", "Epic 5: Users", "Story \u{661}.\u{661}: x", "Story 1\u{ff0e}x", "2024 plan", "Story"]
+        {
             assert!(heading(text).is_none_or(|(id, _)| id == "1"), "{text}");
         }
     }
@@ -246,9 +253,25 @@ mod tests {
     #[test]
     fn strange_names_are_never_touched() {
         let names = [
-            ".._.._pwn.md", "-f.md", "--upload-pack=touch${IFS}pwn.md", "3.1..lock.md", "3.1.x.lock.md", "3.1 a.md",
-            "$(touch pwn).md", "3.1.`x`.md", "3.1;x.md", "3.1\nx.md", "3.1\u{1b}x.md", "3.1@{x.md", "a~b^c:d?e*f[g.md",
-            "CON.md", "99999999999999999999.1.md", "3.-1.md", "%2e%2e%2f.md", "3.1\u{202e}x.md", "3.1.e\u{301}.md",
+            ".._.._pwn.md",
+            "-f.md",
+            "--upload-pack=touch${IFS}pwn.md",
+            "3.1..lock.md",
+            "3.1.x.lock.md",
+            "3.1 a.md",
+            "$(touch pwn).md",
+            "3.1.`x`.md",
+            "3.1;x.md",
+            "3.1\nx.md",
+            "3.1\u{1b}x.md",
+            "3.1@{x.md",
+            "a~b^c:d?e*f[g.md",
+            "CON.md",
+            "99999999999999999999.1.md",
+            "3.-1.md",
+            "%2e%2e%2f.md",
+            "3.1\u{202e}x.md",
+            "3.1.e\u{301}.md",
         ];
         for name in names {
             assert!(matches!(judge(name), Judgement::Strange(_)), "{name:?}");

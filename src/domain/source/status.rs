@@ -20,7 +20,9 @@ pub(super) fn read(raw: &str) -> (FileStatus, Fit) {
     let text = raw.rsplit(['\u{2192}', '\u{21d2}']).next().unwrap_or(raw);
     let text = text.rsplit("->").next().unwrap_or(text);
     let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
-    let end = text.find(['(', '\u{2013}', '\u{2014}', '|', '*', ',', ';', ':', '.', '/', '!', '[', '<']).unwrap_or(text.len());
+    let end = text
+        .find(['(', '\u{2013}', '\u{2014}', '|', '*', ',', ';', ':', '.', '/', '!', '[', '<'])
+        .unwrap_or(text.len());
     let head = text[..end].split(" - ").next().unwrap_or("");
     let words: Vec<String> = head
         .split(|c: char| !c.is_alphanumeric() && c != '\'')
@@ -44,19 +46,45 @@ pub(super) fn read(raw: &str) -> (FileStatus, Fit) {
 
 fn word(word: &str) -> FileStatus {
     match word {
-        "draft" | "drafted" | "backlog" | "planned" | "proposed" | "idea" | "rascunho" | "borrador" => FileStatus::Draft,
-        "ready" | "ready-for-dev" | "ready-for-development" | "ready-for-execution" | "ready-for-implementation"
-        | "ready-to-start" | "approved" | "contexted" | "optional" | "not-started" | "todo" | "to-do" | "open" | "new"
-        | "pending" | "unstarted" | "accepted" | "queued" => FileStatus::Ready,
+        "draft" | "drafted" | "backlog" | "planned" | "proposed" | "idea" | "rascunho" | "borrador" => {
+            FileStatus::Draft
+        }
+        "ready"
+        | "ready-for-dev"
+        | "ready-for-development"
+        | "ready-for-execution"
+        | "ready-for-implementation"
+        | "ready-to-start"
+        | "approved"
+        | "contexted"
+        | "optional"
+        | "not-started"
+        | "todo"
+        | "to-do"
+        | "open"
+        | "new"
+        | "pending"
+        | "unstarted"
+        | "accepted"
+        | "queued" => FileStatus::Ready,
         "in-progress" | "inprogress" | "wip" | "doing" | "started" | "active" | "in-development" | "implementing"
         | "in-work" | "reopened" | "ongoing" => FileStatus::InProgress,
-        "review" | "in-review" | "ready-for-review" | "ready-for-re-review" | "reviewing" | "in-qa" | "qa"
-        | "ready-for-qa" | "changes-requested" => FileStatus::Review,
+        "review"
+        | "in-review"
+        | "ready-for-review"
+        | "ready-for-re-review"
+        | "reviewing"
+        | "in-qa"
+        | "qa"
+        | "ready-for-qa"
+        | "changes-requested" => FileStatus::Review,
         "done" | "complete" | "completed" | "fully-implemented" | "implemented" | "fixed" | "closed" | "merged"
         | "shipped" | "finished" | "released" | "resolved" | "delivered" | "landed" => FileStatus::Done,
         "blocked" | "on-hold" | "waiting" | "paused" => FileStatus::Blocked,
         "skipped" | "deferred" | "split" | "archived" | "cancelled" | "canceled" | "obsolete" | "superseded"
-        | "abandoned" | "rejected" | "won't-do" | "wont-do" | "won't-fix" | "dropped" | "deprecated" => FileStatus::Skipped,
+        | "abandoned" | "rejected" | "won't-do" | "wont-do" | "won't-fix" | "dropped" | "deprecated" => {
+            FileStatus::Skipped
+        }
         _ => FileStatus::Unknown,
     }
 }

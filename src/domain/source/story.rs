@@ -1,10 +1,11 @@
 //! The tolerant story parser: bytes of one file to an item and findings. Pure and total; must not look at other files.
 
-use super::depends::{Walker, is_metadata};
 use super::assemble::Parsed;
+use super::depends::{Walker, is_metadata};
+use super::field::{Field, cells, fields, is_table_rule, marks};
 use super::name::{Judgement, agree, heading_id, judge, strip_word, token};
 use super::status::{Fit, KNOWN};
-use super::text::{Document, Field, cells, cut, decode, fields, is_table_rule, marks, plain};
+use super::text::{Document, cut, decode, plain};
 use super::{criteria, files, front, name, status};
 use crate::domain::diagnostic::{Diagnostic, Place, escape_line};
 use crate::domain::id::ItemId;
@@ -28,7 +29,9 @@ pub fn parse(path: &str, bytes: &[u8]) -> Parsed {
         return Parsed { diagnostics: found, ..Parsed::default() };
     };
     if text.trim().is_empty() {
-        found.push(Diagnostic::error("empty", "empty").at(Place::file(path)).hint("write the story, or delete the file"));
+        found.push(
+            Diagnostic::error("empty", "empty").at(Place::file(path)).hint("write the story, or delete the file"),
+        );
         return Parsed { diagnostics: found, ..Parsed::default() };
     }
     let document = Document::new(path, &text, &mut found);
@@ -106,22 +109,22 @@ impl<'d, 'a> Story<'d, 'a> {
             return story.without_id(sections);
         };
         if !sections && status.place.is_none() {
-            let finding = Diagnostic::info("skipped", "skipped: no story section (Story, Acceptance Criteria, Tasks) and no status");
+            let finding = Diagnostic::info(
+                "skipped",
+                "skipped: no story section (Story, Acceptance Criteria, Tasks) and no status",
+            );
             story.found.push(finding.at(Place::file(document.path())));
             return Parsed { item: None, sections, diagnostics: story.found };
         }
-        let (place, display_id, title) = match &heading {
-            Some((index, heading)) => {
-                let place = document.place(*index, heading.token);
-                if let Some(named) = named.filter(|named| !agree(&heading.id, named)) {
-                    story.conflict(&heading.id, &named, &place);
-                }
-                (place, cut(heading.token, 64), cut(heading.title, TITLE))
+        let (place, display_id, title) = if let Some((index, heading)) = &heading {
+            let place = document.place(*index, heading.token);
+            if let Some(named) = named.filter(|named| !agree(&heading.id, named)) {
+                story.conflict(&heading.id, &named, &place);
             }
-            None => {
-                let title = first.map_or("", |index| document.heading_text(index));
-                (document.line_place(first.unwrap_or(0)), id.as_str().to_owned(), cut(title, TITLE))
-            }
+            (place, cut(heading.token, 64), cut(heading.title, TITLE))
+        } else {
+            let title = first.map_or("", |index| document.heading_text(index));
+            (document.line_place(first.unwrap_or(0)), id.as_str().to_owned(), cut(title, TITLE))
         };
         let item = story.item(id, display_id, title, place, status);
         Parsed { item: Some(item), sections, diagnostics: story.found }
@@ -236,7 +239,8 @@ impl<'d, 'a> Story<'d, 'a> {
             let text = plain(value);
             return (if text.is_empty() { id.parent() } else { Some(cut(text, TITLE)) }, None);
         };
-        let separator = |c: char| c.is_whitespace() || matches!(c, ':' | '-' | '\u{2013}' | '\u{2014}' | '|' | '(' | '*');
+        let separator =
+            |c: char| c.is_whitespace() || matches!(c, ':' | '-' | '\u{2013}' | '\u{2014}' | '|' | '(' | '*');
         let title = value[number.len()..].trim_matches(separator).trim_end_matches([')', ']', '*']);
         (Some(epic.as_str().to_owned()), (!title.is_empty()).then(|| cut(title, TITLE)))
     }
@@ -248,10 +252,12 @@ impl<'d, 'a> Story<'d, 'a> {
         if let (Some((value, _)), Some((other, index, is_value))) = (header, section) {
             let place = self.document.place(index, other);
             if !is_value {
-                let finding = Diagnostic::warning("status-conflict", "a second status: this section holds a list, not a value");
+                let finding =
+                    Diagnostic::warning("status-conflict", "a second status: this section holds a list, not a value");
                 self.found.push(finding.at(place));
             } else if status::read(value).0 != status::read(other).0 {
-                let message = format!("a second status: `{}` above, `{}` here", cut(plain(value), 40), cut(plain(other), 40));
+                let message =
+                    format!("a second status: `{}` above, `{}` here", cut(plain(value), 40), cut(plain(other), 40));
                 self.found.push(Diagnostic::warning("status-conflict", message).at(place));
             }
         }
@@ -273,7 +279,8 @@ impl<'d, 'a> Story<'d, 'a> {
         let lines = &self.document.lines;
         for index in (0..lines.len()).filter(|index| (2..4).contains(&lines[*index].heading)) {
             let text = self.document.heading_text(index);
-            let Some(rest) = strip_word(plain(text), "status").or_else(|| strip_word(plain(text), "story status")) else {
+            let Some(rest) = strip_word(plain(text), "status").or_else(|| strip_word(plain(text), "story status"))
+            else {
                 continue;
             };
             if rest.is_empty() {
@@ -344,8 +351,10 @@ fn header_fields<'a>(document: &Document<'a>, first: Option<usize>) -> Vec<Heade
 
 /// Whether the file has a section that only stories have.
 fn has_sections(document: &Document<'_>) -> bool {
-    let names = ["story", "story statement", "story narrative", "story description", "user story", "tasks", "tasks / subtasks"];
-    let more = ["tasks/subtasks", "subtasks", "acceptance criteria", "hist\u{f3}ria", "crit\u{e9}rios de aceita\u{e7}\u{e3}o"];
+    let names =
+        ["story", "story statement", "story narrative", "story description", "user story", "tasks", "tasks / subtasks"];
+    let more =
+        ["tasks/subtasks", "subtasks", "acceptance criteria", "hist\u{f3}ria", "crit\u{e9}rios de aceita\u{e7}\u{e3}o"];
     document.lines.iter().enumerate().filter(|(_, line)| line.heading > 1).any(|(index, _)| {
         let text = document.heading_text(index);
         let text = plain(text).trim_start_matches(|c: char| !c.is_alphanumeric());

@@ -91,11 +91,14 @@ fn front_matter_is_the_strongest_place() {
 
 #[test]
 fn direction_and_strength() {
-    let found = with("## Dependencies\n\n- **Blocks:** 3.4\n- **Blocked by:** 1.1\n- Story 1.2 (optional)\n- Story 3.5 (next)\n");
+    let found = with(
+        "## Dependencies\n\n- **Blocks:** 3.4\n- **Blocked by:** 1.1\n- Story 1.2 (optional)\n- Story 3.5 (next)\n",
+    );
     assert_eq!((ids(&found.dependencies).as_str(), ids(&found.reverse).as_str()), ("1.1 1.2", "3.4 3.5"));
     assert_eq!(found.dependencies[0].strength, Strength::Hard);
     assert_eq!(found.dependencies[1].strength, Strength::Soft);
-    let found = with("## Dependencies\n\n| Story | Kind |\n|---|---|\n| 1.1 | SOFT |\n| 1.2 | HARD, adds optional fields |\n");
+    let found =
+        with("## Dependencies\n\n| Story | Kind |\n|---|---|\n| 1.1 | SOFT |\n| 1.2 | HARD, adds optional fields |\n");
     assert_eq!(found.dependencies[0].strength, Strength::Soft);
     assert_eq!(found.dependencies[1].strength, Strength::Hard);
     let found = with("## Downstream\n\n- 3.2\n\n### Provides To\n\n- Story 3.3\n");
@@ -148,7 +151,11 @@ fn status_places() {
         ("## Story\n\n**Status: PASS**\n", ""),
         ("## Story\n\n| Status | Color |\n", ""),
     ] {
-        assert_eq!(item(&format!("# Story 3.1: a\n\n## Tasks\n{body}").replace("## Tasks\n", "")).status.raw, raw, "{body}");
+        assert_eq!(
+            item(&format!("# Story 3.1: a\n\n## Tasks\n{body}").replace("## Tasks\n", "")).status.raw,
+            raw,
+            "{body}"
+        );
     }
 }
 
@@ -160,7 +167,10 @@ fn criteria_in_every_form() {
     assert_eq!(criteria("### AC1: one\n\n- detail\n\n### AC2: two\n"), ["AC1: one", "AC2: two"]);
     assert_eq!(criteria("| AC | Text |\n|---|---|\n| AC1 | one |\n| 2 | two |\n"), ["one", "two"]);
     assert_eq!(criteria("**Given** a\n**When** b\n**Then** c\n\n**Given** d\n**Then** e\n"), ["Given a", "Given d"]);
-    assert_eq!(criteria("Scenario: one\nGiven a\nThen b\n\nScenario: two\nGiven c\n"), ["Scenario: one", "Scenario: two"]);
+    assert_eq!(
+        criteria("Scenario: one\nGiven a\nThen b\n\nScenario: two\nGiven c\n"),
+        ["Scenario: one", "Scenario: two"]
+    );
     assert_eq!(criteria("```gherkin\nGiven a\nThen b\n\nGiven c\n```\n"), ["Given a", "Given c"]);
     assert_eq!(criteria("It works.\n\nIt is fast.\n"), ["It works.", "It is fast."]);
     assert_eq!(criteria("- one\n\n## Acceptance Criteria Verification\n\n- no\n"), ["one"]);
@@ -168,7 +178,9 @@ fn criteria_in_every_form() {
 
 #[test]
 fn files_and_technology() {
-    let found = with("## File List\n\n- `src/a.rs` - x\n- [b](../b) no\n- ./src/b.rs:12-40 (y)\n- src/\n- https://a.b/c.rs\n- /etc/passwd.conf\n- ../up.rs\n  - `x.rs`\n");
+    let found = with(
+        "## File List\n\n- `src/a.rs` - x\n- [b](../b) no\n- ./src/b.rs:12-40 (y)\n- src/\n- https://a.b/c.rs\n- /etc/passwd.conf\n- ../up.rs\n  - `x.rs`\n",
+    );
     let paths: Vec<_> = found.files.iter().map(|file| (file.path.as_str(), file.line)).collect();
     assert_eq!(paths[..2], [("src/a.rs", 7), ("src/b.rs", 9)]);
     assert_eq!(found.technology.as_deref(), Some("rust"));
@@ -268,7 +280,8 @@ fn long_inputs_are_cut_or_stay_linear() {
     assert_eq!(last.place.text.chars().count(), 200);
     let cell = "1.1 ".repeat(200_000);
     assert_eq!(ids(&with(&format!("## Dependencies\n\n| a | b |\n|---|---|\n| {cell} | 1.2 |\n")).dependencies), "1.1");
-    let broken = ["(".repeat(900_000), "**".repeat(400_000), "[".repeat(900_000), "`".repeat(900_000), "> ".repeat(400_000)];
+    let broken =
+        ["(".repeat(900_000), "**".repeat(400_000), "[".repeat(900_000), "`".repeat(900_000), "> ".repeat(400_000)];
     for text in broken {
         with(&format!("Depends on: 1.1 {text}\n\n{text}\n").chars().take(1_000_000).collect::<String>());
     }
