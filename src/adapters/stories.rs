@@ -35,7 +35,8 @@ pub fn load(root: &Path, roots: &[String]) -> Result<Loaded, PortError> {
     for folder in roots {
         let folder = folder.trim_matches('/');
         if folder.is_empty() || folder.split('/').any(|part| part == "..") {
-            let error = PortError::new(format!("stories root `{}` is not a folder of the repository", escape_line(folder)));
+            let error =
+                PortError::new(format!("stories root `{}` is not a folder of the repository", escape_line(folder)));
             return Err(error.hint("give a path relative to the root of the repository"));
         }
         match fs::metadata(root.join(folder)) {
@@ -70,6 +71,9 @@ fn failed(what: &str, path: &Path, error: std::io::Error) -> PortError {
 }
 
 fn one(home: &Path, path: &str) -> Parsed {
+    if !story::is_candidate(path) {
+        return story::parse(path, b"");
+    }
     match bytes(home, path) {
         Ok(bytes) => story::parse(path, &bytes),
         Err(why) => refused(path, why),
@@ -89,7 +93,8 @@ fn bytes(home: &Path, path: &str) -> Result<Vec<u8>, String> {
         return Err("symlink leaves the repository".to_owned());
     }
     let nonblocking = nix::fcntl::OFlag::O_NONBLOCK.bits();
-    let file: File = OpenOptions::new().read(true).custom_flags(nonblocking).open(&real).map_err(|error| reason(&error))?;
+    let file: File =
+        OpenOptions::new().read(true).custom_flags(nonblocking).open(&real).map_err(|error| reason(&error))?;
     let about = file.metadata().map_err(|error| reason(&error))?;
     if !about.is_file() {
         return Err("not a regular file".to_owned());
@@ -128,7 +133,7 @@ impl Walk<'_> {
             let name = entry.file_name();
             let Some(name) = name.to_str() else {
                 let path = format!("{folder}/{}", name.to_string_lossy());
-                if path.ends_with(".md") {
+                if Path::new(&path).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("md")) {
                     self.parsed.push(story::strange(&path, "its name is not UTF-8"));
                 }
                 continue;

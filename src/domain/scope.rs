@@ -92,7 +92,8 @@ impl Kind {
             Self::All => true,
             Self::Epic(id) => item.epic.as_deref() == Some(id.as_str()),
             Self::Words(wanted) => {
-                let name = [item.epic.as_deref(), item.epic_title.as_deref()].map(|text| words(text.unwrap_or_default()));
+                let name =
+                    [item.epic.as_deref(), item.epic_title.as_deref()].map(|text| words(text.unwrap_or_default()));
                 wanted.iter().all(|wanted| name.iter().flatten().any(|word| word.starts_with(wanted.as_str())))
             }
         }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use git_orchestrate::domain::diagnostic::{Diagnostic, Severity};
 use git_orchestrate::domain::item::{Declared, Dependency, FileStatus, ItemKind, WorkItem};
+use git_orchestrate::domain::scope::Scope;
 use git_orchestrate::domain::source::{Parsed, assemble, story};
 
 use crate::support::corpus;
@@ -374,11 +375,27 @@ fn whole_sets_hold_no_surprise() {
         let parsed: Vec<_> = all(&root, folder).iter().map(|path| parse(&root, path)).collect();
         let (items, found) = assemble(parsed);
         let errors: Vec<_> = found.iter().filter(|finding| finding.severity == Severity::Error).collect();
-        let expected = if folder == CONNECTOR { 1 } else { 0 };
+        let expected = usize::from(folder == CONNECTOR);
         assert_eq!(errors.len(), expected, "{errors:#?}");
         assert!(items.len() > 30);
         assert!(items.iter().all(|item| !item.title.is_empty() && item.status.place.is_some()));
         let bare: Vec<_> = items.iter().filter(|item| item.criteria.is_empty()).map(|item| &item.path).collect();
         assert_eq!(bare, Vec::<&String>::new());
     }
+}
+
+#[test]
+fn scopes_over_vibe_keep_story_3_5_and_epic_3_5_apart() {
+    let Some(root) = corpus() else { return };
+    let parsed: Vec<_> = all(&root, VIBE).iter().map(|path| parse(&root, path)).collect();
+    let (items, _) = assemble(parsed);
+    let select = |text: &str| {
+        let selection = Scope::parse(&[text.to_owned()]).unwrap().select(&items).unwrap();
+        selection.ids.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(select("3.5"), ["3.5"]);
+    let epic: Vec<String> = (0..10).map(|number| format!("3.5.{number}")).collect();
+    assert_eq!(select("epic:3.5"), epic);
+    assert_eq!(select("3.5.*"), epic);
+    assert_eq!(select("3.1-3.10").len(), 10);
 }

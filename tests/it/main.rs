@@ -9,5 +9,6 @@ mod planning;
 mod processes;
 mod project;
 mod setup;
+mod stories;
 mod support;
 mod worktrees;

@@ -1,7 +1,8 @@
 //! Acceptance criteria: numbered, bulleted, checked, labelled, in tables, as Given/When/Then. Must not judge their content.
 
+use super::field::{cells, is_table_rule, marks};
 use super::name::strip_word;
-use super::text::{Document, cells, cut, is_table_rule, marks, small};
+use super::text::{Document, cut, small};
 use crate::domain::item::Criterion;
 
 const LIMIT: usize = 500;

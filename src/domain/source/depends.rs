@@ -5,10 +5,11 @@
 
 use std::collections::HashSet;
 
+use super::field::{Field, cells, fields, is_table_rule, marks};
 use super::label::{Class, classify, is_qualifier};
-use super::name::strip_word;
 use super::reference::{self, Direction, Named};
-use super::text::{Document, Field, cells, cut, fields, is_table_rule, marks, plain};
+use super::remark::{is_foreign_column, is_reverse, is_soft, says_none};
+use super::text::{Document, cut, plain};
 use crate::domain::diagnostic::{Diagnostic, Place};
 use crate::domain::id::ItemId;
 use crate::domain::item::{Declared, Dependency, Strength};
@@ -105,6 +106,10 @@ impl<'d, 'a> Walker<'d, 'a> {
 
     /// Takes a value of the front matter.
     pub(super) fn front(&mut self, index: usize, value: &'a str) {
+        if value.is_empty() {
+            self.levels[Source::Front as usize].none = Some(self.document.line_place(index));
+            return;
+        }
         let reading = Reading { direction: Direction::Forward, strength: Strength::Hard };
         self.item(index, value.trim_matches(['"', '\'', '[', ']', ' ']), "", reading, Source::Front);
     }
@@ -208,7 +213,9 @@ impl<'d, 'a> Walker<'d, 'a> {
         let all = fields(body);
         let Some(first) = all.first() else { return false };
         let listed = matches!(self.mode(), Some(Mode::On(_)));
-        if listed && (reference::starts_with_story(first.name, self.own) || reference::names_other(first.name, self.own)) {
+        if listed
+            && (reference::starts_with_story(first.name, self.own) || reference::names_other(first.name, self.own))
+        {
             return false;
         }
         let mut handled = false;
@@ -421,59 +428,4 @@ fn zone(heading: &str) -> Option<Zone> {
         ["qa results", "change log", "changelog", "developer review", "code review", "definition of done", "subtasks"];
     let text = text.trim_start_matches(|c: char| !c.is_alphabetic());
     (text.starts_with("task") || ignored.iter().any(|word| text.contains(word))).then_some(Zone::Ignored)
-}
-
-fn is_foreign_column(cell: &str) -> bool {
-    let columns =
-        ["package", "version", "library", "technology", "tool", "module", "npm", "crate", "task", "ac", "file"];
-    cell.len() <= 40 && columns.iter().any(|column| strip_word(cell, column).is_some())
-}
-
-fn is_soft(text: &str) -> bool {
-    let text = text.trim_matches(|c: char| !c.is_alphanumeric());
-    if ["optional", "soft", "referenced", "reference only"].iter().any(|word| text.starts_with(word)) {
-        return true;
-    }
-    let phrases =
-        ["in parallel", "integration point", "nice to have", "non-blocking", "not blocking", "(optional", "(soft"];
-    phrases.iter().any(|phrase| text.contains(phrase))
-}
-
-fn is_reverse(text: &str) -> bool {
-    let phrases = [
-        "depends on this",
-        "depend on this",
-        "story enables",
-        "story unblocks",
-        "by this story",
-        "builds on this",
-        "needs this story",
-        "uses this story",
-        "will use this",
-        "(next)",
-        "(future)",
-        "waits for this",
-    ];
-    phrases.iter().any(|phrase| text.contains(phrase))
-}
-
-/// What follows a word that means "none", or `None` when the text does not start with one.
-pub(super) fn says_none(text: &str) -> Option<&str> {
-    let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '*' | '_' | '`' | '[' | ']' | '"' | '\''));
-    if text.is_empty() || matches!(text, "-" | "\u{2013}" | "\u{2014}" | "~" | "null") {
-        return (!text.is_empty()).then_some("");
-    }
-    let words = ["none", "n/a", "nil", "nothing", "nenhuma", "nenhum", "ninguna", "ninguno", "aucune", "keine", "brak"];
-    if let Some(rest) = words.iter().find_map(|word| strip_word(text, word)) {
-        return Some(rest);
-    }
-    let foreign = ["\u{65e0}", "\u{7121}", "\u{306a}\u{3057}", "\u{c5c6}\u{c74c}", "kh\u{f4}ng"];
-    if let Some(rest) = foreign.iter().find_map(|word| text.strip_prefix(word)) {
-        return Some(rest);
-    }
-    let rest = strip_word(text, "no")?;
-    let lower = cut(rest, 80).to_lowercase();
-    let about = ["depend", "prereq", "block"].iter().any(|word| lower.contains(word));
-    let other = ["external", "new ", "additional", "npm", "package", "third"].iter().any(|word| lower.contains(word));
-    (about && !other).then_some(rest)
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::text::{Document, cells, cut, fields, is_table_rule, marks, plain, small};
+use super::field::{cells, fields, is_table_rule, marks};
+use super::text::{Document, cut, plain, small};
 use crate::domain::item::NamedFile;
 
 /// Files of a document.

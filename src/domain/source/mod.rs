@@ -3,11 +3,14 @@
 mod assemble;
 mod criteria;
 mod depends;
+mod field;
 mod files;
 mod front;
 mod label;
 mod name;
+pub mod outline;
 mod reference;
+mod remark;
 mod status;
 pub mod story;
 mod text;

@@ -129,6 +129,9 @@ pub(super) fn names_other(text: &str, own: &ItemId) -> bool {
     read(text, own).other
 }
 
+/// What may stand between the word and the id.
+const AFTER: &[char] = &[' ', ':', '#', '-', '_', '\u{a0}', '\t', '*', '`', '['];
+
 /// The form of the word "story" in front of ids.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Word {
@@ -142,13 +145,11 @@ fn is_story_word(text: &str) -> bool {
 }
 
 fn story_word(text: &str) -> (&str, Word) {
-    let trim = |rest: &'static [char], text: &'_ str| text.trim_start_matches(rest).len();
-    const AFTER: &[char] = &[' ', ':', '#', '-', '_', '\u{a0}', '\t', '*', '`', '['];
     if let Some(rest) = strip_any(text, &["stories", "hist\u{f3}rias", "historias"]) {
-        return (&text[text.len() - trim(AFTER, rest)..], Word::Many);
+        return (rest.trim_start_matches(AFTER), Word::Many);
     }
     if let Some(rest) = strip_any(text, &["story", "hist\u{f3}ria", "historia"]) {
-        return (&text[text.len() - trim(AFTER, rest)..], Word::One);
+        return (rest.trim_start_matches(AFTER), Word::One);
     }
     (text, Word::Absent)
 }
@@ -229,7 +230,7 @@ fn spaced_range<'a>(after: &'a str, first: &str) -> Option<(&'a str, usize)> {
     let last = token(rest, Lead::Any)?;
     let behind = &rest[last.len()..];
     let same = last.matches(['.', '-']).count() == first.matches(['.', '-']).count();
-    let whole = !behind.starts_with(char::is_alphanumeric) && !behind.starts_with("-");
+    let whole = !behind.starts_with(char::is_alphanumeric) && !behind.starts_with('-');
     (same && first.contains('.') && whole).then(|| (last, after.len() - behind.len()))
 }
 

@@ -16,6 +16,7 @@ pub(super) enum Fit {
 
 /// The canonical value of a status as written.
 pub(super) fn read(raw: &str) -> (FileStatus, Fit) {
+    let raw = raw.split("<!--").next().unwrap_or(raw);
     let text = raw.rsplit(['\u{2192}', '\u{21d2}']).next().unwrap_or(raw);
     let text = text.rsplit("->").next().unwrap_or(text);
     let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());

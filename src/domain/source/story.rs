@@ -2,13 +2,17 @@
 
 use super::assemble::Parsed;
 use super::depends::{Walker, is_metadata};
+use super::field::{Field, cells, fields, is_table_rule, marks};
 use super::name::{Judgement, agree, heading_id, judge, strip_word, token};
 use super::status::{Fit, KNOWN};
-use super::text::{Document, cells, cut, decode, fields, is_table_rule, marks, plain};
+use super::text::{Document, cut, decode, plain};
 use super::{criteria, files, front, name, status};
 use crate::domain::diagnostic::{Diagnostic, Place, escape_line};
 use crate::domain::id::ItemId;
 use crate::domain::item::{Declared, Dependency, FileStatus, ItemKind, StatedStatus, Strength, WorkItem};
+
+/// Names of the status field.
+const STATUS: [&str; 2] = ["status", "state"];
 
 /// Longest title kept, in characters.
 const TITLE: usize = 200;
@@ -33,6 +37,21 @@ pub fn parse(path: &str, bytes: &[u8]) -> Parsed {
     let document = Document::new(path, &text, &mut found);
     mojibake(&document, &text, &mut found);
     Story::read(&document, named, found)
+}
+
+/// Whether a file's name allows it to be a story; any other need not be read.
+pub fn is_candidate(path: &str) -> bool {
+    matches!(judge(path), Judgement::Candidate(_))
+}
+
+/// The status as stated and its line, by the rules of [`parse`]; a label without a value counts.
+pub(super) fn stated_status<'a>(document: &Document<'a>) -> Option<(&'a str, usize)> {
+    let first = document.lines.iter().position(|line| line.heading == 1);
+    let front = front::read(document, &mut Vec::new());
+    let story = Story { document, front, header: header_fields(document, first), found: Vec::new() };
+    let header = story.field(&STATUS);
+    let section = || story.status_section().filter(|(_, _, value)| *value).map(|(text, index, _)| (text, index));
+    header.filter(|(value, _)| !value.is_empty()).or_else(section).or(header)
 }
 
 /// The finding for a file whose name is too strange to be read.
@@ -97,18 +116,15 @@ impl<'d, 'a> Story<'d, 'a> {
             story.found.push(finding.at(Place::file(document.path())));
             return Parsed { item: None, sections, diagnostics: story.found };
         }
-        let (place, display_id, title) = match &heading {
-            Some((index, heading)) => {
-                let place = document.place(*index, heading.token);
-                if let Some(named) = named.filter(|named| !agree(&heading.id, named)) {
-                    story.conflict(&heading.id, &named, &place);
-                }
-                (place, cut(heading.token, 64), cut(heading.title, TITLE))
+        let (place, display_id, title) = if let Some((index, heading)) = &heading {
+            let place = document.place(*index, heading.token);
+            if let Some(named) = named.filter(|named| !agree(&heading.id, named)) {
+                story.conflict(&heading.id, &named, &place);
             }
-            None => {
-                let title = first.map_or("", |index| document.heading_text(index));
-                (document.line_place(first.unwrap_or(0)), id.as_str().to_owned(), cut(title, TITLE))
-            }
+            (place, cut(heading.token, 64), cut(heading.title, TITLE))
+        } else {
+            let title = first.map_or("", |index| document.heading_text(index));
+            (document.line_place(first.unwrap_or(0)), id.as_str().to_owned(), cut(title, TITLE))
         };
         let item = story.item(id, display_id, title, place, status);
         Parsed { item: Some(item), sections, diagnostics: story.found }
@@ -231,7 +247,7 @@ impl<'d, 'a> Story<'d, 'a> {
 
     /// The status: front matter, then header block, then a `## Status` section.
     fn status(&mut self) -> StatedStatus {
-        let header = self.field(&["status", "state"]).filter(|(value, _)| !value.is_empty());
+        let header = self.field(&STATUS).filter(|(value, _)| !value.is_empty());
         let section = self.status_section();
         if let (Some((value, _)), Some((other, index, is_value))) = (header, section) {
             let place = self.document.place(index, other);
@@ -272,7 +288,8 @@ impl<'d, 'a> Story<'d, 'a> {
                 let (below, line) = below.filter(|(_, line)| line.heading == 0 && !line.code)?;
                 let text = line.text.trim();
                 let marks = marks(text);
-                let value = fields(text).first().map_or(text, |field| field.value);
+                let named = |field: &Field<'_>| STATUS.iter().any(|name| field.name.eq_ignore_ascii_case(name));
+                let value = fields(text).into_iter().next().filter(named).map_or(text, |field| field.value);
                 return Some((value, below, !marks.item && cells(text).is_none()));
             }
             if let Some(value) = rest.trim_start().strip_prefix(':') {
@@ -345,3 +362,7 @@ fn has_sections(document: &Document<'_>) -> bool {
         names.iter().chain(&more).any(|name| lower == *name) || lower.starts_with("acceptance criteria")
     })
 }
+
+#[cfg(test)]
+#[path = "story_tests.rs"]
+mod tests;
