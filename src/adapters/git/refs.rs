@@ -95,22 +95,31 @@ pub fn tip(repo: &Repo, name: &str) -> Result<Option<Oid>, PortError> {
 /// [`tip`] with a handle that is there already.
 pub fn tip_in(git: &gix::Repository, name: &str) -> Result<Option<Oid>, PortError> {
     let full = full_name(name)?;
-    let failed = |error| git_error(format!("cannot read {name}"), error);
-    // Packing writes packed-refs and then removes the loose file. gix looks at packed-refs first, so that its answer could
-    // be older than our own last write; looking for the loose file first cannot miss the newest value.
-    let target = match git.refs.try_find_loose(full).map_err(failed)? {
-        Some(loose) if loose.name.as_ref() == full => Some(loose.target),
-        // gix looks the name up in other places too when it is not there (refs/heads/refs/...).
-        Some(_) | None => {
-            let found = git.try_find_reference(full).map_err(failed)?;
-            found.filter(|found| found.name() == full).map(|found| found.inner.target)
+    loop {
+        let before = packed_stamp(git);
+        let (target, loose) = target_once(git, full)?;
+        // A ref that was packed and written and packed again while we looked would show its older value.
+        if !loose && packed_stamp(git) != before {
+            continue;
         }
-    };
-    match target {
-        None => Ok(None),
-        Some(Target::Object(id)) => Ok(Some(oid(id))),
-        Some(Target::Symbolic(to)) => Err(symbolic(name, &to.as_bstr().to_string())),
+        return match target {
+            None => Ok(None),
+            Some(Target::Object(id)) => Ok(Some(oid(id))),
+            Some(Target::Symbolic(to)) => Err(symbolic(name, &to.as_bstr().to_string())),
+        };
     }
+}
+
+/// A ref's target and whether it was read from a loose file. Packing writes packed-refs and then removes the loose file. gix
+/// looks at packed-refs first, so that its answer could be older than our own last write.
+fn target_once(git: &gix::Repository, full: &FullNameRef) -> Result<(Option<Target>, bool), PortError> {
+    let failed = |error| git_error(format!("cannot read {}", full.as_bstr()), error);
+    if let Some(loose) = git.refs.try_find_loose(full).map_err(failed)?.filter(|loose| loose.name.as_ref() == full) {
+        return Ok((Some(loose.target), true));
+    }
+    let found = git.try_find_reference(full).map_err(failed)?;
+    // gix looks the name up in other places too when it is not there (refs/heads/refs/...).
+    Ok((found.filter(|found| found.name() == full).map(|found| found.inner.target), false))
 }
 
 /// Reads packed-refs again even where its time stamp looks the same.
@@ -232,11 +241,10 @@ impl RefWriter {
     /// Moves all refs or none, and returns when the move survives a power cut.
     pub fn transaction(&mut self, updates: &[RefUpdate]) -> Result<(), RefError> {
         let request = encode(&self.repo, updates)?;
-        // A child that died since the last call (killed, or by its own error) shows as a broken pipe at the first write:
-        // nothing has been asked of it yet, so asking a new one is safe.
-        let mut last = None;
-        for _ in 0..2 {
-            let session = match self.session.take() {
+        loop {
+            let kept = self.session.take();
+            let fresh = kept.is_none();
+            let session = match kept {
                 Some(session) => session,
                 None => Session::spawn(&self.repo)?,
             };
@@ -246,16 +254,22 @@ impl RefWriter {
                     self.transactions += 1;
                     return Ok(self.settle(updates)?);
                 }
-                Exchange::Refused(said) => return Err(self.explain(updates, said)),
                 Exchange::Unknown(_) if self.arrived(updates)? => {
                     self.transactions += 1;
                     return Ok(self.settle(updates)?);
                 }
                 Exchange::Unknown(said) => return Err(self.explain(updates, said)),
-                Exchange::Died(said) => last = Some(said),
+                // An older child may refuse what is right: git tells two versions of packed-refs apart by second, size and
+                // inode only. A new child has not read any.
+                Exchange::Refused(said) => match self.explain(updates, said) {
+                    RefError::Port(_) if !fresh => {}
+                    error => return Err(error),
+                },
+                // It died since the last call; nothing had been asked of it.
+                Exchange::Died(_) if !fresh => {}
+                Exchange::Died(said) => return Err(self.explain(updates, said)),
             }
         }
-        Err(self.explain(updates, last.unwrap_or_default()))
     }
 
     /// Starts the child where none runs, so that the next transaction does not have to.
@@ -268,7 +282,9 @@ impl RefWriter {
 
     /// Ends the child; the next write starts another.
     pub fn close(&mut self) {
-        self.session = None;
+        if let Some(session) = self.session.take() {
+            session.end();
+        }
     }
 
     /// Whether every ref has its new value: the child committed and was killed before it said so.
@@ -285,6 +301,7 @@ impl RefWriter {
     /// Finds out from the refs themselves what git's sentence means.
     fn explain(&self, updates: &[RefUpdate], said: String) -> RefError {
         let git = self.repo.gix();
+        refresh(&git);
         for update in updates {
             let is = match tip_in(&git, &update.name) {
                 Ok(is) => is,
@@ -399,6 +416,13 @@ impl Session {
         self.stdout.read_line(&mut line).is_ok() && line.trim_end() == expected
     }
 
+    /// End of input is how the child learns that nothing more comes; it holds no lock between transactions.
+    fn end(self) {
+        let Self { mut child, stdin, .. } = self;
+        drop(stdin);
+        let _ = child.wait();
+    }
+
     fn last_words(mut self) -> String {
         drop(self.stdin);
         let mut said = Vec::new();
@@ -411,11 +435,7 @@ impl Session {
 
 impl Drop for RefWriter {
     fn drop(&mut self) {
-        if let Some(Session { mut child, stdin, .. }) = self.session.take() {
-            // End of input is how the child learns that nothing more comes; it holds no lock between transactions.
-            drop(stdin);
-            let _ = child.wait();
-        }
+        self.close();
     }
 }
 

@@ -5,6 +5,7 @@
 //! them. When another process moved a chain meanwhile, it begins again from what is there now.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::time::Duration;
 
 use gix::ObjectId;
@@ -31,6 +32,12 @@ pub const META: &str = "refs/orchestrate/meta";
 
 /// How often a lost compare-and-swap is tried again.
 const TRIES: u32 = 10;
+
+/// Losses after which a writer lines up with other losers.
+const PATIENCE: u32 = 2;
+
+/// How often a writer asks for its turn before it goes on without: about two seconds.
+const TURNS: u32 = 256;
 
 /// One record of a chain, read back: commit, time, fact.
 pub type Entry<F> = (Oid, Timestamp, F);
@@ -131,6 +138,12 @@ impl Store {
         self.objects.written()
     }
 
+    /// After packed-refs was rewritten: neither our reader nor git's child may go on with the old one.
+    pub(super) fn forget_packed_refs(&mut self) {
+        refs::refresh(&self.git);
+        self.writer.close();
+    }
+
     fn check_format(&mut self) -> Result<Option<Oid>, LedgerError> {
         let meta = refs::tip_in(&self.git, META)?;
         if let Some(tip) = meta.as_ref().filter(|tip| Some(*tip) != self.format.as_ref()) {
@@ -145,9 +158,16 @@ impl Store {
 
     /// Applies and writes until no other process is in the way.
     fn write(&mut self, records: &[Record], moved: Option<&Move<'_>>) -> Result<(), LedgerError> {
+        let mut turn = None;
         for round in 0..=TRIES {
+            if round == PATIENCE {
+                turn = self.take_turn();
+            }
             match self.attempt(records, moved)? {
-                Tried::Done => return Ok(()),
+                Tried::Done => {
+                    drop(turn);
+                    return Ok(());
+                }
                 Tried::Lost => {
                     // Git's child ends with a lost swap. Whoever lost must not be slower the next time than who won.
                     self.writer.warm()?;
@@ -160,6 +180,21 @@ impl Store {
             PortError::new(format!("the ledger changed {TRIES} times while a record was being written"))
                 .hint("try again; see: git orchestrate status"),
         ))
+    }
+
+    /// Lines up with others that keep losing: among many writers of one chain, ten fair tries are often lost. It guards
+    /// nothing; whoever does not get the file in time goes on without.
+    fn take_turn(&self) -> Option<File> {
+        let folder = self.repo.state_dir();
+        std::fs::create_dir_all(&folder).ok()?;
+        let file = File::create(folder.join("turn.lock")).ok()?;
+        for _ in 0..TURNS {
+            if file.try_lock().is_ok() {
+                return Some(file);
+            }
+            pause(3);
+        }
+        None
     }
 
     fn attempt(&mut self, records: &[Record], moved: Option<&Move<'_>>) -> Result<Tried, LedgerError> {
