@@ -3,3 +3,4 @@
 pub mod cli;
 pub mod refs;
 pub mod repo;
+mod update_ref;

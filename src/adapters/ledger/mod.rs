@@ -4,6 +4,7 @@ mod chain;
 pub mod codec;
 mod diary;
 pub mod key;
+mod landing;
 mod objects;
 pub mod pack;
 pub mod store;

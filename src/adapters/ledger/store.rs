@@ -12,6 +12,7 @@ use gix::ObjectId;
 
 use super::chain::{Chain, Chains, message_of};
 use super::codec::{self, Fact};
+use super::landing::Move;
 use super::objects::{Batch, NewCommit, Objects};
 use crate::adapters::git::refs::{self, Expected, RefError, RefUpdate, RefWriter};
 use crate::adapters::git::repo::{Repo, git_error, oid};
@@ -63,16 +64,11 @@ struct Draft<F: Fact> {
 }
 
 /// Everything one transaction will do.
-struct Work {
+pub(super) struct Work {
     batch: Batch,
     items: BTreeMap<String, Draft<ItemEvent>>,
     runs: BTreeMap<String, Draft<RunEvent>>,
-    updates: Vec<RefUpdate>,
-}
-
-/// A branch that moves with the records.
-struct Move<'a> {
-    landing: &'a Landing,
+    pub(super) updates: Vec<RefUpdate>,
 }
 
 /// How a try ended when it did not fail.
@@ -301,24 +297,6 @@ impl Store {
         Ok(batch.add_tree(hash, blobs)?)
     }
 
-    /// Lets a hook find the record of a landing by the tree of the new tip.
-    fn index_landing(&self, work: &mut Work, landing: &Landing, record: &Oid) -> Result<(), LedgerError> {
-        let mut trees = vec![landing.merge_tree.clone()];
-        // A landing derived after a crash is recorded even where its commits are gone.
-        if let Ok(commit) = self.git.find_commit(self.repo.object_id(&landing.tip)?) {
-            let tree = commit.tree_id().map_err(|error| git_error("cannot read the landed commit", error))?;
-            trees.push(oid(tree));
-        }
-        trees.dedup();
-        for tree in trees {
-            let name = format!("{LANDINGS}{tree}");
-            work.updates.retain(|update| update.name != name);
-            let expected = expected(refs::tip_in(&self.git, &name)?);
-            work.updates.push(RefUpdate { name, expected, new: Some(record.clone()) });
-        }
-        Ok(())
-    }
-
     fn begin_ledger(&self, work: &mut Work, records: &[Record]) -> Result<(), LedgerError> {
         let hash = self.objects.hash();
         let at = records.first().map_or(Timestamp(0), |record| match record {
@@ -330,33 +308,6 @@ impl Store {
         let new = work.batch.add_commit(hash, &NewCommit { tree, parent: None, message: &message, at })?;
         work.updates.push(RefUpdate { name: META.to_owned(), expected: Expected::Absent, new: Some(oid(new)) });
         Ok(())
-    }
-
-    /// Refuses a landing that is not the one the permit was given for, commit by commit.
-    fn check_landing(&self, permit: &MergePermit, landing: &Landing) -> Result<(), LedgerError> {
-        let refused =
-            |why: &str| Err(LedgerError::Port(PortError::new(format!("the landing is not permitted: {why}"))));
-        if landing.base != *permit.base()
-            || landing.head != *permit.head()
-            || landing.merge_tree != *permit.merge_tree()
-        {
-            return refused("base, head or merge tree is another than the permit's");
-        }
-        let (merge_tree, parents) = self.commit_parts(&landing.merge)?;
-        if merge_tree != landing.merge_tree || parents != [landing.base.clone(), landing.head.clone()] {
-            return refused("the merge commit does not merge the permitted head into the permitted base");
-        }
-        if landing.tip != landing.merge && self.commit_parts(&landing.tip)?.1 != [landing.merge.clone()] {
-            return refused("the new tip is not the merge commit, nor directly on top of it");
-        }
-        Ok(())
-    }
-
-    fn commit_parts(&self, commit: &Oid) -> Result<(Oid, Vec<Oid>), LedgerError> {
-        let failed = |error| git_error(format!("cannot read commit {commit}"), error);
-        let found = self.git.find_commit(self.repo.object_id(commit)?).map_err(failed)?;
-        let tree = found.tree_id().map_err(failed)?;
-        Ok((oid(tree), found.parent_ids().map(oid).collect()))
     }
 }
 
@@ -409,18 +360,6 @@ impl Ledger for Store {
     }
 }
 
-impl Move<'_> {
-    fn update(&self) -> RefUpdate {
-        let Landing { target, base, tip, .. } = self.landing;
-        let (name, expected) = (target.as_str().to_owned(), Expected::Value(base.clone()));
-        RefUpdate { name, expected, new: Some(tip.clone()) }
-    }
-
-    fn lost(&self) -> LedgerError {
-        LedgerError::TargetMoved { branch: self.landing.target.clone(), expected: self.landing.base.clone() }
-    }
-}
-
 impl Work {
     /// The chains it builds on, with their tips.
     fn bases(&self) -> impl Iterator<Item = (String, &Option<Oid>)> {
@@ -444,7 +383,7 @@ impl<F: Fact> Draft<F> {
     }
 }
 
-fn expected(tip: Option<Oid>) -> Expected {
+pub(super) fn expected(tip: Option<Oid>) -> Expected {
     tip.map_or(Expected::Absent, Expected::Value)
 }
 
