@@ -3,17 +3,4 @@
 pub mod cli;
 pub mod refs;
 pub mod repo;
-
-pub mod admin;
-pub mod checkout;
-pub mod commit;
-pub mod content;
-pub mod follow;
-pub mod identity;
-pub mod include;
-pub mod landing;
-pub mod merge;
-mod retire;
-pub mod status;
-pub mod trash;
-pub mod worktree;
+mod update_ref;

@@ -3,23 +3,17 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
 use std::time::SystemTime;
 
 use gix::refs::{FullNameRef, Target};
 use thiserror::Error;
 
-use super::cli;
 use super::repo::{Repo, git_error, oid};
+use super::update_ref::{Exchange, Session};
 use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::PortError;
-
-/// Milliseconds that a write waits for the lock of one ref, of packed-refs, or of a reftable stack.
-const LOCK_TIMEOUT: u32 = 10_000;
 
 /// What HEAD of the main worktree says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,22 +89,31 @@ pub fn tip(repo: &Repo, name: &str) -> Result<Option<Oid>, PortError> {
 /// [`tip`] with a handle that is there already.
 pub fn tip_in(git: &gix::Repository, name: &str) -> Result<Option<Oid>, PortError> {
     let full = full_name(name)?;
-    let failed = |error| git_error(format!("cannot read {name}"), error);
-    // Packing writes packed-refs and then removes the loose file. gix looks at packed-refs first, so that its answer could
-    // be older than our own last write; looking for the loose file first cannot miss the newest value.
-    let target = match git.refs.try_find_loose(full).map_err(failed)? {
-        Some(loose) if loose.name.as_ref() == full => Some(loose.target),
-        // gix looks the name up in other places too when it is not there (refs/heads/refs/...).
-        Some(_) | None => {
-            let found = git.try_find_reference(full).map_err(failed)?;
-            found.filter(|found| found.name() == full).map(|found| found.inner.target)
+    loop {
+        let before = packed_stamp(git);
+        let (target, loose) = target_once(git, full)?;
+        // A ref that was packed and written and packed again while we looked would show its older value.
+        if !loose && packed_stamp(git) != before {
+            continue;
         }
-    };
-    match target {
-        None => Ok(None),
-        Some(Target::Object(id)) => Ok(Some(oid(id))),
-        Some(Target::Symbolic(to)) => Err(symbolic(name, &to.as_bstr().to_string())),
+        return match target {
+            None => Ok(None),
+            Some(Target::Object(id)) => Ok(Some(oid(id))),
+            Some(Target::Symbolic(to)) => Err(symbolic(name, &to.as_bstr().to_string())),
+        };
     }
+}
+
+/// A ref's target and whether it was read from a loose file. Packing writes packed-refs and then removes the loose file. gix
+/// looks at packed-refs first, so that its answer could be older than our own last write.
+fn target_once(git: &gix::Repository, full: &FullNameRef) -> Result<(Option<Target>, bool), PortError> {
+    let failed = |error| git_error(format!("cannot read {}", full.as_bstr()), error);
+    if let Some(loose) = git.refs.try_find_loose(full).map_err(failed)?.filter(|loose| loose.name.as_ref() == full) {
+        return Ok((Some(loose.target), true));
+    }
+    let found = git.try_find_reference(full).map_err(failed)?;
+    // gix looks the name up in other places too when it is not there (refs/heads/refs/...).
+    Ok((found.filter(|found| found.name() == full).map(|found| found.inner.target), false))
 }
 
 /// Reads packed-refs again even where its time stamp looks the same.
@@ -205,14 +208,6 @@ pub struct RefWriter {
     transactions: u64,
 }
 
-/// A running child.
-struct Session {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-    stderr: ChildStderr,
-}
-
 impl RefWriter {
     /// A writer; nothing is started yet.
     pub fn new(repo: &Repo) -> Self {
@@ -226,17 +221,16 @@ impl RefWriter {
 
     /// The child's process id while one runs.
     pub fn child_id(&self) -> Option<u32> {
-        self.session.as_ref().map(|session| session.child.id())
+        self.session.as_ref().map(Session::id)
     }
 
     /// Moves all refs or none, and returns when the move survives a power cut.
     pub fn transaction(&mut self, updates: &[RefUpdate]) -> Result<(), RefError> {
         let request = encode(&self.repo, updates)?;
-        // A child that died since the last call (killed, or by its own error) shows as a broken pipe at the first write:
-        // nothing has been asked of it yet, so asking a new one is safe.
-        let mut last = None;
-        for _ in 0..2 {
-            let session = match self.session.take() {
+        loop {
+            let kept = self.session.take();
+            let fresh = kept.is_none();
+            let session = match kept {
                 Some(session) => session,
                 None => Session::spawn(&self.repo)?,
             };
@@ -246,16 +240,22 @@ impl RefWriter {
                     self.transactions += 1;
                     return Ok(self.settle(updates)?);
                 }
-                Exchange::Refused(said) => return Err(self.explain(updates, said)),
                 Exchange::Unknown(_) if self.arrived(updates)? => {
                     self.transactions += 1;
                     return Ok(self.settle(updates)?);
                 }
                 Exchange::Unknown(said) => return Err(self.explain(updates, said)),
-                Exchange::Died(said) => last = Some(said),
+                // An older child may refuse what is right: git tells two versions of packed-refs apart by second, size and
+                // inode only. A new child has not read any.
+                Exchange::Refused(said) => match self.explain(updates, said) {
+                    RefError::Port(_) if !fresh => {}
+                    error => return Err(error),
+                },
+                // It died since the last call; nothing had been asked of it.
+                Exchange::Died(_) if !fresh => {}
+                Exchange::Died(said) => return Err(self.explain(updates, said)),
             }
         }
-        Err(self.explain(updates, last.unwrap_or_default()))
     }
 
     /// Starts the child where none runs, so that the next transaction does not have to.
@@ -268,7 +268,9 @@ impl RefWriter {
 
     /// Ends the child; the next write starts another.
     pub fn close(&mut self) {
-        self.session = None;
+        if let Some(session) = self.session.take() {
+            session.end();
+        }
     }
 
     /// Whether every ref has its new value: the child committed and was killed before it said so.
@@ -285,6 +287,7 @@ impl RefWriter {
     /// Finds out from the refs themselves what git's sentence means.
     fn explain(&self, updates: &[RefUpdate], said: String) -> RefError {
         let git = self.repo.gix();
+        refresh(&git);
         for update in updates {
             let is = match tip_in(&git, &update.name) {
                 Ok(is) => is,
@@ -339,83 +342,9 @@ impl RefWriter {
     }
 }
 
-/// How a transaction ended in the child.
-enum Exchange {
-    /// Done; the child goes on.
-    Committed(Session),
-    /// Git said no and ended.
-    Refused(String),
-    /// The child ended after it was told to commit.
-    Unknown(String),
-    /// The child was gone before it was asked for anything.
-    Died(String),
-}
-
-impl Session {
-    fn spawn(repo: &Repo) -> Result<Self, PortError> {
-        let mut command = cli::git(repo);
-        command
-            .args(["-c", &format!("core.filesRefLockTimeout={LOCK_TIMEOUT}")])
-            .args(["-c", &format!("core.packedRefsTimeout={LOCK_TIMEOUT}")])
-            .args(["-c", &format!("reftable.lockTimeout={LOCK_TIMEOUT}")])
-            // Synced before the rename: a ref file is never seen empty after a power cut.
-            .args(["-c", "core.fsync=reference"])
-            .args(["update-ref", "-m", "git-orchestrate", "--stdin", "-z"])
-            .envs([("GIT_COMMITTER_NAME", "git-orchestrate"), ("GIT_COMMITTER_EMAIL", "git-orchestrate@localhost")])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // A Ctrl-C at the terminal is for us: the child ends with its input, after what it was told is done.
-            .process_group(0);
-        let mut child =
-            command.spawn().map_err(|error| PortError::new("git update-ref cannot be started").because(error))?;
-        let missing = || PortError::new("git update-ref has no pipe");
-        let stdin = child.stdin.take().ok_or_else(missing)?;
-        let stdout = BufReader::new(child.stdout.take().ok_or_else(missing)?);
-        let stderr = child.stderr.take().ok_or_else(missing)?;
-        Ok(Self { child, stdin, stdout, stderr })
-    }
-
-    /// Sends `start` and the updates with `prepare`, and only when git holds all locks `commit`.
-    fn exchange(mut self, request: &[u8]) -> Exchange {
-        if !(self.send(b"start\0") && self.hears("start: ok")) {
-            return Exchange::Died(self.last_words());
-        }
-        if !(self.send(request) && self.send(b"prepare\0") && self.hears("prepare: ok")) {
-            return Exchange::Refused(self.last_words());
-        }
-        if self.send(b"commit\0") && self.hears("commit: ok") {
-            return Exchange::Committed(self);
-        }
-        Exchange::Unknown(self.last_words())
-    }
-
-    fn send(&mut self, bytes: &[u8]) -> bool {
-        self.stdin.write_all(bytes).and_then(|()| self.stdin.flush()).is_ok()
-    }
-
-    fn hears(&mut self, expected: &str) -> bool {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).is_ok() && line.trim_end() == expected
-    }
-
-    fn last_words(mut self) -> String {
-        drop(self.stdin);
-        let mut said = Vec::new();
-        // What cannot be read is not said; the exit is what counts.
-        let _ = self.stderr.by_ref().take(8_192).read_to_end(&mut said);
-        let _ = self.child.wait();
-        cli::shown(&said)
-    }
-}
-
 impl Drop for RefWriter {
     fn drop(&mut self) {
-        if let Some(Session { mut child, stdin, .. }) = self.session.take() {
-            // End of input is how the child learns that nothing more comes; it holds no lock between transactions.
-            drop(stdin);
-            let _ = child.wait();
-        }
+        self.close();
     }
 }
 

@@ -4,6 +4,7 @@ mod chain;
 pub mod codec;
 pub mod diary;
 pub mod key;
+mod landing;
 mod objects;
 pub mod pack;
 pub mod store;

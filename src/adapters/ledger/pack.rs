@@ -61,7 +61,7 @@ impl Store {
         }
         let before = loose_refs(self.repo.common_dir());
         pack_refs(&self.repo)?;
-        refs::refresh(&self.git);
+        self.forget_packed_refs();
         let packed = before.saturating_sub(loose_refs(self.repo.common_dir()));
         Ok(Packed { objects: objects.len(), refs: packed })
     }

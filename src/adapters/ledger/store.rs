@@ -5,13 +5,14 @@
 //! them. When another process moved a chain meanwhile, it begins again from what is there now.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::fs::File;
 use std::time::Duration;
 
 use gix::ObjectId;
 
 use super::chain::{Chain, Chains, message_of};
 use super::codec::{self, Fact};
+use super::landing::Move;
 use super::objects::{Batch, NewCommit, Objects};
 use crate::adapters::git::refs::{self, Expected, RefError, RefUpdate, RefWriter};
 use crate::adapters::git::repo::{Repo, git_error, oid};
@@ -32,6 +33,12 @@ pub const META: &str = "refs/orchestrate/meta";
 
 /// How often a lost compare-and-swap is tried again.
 const TRIES: u32 = 10;
+
+/// Losses after which a writer lines up with other losers.
+const PATIENCE: u32 = 2;
+
+/// How often a writer asks for its turn before it goes on without: about two seconds.
+const TURNS: u32 = 256;
 
 /// One record of a chain, read back: commit, time, fact.
 pub type Entry<F> = (Oid, Timestamp, F);
@@ -57,16 +64,11 @@ struct Draft<F: Fact> {
 }
 
 /// Everything one transaction will do.
-struct Work {
+pub(super) struct Work {
     batch: Batch,
     items: BTreeMap<String, Draft<ItemEvent>>,
     runs: BTreeMap<String, Draft<RunEvent>>,
-    updates: Vec<RefUpdate>,
-}
-
-/// A branch that moves with the records.
-struct Move<'a> {
-    landing: &'a Landing,
+    pub(super) updates: Vec<RefUpdate>,
 }
 
 /// How a try ended when it did not fail.
@@ -137,9 +139,10 @@ impl Store {
         self.objects.written()
     }
 
-    /// The writer, also after a panic elsewhere: its child is asked anew then.
-    fn writer(&self) -> std::sync::MutexGuard<'_, RefWriter> {
-        self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// After packed-refs was rewritten: neither our reader nor git's child may go on with the old one.
+    pub(super) fn forget_packed_refs(&mut self) {
+        refs::refresh(&self.git);
+        self.writer.close();
     }
 
     fn check_format(&mut self) -> Result<Option<Oid>, LedgerError> {
@@ -156,9 +159,16 @@ impl Store {
 
     /// Applies and writes until no other process is in the way.
     fn write(&mut self, records: &[Record], moved: Option<&Move<'_>>) -> Result<(), LedgerError> {
+        let mut turn = None;
         for round in 0..=TRIES {
+            if round == PATIENCE {
+                turn = self.take_turn();
+            }
             match self.attempt(records, moved)? {
-                Tried::Done => return Ok(()),
+                Tried::Done => {
+                    drop(turn);
+                    return Ok(());
+                }
                 Tried::Lost => {
                     // Git's child ends with a lost swap. Whoever lost must not be slower the next time than who won.
                     self.writer().warm()?;
@@ -171,6 +181,21 @@ impl Store {
             PortError::new(format!("the ledger changed {TRIES} times while a record was being written"))
                 .hint("try again; see: git orchestrate status"),
         ))
+    }
+
+    /// Lines up with others that keep losing: among many writers of one chain, ten fair tries are often lost. It guards
+    /// nothing; whoever does not get the file in time goes on without.
+    fn take_turn(&self) -> Option<File> {
+        let folder = self.repo.state_dir();
+        std::fs::create_dir_all(&folder).ok()?;
+        let file = File::create(folder.join("turn.lock")).ok()?;
+        for _ in 0..TURNS {
+            if file.try_lock().is_ok() {
+                return Some(file);
+            }
+            pause(3);
+        }
+        None
     }
 
     fn attempt(&mut self, records: &[Record], moved: Option<&Move<'_>>) -> Result<Tried, LedgerError> {
@@ -278,24 +303,6 @@ impl Store {
         Ok(batch.add_tree(hash, blobs)?)
     }
 
-    /// Lets a hook find the record of a landing by the tree of the new tip.
-    fn index_landing(&self, work: &mut Work, landing: &Landing, record: &Oid) -> Result<(), LedgerError> {
-        let mut trees = vec![landing.merge_tree.clone()];
-        // A landing derived after a crash is recorded even where its commits are gone.
-        if let Ok(commit) = self.git.find_commit(self.repo.object_id(&landing.tip)?) {
-            let tree = commit.tree_id().map_err(|error| git_error("cannot read the landed commit", error))?;
-            trees.push(oid(tree));
-        }
-        trees.dedup();
-        for tree in trees {
-            let name = format!("{LANDINGS}{tree}");
-            work.updates.retain(|update| update.name != name);
-            let expected = expected(refs::tip_in(&self.git, &name)?);
-            work.updates.push(RefUpdate { name, expected, new: Some(record.clone()) });
-        }
-        Ok(())
-    }
-
     fn begin_ledger(&self, work: &mut Work, records: &[Record]) -> Result<(), LedgerError> {
         let hash = self.objects.hash();
         let at = records.first().map_or(Timestamp(0), |record| match record {
@@ -307,33 +314,6 @@ impl Store {
         let new = work.batch.add_commit(hash, &NewCommit { tree, parent: None, message: &message, at })?;
         work.updates.push(RefUpdate { name: META.to_owned(), expected: Expected::Absent, new: Some(oid(new)) });
         Ok(())
-    }
-
-    /// Refuses a landing that is not the one the permit was given for, commit by commit.
-    fn check_landing(&self, permit: &MergePermit, landing: &Landing) -> Result<(), LedgerError> {
-        let refused =
-            |why: &str| Err(LedgerError::Port(PortError::new(format!("the landing is not permitted: {why}"))));
-        if landing.base != *permit.base()
-            || landing.head != *permit.head()
-            || landing.merge_tree != *permit.merge_tree()
-        {
-            return refused("base, head or merge tree is another than the permit's");
-        }
-        let (merge_tree, parents) = self.commit_parts(&landing.merge)?;
-        if merge_tree != landing.merge_tree || parents != [landing.base.clone(), landing.head.clone()] {
-            return refused("the merge commit does not merge the permitted head into the permitted base");
-        }
-        if landing.tip != landing.merge && self.commit_parts(&landing.tip)?.1 != [landing.merge.clone()] {
-            return refused("the new tip is not the merge commit, nor directly on top of it");
-        }
-        Ok(())
-    }
-
-    fn commit_parts(&self, commit: &Oid) -> Result<(Oid, Vec<Oid>), LedgerError> {
-        let failed = |error| git_error(format!("cannot read commit {commit}"), error);
-        let found = self.git.find_commit(self.repo.object_id(commit)?).map_err(failed)?;
-        let tree = found.tree_id().map_err(failed)?;
-        Ok((oid(tree), found.parent_ids().map(oid).collect()))
     }
 }
 
@@ -391,18 +371,6 @@ impl Ledger for Store {
     }
 }
 
-impl Move<'_> {
-    fn update(&self) -> RefUpdate {
-        let Landing { target, base, tip, .. } = self.landing;
-        let (name, expected) = (target.as_str().to_owned(), Expected::Value(base.clone()));
-        RefUpdate { name, expected, new: Some(tip.clone()) }
-    }
-
-    fn lost(&self) -> LedgerError {
-        LedgerError::TargetMoved { branch: self.landing.target.clone(), expected: self.landing.base.clone() }
-    }
-}
-
 impl Work {
     /// The chains it builds on, with their tips.
     fn bases(&self) -> impl Iterator<Item = (String, &Option<Oid>)> {
@@ -426,7 +394,7 @@ impl<F: Fact> Draft<F> {
     }
 }
 
-fn expected(tip: Option<Oid>) -> Expected {
+pub(super) fn expected(tip: Option<Oid>) -> Expected {
     tip.map_or(Expected::Absent, Expected::Value)
 }
 

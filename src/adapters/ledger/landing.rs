@@ -1,0 +1,74 @@
+//! The part of a landing that is the ledger's: what the permit covers, the branch that moves with the record, and the index
+//! by result tree. Must not merge, nor touch a checkout.
+
+use super::store::{LANDINGS, Store, Work, expected};
+use crate::adapters::git::refs::{self, Expected, RefUpdate};
+use crate::adapters::git::repo::{git_error, oid};
+use crate::domain::event::Landing;
+use crate::domain::gate::MergePermit;
+use crate::domain::names::Oid;
+use crate::engine::ports::{LedgerError, PortError};
+
+/// A branch that moves with the records.
+pub(super) struct Move<'a> {
+    pub(super) landing: &'a Landing,
+}
+
+impl Move<'_> {
+    pub(super) fn update(&self) -> RefUpdate {
+        let Landing { target, base, tip, .. } = self.landing;
+        let (name, expected) = (target.as_str().to_owned(), Expected::Value(base.clone()));
+        RefUpdate { name, expected, new: Some(tip.clone()) }
+    }
+
+    pub(super) fn lost(&self) -> LedgerError {
+        LedgerError::TargetMoved { branch: self.landing.target.clone(), expected: self.landing.base.clone() }
+    }
+}
+
+impl Store {
+    /// Lets a hook find the record of a landing by the tree of the new tip.
+    pub(super) fn index_landing(&self, work: &mut Work, landing: &Landing, record: &Oid) -> Result<(), LedgerError> {
+        let mut trees = vec![landing.merge_tree.clone()];
+        // A landing derived after a crash is recorded even where its commits are gone.
+        if let Ok(commit) = self.git.find_commit(self.repo.object_id(&landing.tip)?) {
+            let tree = commit.tree_id().map_err(|error| git_error("cannot read the landed commit", error))?;
+            trees.push(oid(tree));
+        }
+        trees.dedup();
+        for tree in trees {
+            let name = format!("{LANDINGS}{tree}");
+            work.updates.retain(|update| update.name != name);
+            let expected = expected(refs::tip_in(&self.git, &name)?);
+            work.updates.push(RefUpdate { name, expected, new: Some(record.clone()) });
+        }
+        Ok(())
+    }
+
+    /// Refuses a landing that is not the one the permit was given for, commit by commit.
+    pub(super) fn check_landing(&self, permit: &MergePermit, landing: &Landing) -> Result<(), LedgerError> {
+        let refused =
+            |why: &str| Err(LedgerError::Port(PortError::new(format!("the landing is not permitted: {why}"))));
+        if landing.base != *permit.base()
+            || landing.head != *permit.head()
+            || landing.merge_tree != *permit.merge_tree()
+        {
+            return refused("base, head or merge tree is another than the permit's");
+        }
+        let (merge_tree, parents) = self.commit_parts(&landing.merge)?;
+        if merge_tree != landing.merge_tree || parents != [landing.base.clone(), landing.head.clone()] {
+            return refused("the merge commit does not merge the permitted head into the permitted base");
+        }
+        if landing.tip != landing.merge && self.commit_parts(&landing.tip)?.1 != [landing.merge.clone()] {
+            return refused("the new tip is not the merge commit, nor directly on top of it");
+        }
+        Ok(())
+    }
+
+    fn commit_parts(&self, commit: &Oid) -> Result<(Oid, Vec<Oid>), LedgerError> {
+        let failed = |error| git_error(format!("cannot read commit {commit}"), error);
+        let found = self.git.find_commit(self.repo.object_id(commit)?).map_err(failed)?;
+        let tree = found.tree_id().map_err(failed)?;
+        Ok((oid(tree), found.parent_ids().map(oid).collect()))
+    }
+}
