@@ -976,3 +976,47 @@ fn the_hooks_path_of_a_worktree_configuration_is_handed_on() {
     assert_eq!(bed.try_inside(&spec.path, &["config", "--worktree", "core.bare"]).code, 1);
     assert_eq!(bed.inside(&spec.path, &["status", "--porcelain"]), "");
 }
+
+#[test]
+fn a_clean_worktree_is_used_again_and_a_touched_one_is_not() {
+    use std::os::unix::fs::MetadataExt;
+    let bed = Bed::new();
+    bed.scratch.write("stays.txt", "1\n");
+    bed.scratch.write("goes.txt", "1\n");
+    bed.scratch.commit("files");
+    let inode = |spec: &WorktreeSpec| spec.path.join("stays.txt").metadata().unwrap().ino();
+    let (first, second) = (bed.spec("1.1-first"), bed.spec("1.2-second"));
+    bed.prepare(&first).unwrap();
+    let made = inode(&first);
+    bed.retire(&first, Some(&bed.head()));
+    bed.scratch.git(&["rm", "-q", "goes.txt"]);
+    bed.scratch.write("comes/new.txt", "new\n");
+    bed.scratch.write("README.md", "other\n");
+    bed.scratch.commit("moved");
+    let second = WorktreeSpec { start: bed.head(), ..second };
+    bed.prepare(&second).unwrap();
+    assert_eq!(inode(&second), made);
+    assert_eq!(bed.inside(&second.path, &["status", "--porcelain=v2", "--ignored"]), "");
+    assert_eq!(bed.inside(&second.path, &["rev-parse", "HEAD"]), bed.head().as_str());
+    assert_eq!(bed.inside(&second.path, &["write-tree"]), bed.scratch.git(&["rev-parse", "main^{tree}"]));
+    assert_eq!((read(&second.path, "README.md"), second.path.join("goes.txt").exists()), ("other\n".to_owned(), false));
+    bed.retire(&second, Some(&bed.head()));
+    // A process that outlived its attempt writes into it.
+    let slot = bed.repo.state_dir().join("pool").read_dir().unwrap().next().unwrap().unwrap().path();
+    write(&slot.join("files"), "stays.txt", "smuggled\n");
+    write(&slot.join("files"), "extra.txt", "smuggled\n");
+    bed.prepare(&second).unwrap();
+    assert_eq!(read(&second.path, "stays.txt"), "1\n");
+    assert_eq!(bed.inside(&second.path, &["status", "--porcelain=v2", "--ignored"]), "");
+    // An empty directory or an ignored file is not handed on either.
+    std::fs::create_dir(second.path.join("empty")).unwrap();
+    bed.retire(&second, Some(&bed.head()));
+    let pool = bed.repo.state_dir().join("pool");
+    assert!(pool.read_dir().map_or(0, Iterator::count) == 0);
+    let pool_of = || pool.exists();
+    bed.prepare(&second).unwrap();
+    bed.retire(&second, Some(&bed.head()));
+    assert!(pool_of());
+    drop(bed.trees);
+    assert!(!pool.exists());
+}

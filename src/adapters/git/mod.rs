@@ -11,6 +11,7 @@ pub mod follow;
 pub mod include;
 pub mod landing;
 pub mod merge;
+pub mod pool;
 mod retire;
 pub mod status;
 pub mod trash;

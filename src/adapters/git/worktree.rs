@@ -10,6 +10,7 @@ use gix::ObjectId;
 
 use super::admin::{self, Entry, Head, Registration, RegistryLock, io_error};
 use super::commit::{self, Draft};
+use super::pool::{self, Pooled};
 use super::refs::{self, Expected, RefUpdate, RefWriter};
 use super::repo::{Repo, oid};
 use super::retire::{self, Retirement};
@@ -26,12 +27,23 @@ const LISTED: usize = 100;
 pub struct GitWorktrees {
     repo: Repo,
     writer: Arc<Mutex<RefWriter>>,
+    _kept: Arc<Kept>,
+}
+
+/// Worktrees are kept for reuse as long as somebody may ask for one.
+struct Kept(Repo);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // What cannot be deleted now is by the next run.
+        let _ = pool::drain(&self.0);
+    }
 }
 
 impl GitWorktrees {
     /// Worktrees of `repo`; refs are moved by `writer`.
     pub fn new(repo: &Repo, writer: Arc<Mutex<RefWriter>>) -> Self {
-        Self { repo: repo.clone(), writer }
+        Self { repo: repo.clone(), writer, _kept: Arc::new(Kept(repo.clone())) }
     }
 
     fn prepare_now(&self, spec: &WorktreeSpec) -> Result<Prepared, PortError> {
@@ -45,9 +57,12 @@ impl GitWorktrees {
         let adopted = self.adoptable(&lock, spec)?;
         let head = self.branch_at(&spec.branch, &spec.start)?;
         if adopted.is_none() {
+            // An empty directory may be there; a kept worktree takes its place.
+            let _ = fs::remove_dir(&spec.path);
+            let pooled = pool::take(&self.repo, &lock, &spec.path);
             let entry = self.register(&lock, spec, &head)?;
             drop(lock);
-            self.fill(&entry, &spec.path, &head)?;
+            self.fill(&entry, &spec.path, &head, pooled)?;
         }
         let skip: Vec<PathBuf> =
             spec.path.parent().map(admin::real).into_iter().filter(|dir| dir != self.repo.root()).collect();
@@ -136,9 +151,17 @@ impl GitWorktrees {
         admin::register(&self.repo, lock, &new)
     }
 
-    fn fill(&self, entry: &Entry, path: &Path, head: &Oid) -> Result<(), PortError> {
+    fn fill(&self, entry: &Entry, path: &Path, head: &Oid, pooled: Option<Pooled>) -> Result<(), PortError> {
         let git = self.repo.gix();
         let tree = commit::tree_of(&git, self.repo.object_id(head)?)?;
+        if let Some(pooled) = pooled {
+            if pooled.settle(&git, entry, path, tree)? {
+                return Ok(());
+            }
+            trash::put(&self.repo, path)?;
+            fs::create_dir(path).map_err(|error| io_error("cannot make", path, error))?;
+            write_link(entry, path)?;
+        }
         checkout::populate(&git, tree, path, &entry.index())
     }
 
@@ -343,12 +366,14 @@ fn is_usable(entry: &Entry, path: &Path) -> Result<bool, PortError> {
             Ok(link_to(entry) == text.trim_ascii() || names(&text, path, &entry.dir))
         }
         Ok(_) => Ok(false),
-        Err(_) => {
-            let text = [link_to(entry).as_slice(), b"\n"].concat();
-            fs::write(&dot_git, text).map_err(|error| io_error("cannot write", &dot_git, error))?;
-            Ok(true)
-        }
+        Err(_) => write_link(entry, path).map(|()| true),
     }
+}
+
+fn write_link(entry: &Entry, path: &Path) -> Result<(), PortError> {
+    let dot_git = path.join(".git");
+    let text = [link_to(entry).as_slice(), b"\n"].concat();
+    fs::write(&dot_git, text).map_err(|error| io_error("cannot write", &dot_git, error))
 }
 
 fn link_to(entry: &Entry) -> Vec<u8> {
