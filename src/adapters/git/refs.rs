@@ -258,6 +258,14 @@ impl RefWriter {
         Err(self.explain(updates, last.unwrap_or_default()))
     }
 
+    /// Starts the child where none runs, so that the next transaction does not have to.
+    pub fn warm(&mut self) -> Result<(), PortError> {
+        if self.session.is_none() {
+            self.session = Some(Session::spawn(&self.repo)?);
+        }
+        Ok(())
+    }
+
     /// Ends the child; the next write starts another.
     pub fn close(&mut self) {
         self.session = None;

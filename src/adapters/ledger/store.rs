@@ -149,8 +149,10 @@ impl Store {
             match self.attempt(records, moved)? {
                 Tried::Done => return Ok(()),
                 Tried::Lost => {
-                    refs::refresh(&self.git);
+                    // Git's child ends with a lost swap. Whoever lost must not be slower the next time than who won.
+                    self.writer.warm()?;
                     pause(round);
+                    refs::refresh(&self.git);
                 }
             }
         }
@@ -173,6 +175,7 @@ impl Store {
                 Ok(()) => {}
                 // A verdict on a chain that has moved meanwhile is no verdict.
                 Err(LedgerError::Rejected(rejected)) => {
+                    refs::refresh(&self.git);
                     return if self.is_current(&work)? { Err(rejected.into()) } else { Ok(Tried::Lost) };
                 }
                 Err(error) => return Err(error),
@@ -183,6 +186,10 @@ impl Store {
         }
         work.collect_updates();
         self.objects.publish(&work.batch)?;
+        // Syncing took a while; a swap that is lost already would only cost us git's child.
+        if !self.is_current(&work)? {
+            return Ok(Tried::Lost);
+        }
         match self.writer.transaction(&work.updates) {
             Ok(()) => {
                 self.items.adopt(work.items.into_iter().map(|(key, draft)| (key, draft.now)));
@@ -198,7 +205,6 @@ impl Store {
     }
 
     fn is_current(&self, work: &Work) -> Result<bool, LedgerError> {
-        refs::refresh(&self.git);
         for (name, before) in work.bases() {
             if refs::tip_in(&self.git, &name)? != *before {
                 return Ok(false);

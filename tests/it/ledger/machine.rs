@@ -81,6 +81,22 @@ impl Item {
     }
 }
 
+impl Model {
+    /// Batches for an item that are legal now.
+    fn sensible(&self, key: usize) -> Vec<Vec<Told>> {
+        let begin = Fact::Start { attempt: 1, continues: None };
+        let Some(Item { attempt: Some(attempt), ended, .. }) = self.items.get(&key).cloned() else {
+            return vec![vec![(key, begin)], vec![(key, begin), (key, Fact::Work { attempt: 1 })]];
+        };
+        let again = Fact::Start { attempt: attempt % 3 + 1, continues: Some(attempt) };
+        if ended {
+            return vec![vec![(key, begin), (key, Fact::Work { attempt: 1 })], vec![(key, again)]];
+        }
+        let work = (key, Fact::Work { attempt });
+        vec![vec![work], vec![work, work], vec![work, (key, Fact::Stop { attempt })], vec![(key, again)]]
+    }
+}
+
 impl ReferenceStateMachine for Model {
     type State = Self;
     type Transition = Step;
@@ -89,7 +105,8 @@ impl ReferenceStateMachine for Model {
         Just(Self::default()).boxed()
     }
 
-    fn transitions(_: &Self) -> BoxedStrategy<Step> {
+    fn transitions(model: &Self) -> BoxedStrategy<Step> {
+        let sensible: Vec<Vec<Told>> = (0..KEYS.len()).flat_map(|key| model.sensible(key)).collect();
         let attempt = 1_u32..4;
         let fact = prop_oneof![
             3 => (attempt.clone(), proptest::option::of(attempt.clone()))
@@ -99,8 +116,10 @@ impl ReferenceStateMachine for Model {
         ];
         let key = 0..KEYS.len();
         prop_oneof![
-            8 => (0..STORES, vec((key.clone(), fact), 1..4)).prop_map(|(by, batch)| Step::Append { by, batch }),
-            4 => ([key.clone(), key.clone(), key], 1_usize..4).prop_map(|(keys, each)| Step::Race { keys, each }),
+            8 => (0..STORES, proptest::sample::select(sensible)).prop_map(|(by, batch)| Step::Append { by, batch }),
+            4 => (0..STORES, vec((key.clone(), fact), 1..4)).prop_map(|(by, batch)| Step::Append { by, batch }),
+            4 => (key.clone(), 1_usize..4).prop_map(|(key, each)| Step::Race { keys: [key; STORES], each }),
+            2 => ([key.clone(), key.clone(), key], 1_usize..4).prop_map(|(keys, each)| Step::Race { keys, each }),
             1 => (0..STORES).prop_map(|by| Step::Pack { by }),
             1 => (0..STORES).prop_map(|by| Step::Reopen { by }),
             1 => Just(Step::PackRefs),
@@ -187,9 +206,12 @@ impl Real {
             let records: Vec<Record> = labels.take(each).map(|label| self.record((*key, fact), label)).collect();
             plans.push((records, attempt.is_some()));
         }
+        let barrier = std::sync::Barrier::new(STORES);
         std::thread::scope(|scope| {
             for (store, (records, accepted)) in self.stores.iter_mut().zip(plans) {
+                let barrier = &barrier;
                 scope.spawn(move || {
+                    barrier.wait();
                     for record in records {
                         let result = store.append(&[record]);
                         assert_eq!(result.is_ok(), accepted, "{result:?}");
