@@ -1,1 +1,168 @@
-//! Finds and reads story files.
+//! Reads story files from disk: discovery below the roots, safe opening, parsing in parallel. Must not judge their content,
+//! follow a link out of the repository, wait for a pipe, or run anything.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use crate::domain::diagnostic::{Diagnostic, Place, escape_line};
+use crate::domain::item::WorkItem;
+use crate::domain::source::{MAX_BYTES, Parsed, assemble, story};
+use crate::engine::ports::PortError;
+
+/// Folders deeper than this below a root are not entered.
+const DEPTH: usize = 32;
+
+/// All stories below the roots.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// Items sorted by id.
+    pub items: Vec<WorkItem>,
+    /// Findings of reading and parsing.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Whether any root exists.
+    pub present: bool,
+}
+
+/// Reads every story below `roots`, folders relative to the repository's work tree `root`.
+pub fn load(root: &Path, roots: &[String]) -> Result<Loaded, PortError> {
+    let home = root.canonicalize().map_err(|error| failed("open", root, error))?;
+    let mut walk = Walk { root, home: &home, files: Vec::new(), parsed: Vec::new() };
+    let mut present = false;
+    for folder in roots {
+        let folder = folder.trim_matches('/');
+        if folder.is_empty() || folder.split('/').any(|part| part == "..") {
+            let error =
+                PortError::new(format!("stories root `{}` is not a folder of the repository", escape_line(folder)));
+            return Err(error.hint("give a path relative to the root of the repository"));
+        }
+        match fs::metadata(root.join(folder)) {
+            Ok(found) if found.is_dir() => {
+                present = true;
+                walk.folder(folder, 0);
+            }
+            Ok(_) => {
+                let path = escape_line(folder);
+                return Err(PortError::new(format!("stories root `{path}` is not a folder")));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(failed("open", &root.join(folder), error)),
+        }
+    }
+    let Walk { mut files, mut parsed, .. } = walk;
+    files.sort();
+    files.dedup();
+    parsed.par_extend(files.par_iter().map(|path| one(&home, path)));
+    let (items, diagnostics) = assemble(parsed);
+    Ok(Loaded { items, diagnostics, present })
+}
+
+/// The bytes of one story file, as `load` would see them; at most a little more than the parser accepts.
+pub fn read(root: &Path, path: &str) -> Result<Vec<u8>, PortError> {
+    let home = root.canonicalize().map_err(|error| failed("open", root, error))?;
+    bytes(&home, path).map_err(|why| PortError::new(format!("failed to read {}: {why}", escape_line(path))))
+}
+
+fn failed(what: &str, path: &Path, error: std::io::Error) -> PortError {
+    PortError::new(format!("failed to {what} {}", escape_line(&path.display().to_string()))).because(error)
+}
+
+fn one(home: &Path, path: &str) -> Parsed {
+    if !story::is_candidate(path) {
+        return story::parse(path, b"");
+    }
+    match bytes(home, path) {
+        Ok(bytes) => story::parse(path, &bytes),
+        Err(why) => refused(path, why),
+    }
+}
+
+fn refused(path: &str, why: String) -> Parsed {
+    let finding = Diagnostic::error("unreadable", why).at(Place::file(path));
+    Parsed { diagnostics: vec![finding], ..Parsed::default() }
+}
+
+/// Opens without waiting, then looks at what was opened: a name may change between the two.
+fn bytes(home: &Path, path: &str) -> Result<Vec<u8>, String> {
+    let full = home.join(path);
+    let real = full.canonicalize().map_err(|error| reason(&error))?;
+    if !real.starts_with(home) {
+        return Err("symlink leaves the repository".to_owned());
+    }
+    let nonblocking = nix::fcntl::OFlag::O_NONBLOCK.bits();
+    let file: File =
+        OpenOptions::new().read(true).custom_flags(nonblocking).open(&real).map_err(|error| reason(&error))?;
+    let about = file.metadata().map_err(|error| reason(&error))?;
+    if !about.is_file() {
+        return Err("not a regular file".to_owned());
+    }
+    let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX) + 1;
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes).map_err(|error| reason(&error))?;
+    Ok(bytes)
+}
+
+fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        ErrorKind::NotFound => "the file is gone, or a symlink points nowhere".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+struct Walk<'r> {
+    root: &'r Path,
+    home: &'r Path,
+    files: Vec<String>,
+    parsed: Vec<Parsed>,
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, folder: &str, depth: usize) {
+        let entries = match fs::read_dir(self.root.join(folder)) {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.parsed.push(refused(folder, reason(&error)));
+                return;
+            }
+        };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
+                let path = format!("{folder}/{}", name.to_string_lossy());
+                if Path::new(&path).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("md")) {
+                    self.parsed.push(story::strange(&path, "its name is not UTF-8"));
+                }
+                continue;
+            };
+            let path = format!("{folder}/{name}");
+            let Ok(kind) = entry.file_type() else { continue };
+            let story = Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("md"));
+            if kind.is_dir() && !story {
+                self.enter(name, &path, depth);
+            } else if story {
+                self.files.push(path);
+            } else if kind.is_symlink() && self.leads_inside(&path) {
+                self.enter(name, &path, depth);
+            }
+        }
+    }
+
+    /// Hidden folders hold no stories, but copies of them (worktrees) and other tools' data.
+    fn enter(&mut self, name: &str, path: &str, depth: usize) {
+        if !name.starts_with('.') && depth < DEPTH {
+            self.folder(path, depth + 1);
+        }
+    }
+
+    /// Whether a linked folder lies in the repository, outside of the folder that links to it.
+    fn leads_inside(&self, path: &str) -> bool {
+        let full = self.root.join(path);
+        let Ok(real) = full.canonicalize() else { return false };
+        let own = full.parent().and_then(|parent| parent.canonicalize().ok());
+        real.is_dir() && real.starts_with(self.home) && own.is_some_and(|own| !own.starts_with(&real))
+    }
+}

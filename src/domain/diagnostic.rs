@@ -96,3 +96,63 @@ impl Place {
         Self { path: path.into(), line: 0, column: 0, text: String::new(), width: 0 }
     }
 }
+
+/// Makes any text safe for a terminal: control bytes but line feed and tab, escape sequences, bidirectional marks and
+/// invisible characters are shown as `\x1b` or `\u202e`. Idempotent.
+pub fn escape(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if !is_unsafe(c) {
+            out.push(c);
+        } else if u32::from(c) < 0x100 {
+            write!(out, "\\x{:02x}", u32::from(c)).expect("writing to a string cannot fail");
+        } else {
+            write!(out, "\\u{:04x}", u32::from(c)).expect("writing to a string cannot fail");
+        }
+    }
+    out
+}
+
+/// Like [`escape`], for text that must stay on one line: line feeds and tabs are shown as well.
+pub fn escape_line(text: &str) -> String {
+    escape(text).replace('\n', "\\x0a").replace('\t', "\\x09")
+}
+
+fn is_unsafe(c: char) -> bool {
+    match c {
+        '\n' | '\t' => false,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' => true,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => true,
+        '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => true,
+        _ => c.is_control(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn escapes_are_visible() {
+        assert_eq!(escape("a\u{1b}]0;x\u{7}b"), "a\\x1b]0;x\\x07b");
+        assert_eq!(escape("\u{202e}\u{200b}\u{9b}"), "\\u202e\\u200b\\x9b");
+        assert_eq!(escape("a\n\tb \u{e9}"), "a\n\tb \u{e9}");
+        assert_eq!(escape_line("a\nb"), "a\\x0ab");
+    }
+
+    proptest! {
+        #[test]
+        fn output_has_no_control_byte(text in any::<String>()) {
+            let shown = escape(&text);
+            prop_assert!(shown.chars().all(|c| c == '\n' || c == '\t' || !c.is_control()));
+            let hidden = ['\u{202e}', '\u{200b}', '\u{2066}', '\u{feff}'];
+            prop_assert!(!shown.contains(hidden));
+            prop_assert_eq!(escape(&shown), shown.clone());
+            let broken = ['\n', '\t'];
+            prop_assert!(!escape_line(&text).contains(broken));
+        }
+    }
+}

@@ -7,5 +7,6 @@ mod ledger;
 mod planning;
 mod processes;
 mod setup;
+mod stories;
 mod support;
 mod worktrees;

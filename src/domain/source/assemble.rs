@@ -1,0 +1,120 @@
+//! Many parsed files to one set of items: duplicates, companions, names of stories and epics. Must not parse.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::diagnostic::{Diagnostic, Place, Severity};
+use crate::domain::id::ItemId;
+use crate::domain::item::{FileStatus, Strength, WorkItem};
+
+/// What one file gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parsed {
+    /// The item; `None` when the file is no story or cannot be read.
+    pub item: Option<WorkItem>,
+    /// Whether it has a section that only stories have (Story, Acceptance Criteria, Tasks).
+    pub sections: bool,
+    /// Findings.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Parsed {
+    fn has_error(&self) -> bool {
+        self.diagnostics.iter().any(|finding| finding.severity == Severity::Error)
+    }
+}
+
+/// The items sorted by id, each id once, and all findings in order of path and line.
+pub fn assemble(mut parsed: Vec<Parsed>) -> (Vec<WorkItem>, Vec<Diagnostic>) {
+    let mut found: Vec<Diagnostic> = Vec::new();
+    let mut by_id: BTreeMap<ItemId, Vec<Parsed>> = BTreeMap::new();
+    for mut file in parsed.drain(..) {
+        match &file.item {
+            Some(item) => by_id.entry(item.id.clone()).or_default().push(file),
+            None => found.append(&mut file.diagnostics),
+        }
+    }
+    let mut items = Vec::with_capacity(by_id.len());
+    for (id, mut files) in by_id {
+        if files.len() > 1 {
+            files = settle(&id, files, &mut found);
+        }
+        for file in files {
+            found.extend(file.diagnostics);
+            items.extend(file.item);
+        }
+    }
+    name_clashes(&items, &mut found);
+    skipped_prerequisites(&items, &mut found);
+    let place =
+        |finding: &Diagnostic| finding.place.as_ref().map(|place| (place.path.clone(), place.line, place.column));
+    found.sort_by_cached_key(place);
+    (items, found)
+}
+
+/// Files that claim one id: companions are passed over, a file whose heading and name contradict gives way.
+fn settle(id: &ItemId, mut files: Vec<Parsed>, found: &mut Vec<Diagnostic>) -> Vec<Parsed> {
+    files.sort_by(|a, b| path(a).cmp(path(b)));
+    let main = files.iter().find(|file| file.sections).map(|file| path(file).to_owned());
+    if let Some(main) = main {
+        let (stories, companions): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.sections);
+        for companion in companions {
+            let message =
+                format!("skipped: same id as {main} and no story section (Story, Acceptance Criteria, Tasks)");
+            found.push(Diagnostic::info("skipped", message).at(Place::file(path(&companion))));
+        }
+        files = stories;
+    }
+    let (mut doubtful, mut sound): (Vec<_>, Vec<_>) = files.into_iter().partition(Parsed::has_error);
+    if sound.is_empty() {
+        sound.append(&mut doubtful);
+    }
+    let first = sound.remove(0);
+    for mut other in doubtful {
+        if let Some(finding) = other.diagnostics.iter_mut().find(|finding| finding.code == "id-conflict") {
+            finding.related.extend(place(&first).map(|place| (place, format!("{id} is also this file"))));
+            found.append(&mut other.diagnostics);
+        } else {
+            sound.push(other);
+        }
+    }
+    for mut other in sound {
+        found.append(&mut other.diagnostics);
+        let mut finding = Diagnostic::error("duplicate-id", format!("two stories with id {id}"));
+        finding.place = place(&other);
+        finding.related.extend(place(&first).map(|place| (place, "the other one".to_owned())));
+        found.push(finding.hint("give one of them another id"));
+    }
+    vec![first]
+}
+
+fn path(file: &Parsed) -> &str {
+    file.item.as_ref().map_or("", |item| item.path.as_str())
+}
+
+fn place(file: &Parsed) -> Option<Place> {
+    file.item.as_ref().map(|item| item.place.clone())
+}
+
+/// Stories and epics have separate names; equal ones confuse people, not the program.
+fn name_clashes(items: &[WorkItem], found: &mut Vec<Diagnostic>) {
+    let epics: BTreeSet<&str> = items.iter().filter_map(|item| item.epic.as_deref()).collect();
+    for item in items.iter().filter(|item| item.id.depth() > 1 && epics.contains(item.id.as_str())) {
+        let message = format!("story id {id} equals the name of epic {id}", id = item.id);
+        let hint = format!("`{id}` selects the story, `epic:{id}` the epic", id = item.id);
+        found.push(Diagnostic::warning("epic-name", message).at(item.place.clone()).hint(hint));
+    }
+}
+
+fn skipped_prerequisites(items: &[WorkItem], found: &mut Vec<Diagnostic>) {
+    let skipped = |item: &&WorkItem| item.status.value == FileStatus::Skipped;
+    let skipped: BTreeSet<&ItemId> = items.iter().filter(skipped).map(|item| &item.id).collect();
+    if skipped.is_empty() {
+        return;
+    }
+    for edge in items.iter().flat_map(|item| &item.dependencies) {
+        if edge.strength == Strength::Hard && skipped.contains(&edge.id) {
+            let message = format!("depends on {}, which its file says is skipped", edge.id);
+            found.push(Diagnostic::warning("skipped-dependency", message).at(edge.place.clone()));
+        }
+    }
+}
