@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use git_orchestrate::adapters::git::admin::RegistryLock;
 use git_orchestrate::adapters::git::landing::GitLander;
 use git_orchestrate::adapters::git::refs::RefWriter;
 use git_orchestrate::adapters::git::repo::Repo;
@@ -579,6 +580,17 @@ fn a_worktree_for_checks_moves_from_commit_to_commit() {
     assert_eq!(read(&kept[0].path, "README.md"), "edited by a check\n");
 }
 
+#[test]
+fn the_registry_lock_excludes_others() {
+    use nix::fcntl::{Flock, FlockArg};
+    let bed = Bed::new();
+    let held = RegistryLock::acquire(&bed.repo).unwrap();
+    let open = || std::fs::File::open(bed.repo.state_dir().join("worktrees.lock")).unwrap();
+    assert!(Flock::lock(open(), FlockArg::LockSharedNonblock).is_err());
+    drop(held);
+    assert!(Flock::lock(open(), FlockArg::LockSharedNonblock).is_ok());
+}
+
 /// Something done to the main checkout.
 type Edit = fn(&Bed);
 
@@ -806,6 +818,12 @@ fn a_landing_is_a_merge_commit_and_what_the_tool_writes_on_top() {
     assert_eq!(shown, expected);
     assert_eq!(bed.head(), base, "nothing moved");
     assert_eq!(wait(bed.lander.build(&plan)).unwrap(), landing, "the same plan is the same commit");
+    let on_top = bed.scratch.git(&["log", "-1", "--format=%P|%an|%s", landing.tip.as_str()]);
+    assert_eq!(on_top, format!("{}|git-orchestrate|1.1: done", landing.merge));
+    let changed = bed.scratch.git(&["diff", "--name-only", landing.merge.as_str(), landing.tip.as_str()]);
+    assert_eq!(changed, "docs/stories/1.1.md");
+    let story = bed.scratch.git(&["show", &format!("{}:docs/stories/1.1.md", landing.tip)]);
+    assert!(story.contains("Status: Done") && story.contains("Approved by agent:demo:1"), "{story}");
     assert!(wait(bed.lander.contains(&landing.tip, &head)).unwrap());
     assert!(!wait(bed.lander.contains(&head, &landing.tip)).unwrap());
     assert_eq!(wait(bed.lander.tree(&landing.merge)).unwrap(), tree);
