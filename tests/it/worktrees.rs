@@ -39,6 +39,7 @@ impl Bed {
 
     fn of(scratch: Scratch) -> Self {
         let repo = Repo::discover(&scratch.root()).unwrap();
+        std::fs::write(repo.common_dir().join("info/exclude"), ".worktrees/\n").unwrap();
         let writer = Arc::new(Mutex::new(RefWriter::new(&repo)));
         Self { trees: GitWorktrees::new(&repo, writer), lander: GitLander::new(&repo), scratch, repo }
     }
@@ -339,7 +340,7 @@ fn a_repository_with_converted_line_ends_stays_clean() {
     assert_eq!(wait(bed.lander.obstacle(&target, &from, &to)).unwrap(), None);
     bed.scratch.git(&["update-ref", "refs/heads/main", to.as_str(), from.as_str()]);
     wait(bed.lander.follow(&target, &from, &to)).unwrap();
-    assert_eq!(bed.scratch.git(&["status", "--porcelain"]), "?? .worktrees/");
+    assert_eq!(bed.scratch.git(&["status", "--porcelain"]), "");
     assert_eq!(bed.scratch.read("a.txt"), "one\r\ntwo\r\nthree\r\n");
 }
 
@@ -532,6 +533,24 @@ fn retiring_keeps_what_git_worktree_remove_destroys() {
     assert_eq!(trash::purge(&bed.repo, Timestamp(0)).unwrap(), []);
     assert_eq!(trash::purge(&bed.repo, Timestamp(i64::MAX)).unwrap(), trashed);
     assert_eq!(trash::list(&bed.repo).unwrap(), []);
+}
+
+#[test]
+fn a_merge_in_progress_is_rescued_with_both_sides() {
+    let bed = Bed::new();
+    let spec = bed.spec("1.1-first");
+    bed.prepare(&spec).unwrap();
+    write(&spec.path, "README.md", "story\n");
+    let ours = bed.commit_all(&spec).unwrap();
+    bed.scratch.write("README.md", "main\n");
+    let theirs = bed.scratch.commit("main");
+    assert_eq!(bed.try_inside(&spec.path, &["merge", "main"]).code, 1);
+    assert_eq!(bed.inspect(&spec).dirty, ["README.md"]);
+    let rescue = bed.retire(&spec, Some(&bed.head())).rescue.unwrap();
+    assert_eq!(bed.scratch.git(&["log", "-1", "--format=%P", &rescue]), format!("{ours} {theirs}"));
+    assert!(bed.scratch.git(&["show", &format!("{rescue}:README.md")]).contains("<<<<<<<"));
+    assert_eq!(bed.scratch.git(&["rev-parse", "story/1.1-first"]), ours.as_str());
+    bed.fsck();
 }
 
 #[test]

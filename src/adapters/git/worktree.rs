@@ -100,7 +100,7 @@ impl GitWorktrees {
             }
             return Ok(None);
         };
-        if there && is_usable(&entry, &spec.path)? {
+        if there && admin::is_usable(&entry, &spec.path)? {
             return Ok(Some(entry));
         }
         retire::set_aside(&self.repo, &self.writer, lock, &entry, &spec.path)?;
@@ -160,7 +160,7 @@ impl GitWorktrees {
             }
             trash::put(&self.repo, path)?;
             fs::create_dir(path).map_err(|error| io_error("cannot make", path, error))?;
-            write_link(entry, path)?;
+            admin::write_link(entry, path)?;
         }
         checkout::populate(&git, tree, path, &entry.index())
     }
@@ -224,7 +224,7 @@ impl GitWorktrees {
         make_parent(path)?;
         let lock = RegistryLock::acquire(&self.repo)?;
         if let Some(entry) = admin::entry_of(&self.repo, path)? {
-            if is_usable(&entry, path)? {
+            if admin::is_usable(&entry, path)? {
                 drop(lock);
                 return self.move_to(&git, &entry, path, commit, tree);
             }
@@ -351,41 +351,6 @@ pub(super) fn locked(writer: &Mutex<RefWriter>) -> std::sync::MutexGuard<'_, Ref
 fn make_parent(path: &Path) -> Result<(), PortError> {
     let parent = path.parent().unwrap_or(path);
     fs::create_dir_all(parent).map_err(|error| io_error("cannot make", parent, error))
-}
-
-/// Whether a registered worktree can be worked in: whole on record and checked out to the end. A lost `.git` file is written
-/// again; a repository in its place is not ours to touch.
-fn is_usable(entry: &Entry, path: &Path) -> Result<bool, PortError> {
-    if !entry.whole || entry.head == Head::Unreadable || !entry.index().is_file() || !path.is_dir() {
-        return Ok(false);
-    }
-    let dot_git = path.join(".git");
-    match dot_git.symlink_metadata() {
-        Ok(found) if found.is_file() => {
-            let text = fs::read(&dot_git).map_err(|error| io_error("cannot read", &dot_git, error))?;
-            Ok(link_to(entry) == text.trim_ascii() || names(&text, path, &entry.dir))
-        }
-        Ok(_) => Ok(false),
-        Err(_) => write_link(entry, path).map(|()| true),
-    }
-}
-
-fn write_link(entry: &Entry, path: &Path) -> Result<(), PortError> {
-    let dot_git = path.join(".git");
-    let text = [link_to(entry).as_slice(), b"\n"].concat();
-    fs::write(&dot_git, text).map_err(|error| io_error("cannot write", &dot_git, error))
-}
-
-fn link_to(entry: &Entry) -> Vec<u8> {
-    use std::os::unix::ffi::OsStrExt;
-    [b"gitdir: ".as_slice(), entry.dir.as_os_str().as_bytes()].concat()
-}
-
-/// Whether the text of a `.git` file leads to the entry, by whatever spelling.
-fn names(text: &[u8], path: &Path, entry: &Path) -> bool {
-    use std::os::unix::ffi::OsStrExt;
-    let Some(named) = text.strip_prefix(b"gitdir:") else { return false };
-    admin::real(path.join(std::ffi::OsStr::from_bytes(named.trim_ascii()))) == admin::real(entry)
 }
 
 fn checked_out_elsewhere(branch: &BranchRef, place: &Path) -> PortError {
