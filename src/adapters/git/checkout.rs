@@ -11,6 +11,9 @@ use gix::worktree::stack::state::attributes::Source;
 use super::repo::git_error;
 use crate::engine::ports::PortError;
 
+/// Files from which on a checkout is worth more than one thread.
+const PARALLEL: usize = 2_000;
+
 /// Most paths named in a message.
 const NAMED: usize = 5;
 
@@ -46,6 +49,8 @@ pub(super) fn write_files(
         Place::InUse => Source::WorktreeThenIdMapping,
     };
     let mut options = git.checkout_options(attributes).map_err(failed)?;
+    // Threads that create files in one directory wait for each other: they pay on large trees only.
+    options.thread_limit = (files.entries().len() < PARALLEL).then_some(1);
     options.destination_is_initially_empty = place == Place::Empty;
     options.overwrite_existing = place == Place::InUse;
     let objects = git

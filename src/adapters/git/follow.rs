@@ -28,6 +28,13 @@ struct Checkout {
     linked: Option<Entry>,
 }
 
+impl Checkout {
+    fn lock(&self) -> Result<gix::lock::File, gix::Error> {
+        let wait = gix::lock::acquire::Fail::AfterDurationWithBackoff(std::time::Duration::from_millis(LOCK_WAIT));
+        gix::lock::File::acquire_to_update_resource(self.git_dir.join("index"), wait, None, 0)
+    }
+}
+
 /// What a look at a checkout says.
 enum Look {
     /// Every file of the move is as the old commit has it, or already as the new one.
@@ -36,6 +43,23 @@ enum Look {
     Doubt,
     /// It cannot follow.
     Blocked(String),
+}
+
+/// Brings files that nobody uses from one tree to another; `false`, with nothing done, when they are not exactly the first.
+/// `dir` holds their index.
+pub(super) fn bring(
+    git: &gix::Repository,
+    root: &Path,
+    dir: &Path,
+    from: ObjectId,
+    to: ObjectId,
+) -> Result<bool, PortError> {
+    let checkout = Checkout { root: root.to_owned(), git_dir: dir.to_owned(), linked: None };
+    let changes = merge::changes(git, from, to)?;
+    let Look::Clear(work) = look(git, &checkout, &changes)? else { return Ok(false) };
+    let lock = checkout.lock().map_err(|error| git_error("cannot lock an index", error))?;
+    apply(git, &checkout, *work, lock)?;
+    Ok(true)
 }
 
 /// What remains to be done in a checkout.
@@ -87,10 +111,7 @@ fn follow_one(
         PortError::new(format!("{} cannot follow: {reason}", checkout.root.display()))
             .hint("put its changes aside (git stash), then: git orchestrate resume")
     };
-    let wait = gix::lock::acquire::Fail::AfterDurationWithBackoff(std::time::Duration::from_millis(LOCK_WAIT));
-    let index = checkout.git_dir.join("index");
-    let lock = gix::lock::File::acquire_to_update_resource(&index, wait, None, 0);
-    let lock = lock.map_err(|error| cannot("its index is locked").because(error))?;
+    let lock = checkout.lock().map_err(|error| cannot("its index is locked").because(error))?;
     // Looked at again under the lock: what obstacle() saw may have changed.
     match look(git, checkout, changes)? {
         Look::Clear(work) => apply(git, checkout, *work, lock),

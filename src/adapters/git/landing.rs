@@ -12,6 +12,7 @@ use super::commit::{self, AGENT_ADDRESS, Draft, TOOL};
 use super::repo::{Repo, git_error, oid};
 use super::worktree::apart;
 use super::{admin, follow, merge, refs};
+use crate::domain::bookkeep::bookkeep;
 use crate::domain::event::Landing;
 use crate::domain::names::{BranchRef, Oid, Principal, Timestamp};
 use crate::engine::ports::{Bookkeeping, Changes, Lander, LandingPlan, Merged, PortError};
@@ -218,9 +219,4 @@ fn sync_file_system(dir: &File) -> std::io::Result<()> {
 fn sync_file_system(_dir: &File) -> std::io::Result<()> {
     nix::unistd::sync();
     Ok(())
-}
-
-/// Stands in until the domain has it.
-fn bookkeep(text: &[u8], _status: &str, _review_lines: &[String]) -> Vec<u8> {
-    text.to_vec()
 }

@@ -3,4 +3,16 @@
 pub mod cli;
 pub mod refs;
 pub mod repo;
-mod update_ref;
+
+pub mod admin;
+pub mod checkout;
+pub mod commit;
+pub mod follow;
+pub mod include;
+pub mod landing;
+pub mod merge;
+pub mod pool;
+mod retire;
+pub mod status;
+pub mod trash;
+pub mod worktree;

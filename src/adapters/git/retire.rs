@@ -13,7 +13,7 @@ use super::refs::{self, Expected, RefError, RefUpdate, RefWriter};
 use super::repo::{Repo, oid};
 use super::status::{self, Depth, Survey};
 use super::worktree::locked;
-use super::{commit, trash};
+use super::{commit, pool, trash};
 use crate::domain::names::Oid;
 use crate::engine::ports::{PortError, Retired, WorktreeSpec};
 
@@ -52,6 +52,8 @@ impl Retirement<'_> {
             let reachable: Vec<ObjectId> = tip.iter().chain(merged.iter()).copied().collect();
             let kept = keep_work(self.repo, self.writer, &git, entry, &self.spec.path, &reachable)?;
             retired.rescue = kept.rescue;
+            // What is pooled is gone from its place; the rest goes the usual way.
+            let _ = kept.pristine.is_some_and(|tree| pool::keep(self.repo, &lock, entry, &self.spec.path, tree));
             remove(self.repo, &lock, entry, &self.spec.path, kept.leftovers)?;
         } else if admin::claims_this_repository(self.repo, &self.spec.path) {
             trash::put(self.repo, &self.spec.path)?;
@@ -140,6 +142,8 @@ enum Leftovers {
 struct Kept {
     rescue: Option<String>,
     leftovers: Leftovers,
+    /// The tree the files are exactly, with nothing beside them.
+    pristine: Option<ObjectId>,
 }
 
 /// Makes everything in a worktree reachable that is not already.
@@ -153,7 +157,7 @@ fn keep_work(
 ) -> Result<Kept, PortError> {
     let head = commit_of(repo, entry)?.map(|head| repo.object_id(&head)).transpose()?;
     let Some(head) = head.filter(|head| git.find_commit(*head).is_ok()) else {
-        return Ok(Kept { rescue: None, leftovers: Leftovers::Some });
+        return Ok(Kept { rescue: None, leftovers: Leftovers::Some, pristine: None });
     };
     let mut lost = Some(head).filter(|_| matches!(entry.head, Head::Detached(_)));
     for other in reachable {
@@ -162,6 +166,7 @@ fn keep_work(
         }
     }
     let mut leftovers = Leftovers::None;
+    let mut pristine = None;
     if path.is_dir() {
         let tree = commit::tree_of(git, head)?;
         let survey = status::survey(git, entry, path, tree, Depth::Everything)?;
@@ -169,9 +174,10 @@ fn keep_work(
             lost = Some(commit::rescue(repo, git, entry, path, head, &survey, trash::now())?);
         }
         leftovers = leftovers_of(repo, path, &survey);
+        pristine = survey.is_pristine().then_some(tree);
     }
     let rescue = lost.map(|commit| write_rescue(repo, writer, git, &entry.name(), commit)).transpose()?;
-    Ok(Kept { rescue, leftovers })
+    Ok(Kept { rescue, leftovers, pristine })
 }
 
 /// Renames directory and entry into the trash, the directory first: whoever is killed between finds an entry without a

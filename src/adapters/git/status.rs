@@ -6,7 +6,7 @@ use std::path::Path;
 
 use gix::ObjectId;
 use gix::bstr::{BStr, BString, ByteSlice};
-use gix::dir::entry::{Kind, Status};
+use gix::dir::entry::{Kind, Property, Status};
 use gix::dir::walk::EmissionMode;
 use gix::index::entry::{Flags, Mode, Stage};
 use gix::progress::Discard;
@@ -39,11 +39,18 @@ pub struct Survey {
     pub nested: BTreeSet<String>,
     /// Ignored files and directories.
     pub ignored: BTreeSet<String>,
+    /// Empty directories.
+    pub empty: BTreeSet<String>,
     /// Whether index flags would have hidden an edit from git.
     pub hidden: bool,
 }
 
 impl Survey {
+    /// Whether there is nothing at all but the files of HEAD, as a new checkout would write them.
+    pub fn is_pristine(&self) -> bool {
+        self.is_clean() && self.ignored.is_empty() && self.empty.is_empty() && !self.hidden
+    }
+
     /// Whether HEAD and files are the same, apart from what is ignored.
     pub fn is_clean(&self) -> bool {
         self.dirty.is_empty() && self.unmerged.is_empty()
@@ -65,7 +72,8 @@ pub fn survey(
     let mut index = read_index(&git, entry, head_tree)?;
     survey.hidden = reveal(&mut index, worktree);
     let index = gix::worktree::IndexPersistedOrInMemory::InMemory(index);
-    let ignored = (depth == Depth::Everything).then_some(EmissionMode::CollapseDirectory);
+    let everything = depth == Depth::Everything;
+    let ignored = everything.then_some(EmissionMode::CollapseDirectory);
     let items = git
         .status(Discard)
         .map_err(failed)?
@@ -76,7 +84,10 @@ pub fn survey(
         .index_worktree_submodules(None)
         .untracked_files(UntrackedFiles::Files)
         .dirwalk_options(|walk| {
-            walk.emit_ignored(ignored).empty_patterns_match_prefix(false).recurse_repositories(false)
+            walk.emit_ignored(ignored)
+                .emit_empty_directories(everything)
+                .empty_patterns_match_prefix(false)
+                .recurse_repositories(false)
         })
         .into_iter(None::<BString>)
         .map_err(failed)?;
@@ -142,6 +153,7 @@ impl Survey {
                 EntryStatus::NeedsUpdate(_) => {}
             },
             Item::IndexWorktree(Found::DirectoryContents { entry, .. }) => match entry.status {
+                Status::Untracked if entry.property == Some(Property::EmptyDirectory) => _ = self.empty.insert(path),
                 Status::Untracked => {
                     if entry.disk_kind == Some(Kind::Repository) {
                         self.nested.insert(path.clone());

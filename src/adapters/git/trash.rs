@@ -39,8 +39,9 @@ pub fn list(repo: &Repo) -> Result<Vec<Trashed>, PortError> {
     Ok(found)
 }
 
-/// Deletes what was put there before `older_than`; returns what is gone.
+/// Deletes what was put there before `older_than`, and worktrees kept for reuse; returns what is gone of the former.
 pub fn purge(repo: &Repo, older_than: Timestamp) -> Result<Vec<Trashed>, PortError> {
+    super::pool::drain(repo)?;
     let mut gone = Vec::new();
     for trashed in list(repo)?.into_iter().filter(|trashed| trashed.since < older_than) {
         delete(&trashed.path).map_err(|error| io_error("cannot delete", &trashed.path, error))?;

@@ -10,6 +10,7 @@ use gix::ObjectId;
 
 use super::admin::{self, Entry, Head, Registration, RegistryLock, io_error};
 use super::commit::{self, Draft};
+use super::pool::{self, Pooled};
 use super::refs::{self, Expected, RefUpdate, RefWriter};
 use super::repo::{Repo, oid};
 use super::retire::{self, Retirement};
@@ -26,12 +27,23 @@ const LISTED: usize = 100;
 pub struct GitWorktrees {
     repo: Repo,
     writer: Arc<Mutex<RefWriter>>,
+    _kept: Arc<Kept>,
+}
+
+/// Worktrees are kept for reuse as long as somebody may ask for one.
+struct Kept(Repo);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // What cannot be deleted now is by the next run.
+        let _ = pool::drain(&self.0);
+    }
 }
 
 impl GitWorktrees {
     /// Worktrees of `repo`; refs are moved by `writer`.
     pub fn new(repo: &Repo, writer: Arc<Mutex<RefWriter>>) -> Self {
-        Self { repo: repo.clone(), writer }
+        Self { repo: repo.clone(), writer, _kept: Arc::new(Kept(repo.clone())) }
     }
 
     fn prepare_now(&self, spec: &WorktreeSpec) -> Result<Prepared, PortError> {
@@ -45,9 +57,12 @@ impl GitWorktrees {
         let adopted = self.adoptable(&lock, spec)?;
         let head = self.branch_at(&spec.branch, &spec.start)?;
         if adopted.is_none() {
+            // An empty directory may be there; a kept worktree takes its place.
+            let _ = fs::remove_dir(&spec.path);
+            let pooled = pool::take(&self.repo, &lock, &spec.path);
             let entry = self.register(&lock, spec, &head)?;
             drop(lock);
-            self.fill(&entry, &spec.path, &head)?;
+            self.fill(&entry, &spec.path, &head, pooled)?;
         }
         let skip: Vec<PathBuf> =
             spec.path.parent().map(admin::real).into_iter().filter(|dir| dir != self.repo.root()).collect();
@@ -85,7 +100,7 @@ impl GitWorktrees {
             }
             return Ok(None);
         };
-        if there && is_usable(&entry, &spec.path)? {
+        if there && admin::is_usable(&entry, &spec.path)? {
             return Ok(Some(entry));
         }
         retire::set_aside(&self.repo, &self.writer, lock, &entry, &spec.path)?;
@@ -136,9 +151,17 @@ impl GitWorktrees {
         admin::register(&self.repo, lock, &new)
     }
 
-    fn fill(&self, entry: &Entry, path: &Path, head: &Oid) -> Result<(), PortError> {
+    fn fill(&self, entry: &Entry, path: &Path, head: &Oid, pooled: Option<Pooled>) -> Result<(), PortError> {
         let git = self.repo.gix();
         let tree = commit::tree_of(&git, self.repo.object_id(head)?)?;
+        if let Some(pooled) = pooled {
+            if pooled.settle(&git, entry, path, tree)? {
+                return Ok(());
+            }
+            trash::put(&self.repo, path)?;
+            fs::create_dir(path).map_err(|error| io_error("cannot make", path, error))?;
+            admin::write_link(entry, path)?;
+        }
         checkout::populate(&git, tree, path, &entry.index())
     }
 
@@ -201,7 +224,7 @@ impl GitWorktrees {
         make_parent(path)?;
         let lock = RegistryLock::acquire(&self.repo)?;
         if let Some(entry) = admin::entry_of(&self.repo, path)? {
-            if is_usable(&entry, path)? {
+            if admin::is_usable(&entry, path)? {
                 drop(lock);
                 return self.move_to(&git, &entry, path, commit, tree);
             }
@@ -333,39 +356,6 @@ pub(super) fn locked(writer: &Mutex<RefWriter>) -> std::sync::MutexGuard<'_, Ref
 fn make_parent(path: &Path) -> Result<(), PortError> {
     let parent = path.parent().unwrap_or(path);
     fs::create_dir_all(parent).map_err(|error| io_error("cannot make", parent, error))
-}
-
-/// Whether a registered worktree can be worked in: whole on record and checked out to the end. A lost `.git` file is written
-/// again; a repository in its place is not ours to touch.
-fn is_usable(entry: &Entry, path: &Path) -> Result<bool, PortError> {
-    if !entry.whole || entry.head == Head::Unreadable || !entry.index().is_file() || !path.is_dir() {
-        return Ok(false);
-    }
-    let dot_git = path.join(".git");
-    match dot_git.symlink_metadata() {
-        Ok(found) if found.is_file() => {
-            let text = fs::read(&dot_git).map_err(|error| io_error("cannot read", &dot_git, error))?;
-            Ok(link_to(entry) == text.trim_ascii() || names(&text, path, &entry.dir))
-        }
-        Ok(_) => Ok(false),
-        Err(_) => {
-            let text = [link_to(entry).as_slice(), b"\n"].concat();
-            fs::write(&dot_git, text).map_err(|error| io_error("cannot write", &dot_git, error))?;
-            Ok(true)
-        }
-    }
-}
-
-fn link_to(entry: &Entry) -> Vec<u8> {
-    use std::os::unix::ffi::OsStrExt;
-    [b"gitdir: ".as_slice(), entry.dir.as_os_str().as_bytes()].concat()
-}
-
-/// Whether the text of a `.git` file leads to the entry, by whatever spelling.
-fn names(text: &[u8], path: &Path, entry: &Path) -> bool {
-    use std::os::unix::ffi::OsStrExt;
-    let Some(named) = text.strip_prefix(b"gitdir:") else { return false };
-    admin::real(path.join(std::ffi::OsStr::from_bytes(named.trim_ascii()))) == admin::real(entry)
 }
 
 fn checked_out_elsewhere(branch: &BranchRef, place: &Path) -> PortError {
