@@ -52,7 +52,7 @@ impl Sweep {
         // A killed process may be seen again until it is gone; it counts once.
         self.killed.extend(found.iter().filter(|pid| end(**pid, &self.needle)));
         let over = self.quiet == 2 || Instant::now() > self.deadline;
-        over.then(|| Swept { killed: self.killed.len(), left: found.len() })
+        over.then_some(Swept { killed: self.killed.len(), left: found.len() })
     }
 }
 
