@@ -73,6 +73,7 @@ impl Bench {
     }
 
     fn run(&self, job: &Job) -> JobEnd {
+        assert_eq!(job.attempt, self.attempt.as_str());
         let (_never, cancel) = watch::channel(Cancel::No);
         block_on(run(job, cancel))
     }
@@ -151,7 +152,7 @@ fn silence_is_limited_and_output_is_not_silence() {
     assert_eq!((end.ended, end.tail.as_str()), (Ended::IdleTimeout, "once"));
     let bench = Bench::new("{ run = ['sh', '-c', 'for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.5; done'] }");
     let mut job = bench.job();
-    job.idle = Some(Duration::from_millis(3000));
+    job.idle = Some(Duration::from_secs(3));
     assert_eq!(bench.run(&job).ended, Ended::Exit(0));
 }
 
