@@ -165,7 +165,7 @@ fn file_name(key: &ItemKey) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn random<const N: usize>() -> [u8; N] {

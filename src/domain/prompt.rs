@@ -214,7 +214,7 @@ fn free_token(data: &str, mut token: String) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().take(8).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// JSON schema of a review, for clients that can be held to one.

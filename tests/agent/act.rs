@@ -73,10 +73,8 @@ fn commit(message: &str) -> Option<u8> {
 }
 
 fn merge(target: &str) -> Option<u8> {
-    if run(&["git", "-c", "merge.default=union", "merge", "-q", "--no-edit", target]).is_none() {
-        return None;
-    }
-    run(&["git", "add", "-A"]).or_else(|| run(&["git", "commit", "-q", "--no-edit"]))
+    let merged = run(&["git", "-c", "merge.default=union", "merge", "-q", "--no-edit", target]).is_none();
+    if merged { None } else { run(&["git", "add", "-A"]).or_else(|| run(&["git", "commit", "-q", "--no-edit"])) }
 }
 
 fn wait(done: impl Fn() -> bool) -> Option<u8> {
@@ -146,6 +144,7 @@ fn daemonise(file: &str) -> Option<u8> {
     wait(|| fs::read_to_string(file).is_ok_and(|text| text.ends_with('\n')))
 }
 
+#[expect(clippy::zombie_processes, reason = "the point is to leave it behind")]
 pub fn daemon_parent(file: &str) -> ExitCode {
     nix::unistd::setsid().unwrap();
     Command::new(std::env::current_exe().unwrap()).args(["--daemon", "2", file]).spawn().unwrap();

@@ -236,7 +236,7 @@ pub struct Layer<'a> {
 
 impl<'a> Layer<'a> {
     /// Parses one file; an unknown key or a wrong type is a finding with its line.
-    pub fn parse(source: Source<'a>) -> Result<Self, Diagnostic> {
+    pub fn parse(source: Source<'a>) -> Result<Self, Vec<Diagnostic>> {
         match toml::from_str::<AdapterFile>(source.text) {
             Ok(file) => Ok(Self { source, file }),
             Err(error) => {
@@ -245,7 +245,7 @@ impl<'a> Layer<'a> {
                 let known = error.message().contains("unknown field");
                 let finding = Diagnostic::error(if known { "unknown-key" } else { "bad-adapter" }, message)
                     .at(place(&source, &span));
-                Err(finding.hint("see `git help orchestrate` for the keys of an adapter"))
+                Err(vec![finding.hint("see `git help orchestrate` for the keys of an adapter")])
             }
         }
     }
@@ -326,10 +326,8 @@ fn program(layers: &[Layer<'_>], findings: &mut Vec<Diagnostic>) -> (String, Tem
     };
     let layer = &layers[index];
     let argv = layer.file.command.as_deref().unwrap_or_default();
-    if let Some((program, args)) = argv.split_first() {
-        if !program.get_ref().is_empty() {
-            return (program.get_ref().clone(), checked(layer, args, findings));
-        }
+    if let Some((program, args)) = argv.split_first().filter(|(program, _)| !program.get_ref().is_empty()) {
+        return (program.get_ref().clone(), checked(layer, args, findings));
     }
     findings.push(Diagnostic::error("empty-command", "`command` needs a program").at(Place::file(layer.source.path)));
     (String::new(), Template::default())

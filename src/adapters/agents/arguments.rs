@@ -89,11 +89,10 @@ impl Template {
             Some(name) => Argument::Value(Placeholder::by_name(name).ok_or_else(|| unknown(name))?),
             None => Argument::Text(text.to_owned()),
         };
-        if argument == Argument::Text(text.to_owned()) {
-            if let Some((name, _)) = Placeholder::ALL.iter().find(|(name, _)| text.contains(&format!("{{{name}}}"))) {
-                let message = format!("`{{{name}}}` is only part of the argument `{text}`");
-                return Err(("partial-placeholder", message, "a placeholder must be a whole argument".to_owned()));
-            }
+        let part = |(name, _): &&(&str, Placeholder)| text.contains(&format!("{{{name}}}"));
+        if let (Argument::Text(text), Some((name, _))) = (&argument, Placeholder::ALL.iter().find(part)) {
+            let message = format!("`{{{name}}}` is only part of the argument `{text}`");
+            return Err(("partial-placeholder", message, "a placeholder must be a whole argument".to_owned()));
         }
         self.0.push(argument);
         Ok(())

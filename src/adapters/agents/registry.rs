@@ -93,7 +93,7 @@ fn build(name: &str, text: Option<&str>) -> Result<Adapter, Vec<Diagnostic>> {
         )]);
     }
     if let Some(text) = text {
-        layers.push(Layer::parse(Source { path: &path, text }).map_err(|finding| vec![finding])?);
+        layers.push(Layer::parse(Source { path: &path, text })?);
     }
     let like = layers.first().and_then(Layer::like).map(|(name, place)| (name.to_owned(), place));
     let below = match &like {
@@ -111,6 +111,6 @@ fn build(name: &str, text: Option<&str>) -> Result<Adapter, Vec<Diagnostic>> {
             Diagnostic::error("no-program", format!("agent `{name}` has no program")).at(place).hint(hint),
         ]);
     }
-    layers.push(Layer::parse(below).map_err(|finding| vec![finding])?);
+    layers.push(Layer::parse(below)?);
     assemble(name, &layers)
 }

@@ -45,10 +45,8 @@ fn scan(mut input: impl BufRead, parser: Parser, transcript: &mut Transcript) ->
             input.skip_until(b'\n')?;
             continue;
         }
-        if line.first() == Some(&b'{') {
-            if let Ok(event) = serde_json::from_slice(&line) {
-                take(&event, parser, transcript);
-            }
+        if let (Some(b'{'), Ok(event)) = (line.first(), serde_json::from_slice(&line)) {
+            take(&event, parser, transcript);
         }
     }
 }

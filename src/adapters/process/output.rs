@@ -5,6 +5,7 @@
 //! the first half of the cap stays, then a line that says how much was left out, then the newest output. Between two looks
 //! the file may be longer than the cap.
 
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -117,8 +118,7 @@ pub fn escape(text: &str) -> String {
             '\n' | '\t' => escaped.push(c),
             '\r' => {}
             '\0'..='\u{1f}' | '\u{7f}' => {
-                escaped.push_str("\\x");
-                escaped.push_str(&format!("{:02x}", u32::from(c)));
+                let _ = write!(escaped, "\\x{:02x}", u32::from(c));
             }
             '\u{80}'..='\u{9f}'
             | '\u{ad}'
@@ -127,8 +127,7 @@ pub fn escape(text: &str) -> String {
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
             | '\u{feff}' => {
-                escaped.push_str("\\u");
-                escaped.push_str(&format!("{:04x}", u32::from(c)));
+                let _ = write!(escaped, "\\u{:04x}", u32::from(c));
             }
             _ => escaped.push(c),
         }

@@ -246,7 +246,7 @@ async fn some_child_ended(children: Option<&mut Arrivals>) {
         None => None,
     };
     if arrived.is_none() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -5,6 +5,7 @@
 //! environment is read again after it, and the signal goes to the pidfd. A process that cleared its environment is not
 //! found, nor one whose environment we may not read.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// What a sweep did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Signals sent: at least the number of processes found.
+    /// Processes that were killed.
     pub killed: usize,
     /// Marked processes that were still there at the end.
     pub left: usize,
@@ -33,7 +34,7 @@ pub struct Swept {
 #[derive(Debug)]
 struct Sweep {
     needle: Vec<u8>,
-    swept: Swept,
+    killed: BTreeSet<i32>,
     quiet: u8,
     deadline: Instant,
 }
@@ -41,16 +42,17 @@ struct Sweep {
 impl Sweep {
     fn new(attempt: &str) -> Self {
         let needle = format!("{MARK}={attempt}").into_bytes();
-        Self { needle, swept: Swept::default(), quiet: 0, deadline: Instant::now() + PATIENCE }
+        Self { needle, killed: BTreeSet::new(), quiet: 0, deadline: Instant::now() + PATIENCE }
     }
 
     /// One pass; `Some` when it was the last one.
     fn pass(&mut self) -> Option<Swept> {
         let found = marked(&self.needle);
-        self.swept.left = found.len();
-        self.swept.killed += found.into_iter().filter(|pid| end(*pid, &self.needle)).count();
-        self.quiet = if self.swept.left == 0 { self.quiet + 1 } else { 0 };
-        (self.quiet == 2 || Instant::now() > self.deadline).then_some(self.swept)
+        self.quiet = if found.is_empty() { self.quiet + 1 } else { 0 };
+        // A killed process may be seen again until it is gone; it counts once.
+        self.killed.extend(found.iter().filter(|pid| end(**pid, &self.needle)));
+        let over = self.quiet == 2 || Instant::now() > self.deadline;
+        over.then_some(Swept { killed: self.killed.len(), left: found.len() })
     }
 }
 
