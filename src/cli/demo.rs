@@ -9,6 +9,7 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::ui::Ui;
 use super::{init, stories};
+use crate::adapters::agents::demo as demo_agent;
 use crate::adapters::git::repo::check_git_version;
 use crate::adapters::process::spawn;
 
@@ -101,8 +102,10 @@ fn git(dir: &Path, args: &[&str]) -> Result<(), CommandError> {
     Err(error)
 }
 
-/// Runs the demo agent with what its environment says.
-pub(crate) fn agent() -> Exit {
-    let code = crate::adapters::agents::demo::main(&mut std::io::stdin(), &mut std::io::stdout());
-    if code == 0 { Exit::DONE } else { Exit::FAILED }
+/// Runs the demo agent with what its environment and standard input say.
+pub(crate) fn agent(ui: &mut Ui) -> Result<Exit, CommandError> {
+    let mut said = Vec::new();
+    let code = demo_agent::main(&mut std::io::stdin(), &mut said);
+    ui.bytes(&said)?;
+    Ok(if code == 0 { Exit::DONE } else { Exit::FAILED })
 }

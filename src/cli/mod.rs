@@ -74,7 +74,7 @@ fn refused(argv: &[OsString], error: &clap::Error) -> Exit {
         ui.message(&error.render().ansi().to_string());
     } else {
         // clap drops control bytes of an argument instead of showing them: let it complain about the escaped ones.
-        let escaped = Cli::try_parse_from(argv.iter().map(|arg| shown(arg)));
+        let escaped = Cli::try_parse_from(argv.iter().map(shown));
         let plain = escaped.err().filter(clap::Error::use_stderr).map_or(plain, |error| error.render().to_string());
         ui.message(&ui::escape(&plain));
     }
@@ -127,7 +127,7 @@ fn dispatch(command: &Command, ui: &mut Ui) -> Result<Exit, CommandError> {
         Command::Hook(args) => Err(unknown_hook(&args.name)),
         Command::Completions(args) => completions::run(args, ui),
         Command::Man(args) => man::run(args, ui),
-        Command::DemoAgent(_) => Ok(demo::agent()),
+        Command::DemoAgent(_) => demo::agent(ui),
     }
 }
 

@@ -80,7 +80,7 @@ fn unreadable(error: &PortError) -> String {
     let mut text = format!("git-orchestrate: refused: the record of reviews cannot be read: {error}\n");
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        text.push_str(&format!("  caused by: {}\n", error));
+        text.push_str(&format!("  caused by: {error}\n"));
         cause = error.source();
     }
     text

@@ -28,7 +28,14 @@
 //!
 //! Without a step that fits: a reviewer approves, a conflict is merged, an author appends a line to `<item>.txt` and commits.
 //! Waiting ends with exit code 9 after two minutes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs, unreachable_pub)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    missing_docs,
+    unreachable_pub
+)]
 
 mod act;
 mod script;

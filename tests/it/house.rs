@@ -48,7 +48,7 @@ fn uses(text: &str) -> BTreeSet<(String, String)> {
     let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     let mut found = BTreeSet::new();
     for (at, marker) in text.match_indices("crate::") {
-        if text[..at].ends_with('_') || text[..at].ends_with("$") {
+        if text[..at].ends_with('_') || text[..at].ends_with('$') {
             continue;
         }
         let rest = &text[at + marker.len()..];

@@ -1,8 +1,15 @@
 //! The one integration binary: real binary, real git, scripted agents. Each file here tests one part.
-#![allow(clippy::unwrap_used, clippy::print_stderr, dead_code, unreachable_pub, missing_docs)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    dead_code,
+    unreachable_pub,
+    missing_docs
+)]
 
 mod corpus;
-mod delivery;
+mod hooks;
 mod house;
 mod ledger;
 mod planning;

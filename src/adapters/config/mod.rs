@@ -50,6 +50,7 @@ pub struct Loaded {
 
 impl Sources {
     /// The real ones of this process, for a repository root.
+    #[expect(clippy::disallowed_methods, reason = "GIT_ORCHESTRATE_* variables are a layer of the settings")]
     pub fn of(root: &Path) -> Self {
         let user = directories::ProjectDirs::from("", "", "git-orchestrate");
         let text = |name: std::ffi::OsString, value: std::ffi::OsString| {
