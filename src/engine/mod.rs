@@ -13,3 +13,16 @@ pub mod recovery;
 mod reviewing;
 mod track;
 pub mod world;
+
+#[cfg(test)]
+mod attempt_tests;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod fake_agents;
+#[cfg(test)]
+mod fake_git;
+#[cfg(test)]
+mod fake_lander;
+#[cfg(test)]
+mod fake_ledger;
