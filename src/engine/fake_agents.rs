@@ -11,9 +11,7 @@ use async_trait::async_trait;
 
 use super::fake_git::{FakeGit, Files};
 use super::fake_ledger::FakeLedger;
-use super::ports::{
-    AgentEnd, AgentRequest, Agents, Cancel, CancelSignal, CommandEnd, CommandRequest, Ended, Executor,
-};
+use super::ports::{AgentEnd, AgentRequest, Agents, Cancel, CancelSignal, CommandEnd, CommandRequest, Ended, Executor};
 use crate::domain::event::ItemEvent;
 use crate::domain::workflow::Phase;
 
@@ -232,6 +230,8 @@ impl FakeExecutor {
 #[async_trait(?Send)]
 impl Executor for FakeExecutor {
     async fn run(&self, request: CommandRequest, mut cancel: CancelSignal) -> CommandEnd {
+        // A second of virtual time: what is under way elsewhere gets done meanwhile.
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         let turn = self.ran.borrow().iter().filter(|ran| ran.log_name == request.log_name).count();
         let desk = self.git.repo().desks.get(&request.directory).cloned();
         let files = desk.map(|desk| desk.files).unwrap_or_default();

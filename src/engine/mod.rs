@@ -17,6 +17,8 @@ pub mod world;
 #[cfg(test)]
 mod attempt_tests;
 #[cfg(test)]
+mod dispatcher_tests;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod fake_agents;
@@ -26,3 +28,9 @@ mod fake_git;
 mod fake_lander;
 #[cfg(test)]
 mod fake_ledger;
+#[cfg(test)]
+mod landing_tests;
+#[cfg(test)]
+mod recovery_tests;
+#[cfg(test)]
+mod reviewing_tests;
