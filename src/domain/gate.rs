@@ -3,7 +3,7 @@
 
 use super::event::{Review, ReviewVerdict};
 use super::names::{Oid, Principal};
-use super::policy::Policy;
+use super::policy::{Policy, ReviewBy};
 use super::state::ItemState;
 use super::workflow::Phase;
 
@@ -33,6 +33,8 @@ pub enum Refusal {
     ReviewStale(Stale),
     /// The reviewer wrote part of the change.
     SelfReview(Principal),
+    /// The policy wants a person's review, and somebody else gave it.
+    NotAPerson(Principal),
     /// A check has not run on the merge tree.
     CheckMissing(String),
     /// A check failed on the merge tree.
@@ -131,6 +133,7 @@ pub fn reason(refusal: &Refusal) -> String {
         Refusal::ReviewStale(Stale::Policy) => "the policy changed after the review".to_owned(),
         Refusal::ReviewStale(Stale::Story) => "the story text changed after the review".to_owned(),
         Refusal::SelfReview(who) => format!("{who} reviewed a change of their own"),
+        Refusal::NotAPerson(who) => format!("the policy wants a person's review; {who} is none"),
         Refusal::CheckMissing(name) => format!("check `{name}` has not run on the merge tree"),
         Refusal::CheckFailed(name) => format!("check `{name}` failed on the merge tree"),
         Refusal::NoChecks => "the policy requires checks and none is configured".to_owned(),
@@ -166,8 +169,19 @@ fn judge_review(policy: &Policy, state: &ItemState, candidate: &Candidate) -> Op
     if let Some(stale) = staleness(policy, state, review, candidate) {
         return Some(Refusal::ReviewStale(stale));
     }
+    if policy.review_by == ReviewBy::Human && !matches!(review.reviewer, Principal::Person(_)) {
+        return Some(Refusal::NotAPerson(review.reviewer.clone()));
+    }
     let mut authors = state.authors().chain(&candidate.person_authors);
-    authors.find(|author| **author == review.reviewer).map(|author| Refusal::SelfReview(author.clone()))
+    authors.find(|author| same(author, &review.reviewer)).map(|author| Refusal::SelfReview(author.clone()))
+}
+
+/// Whether two principals are one: a session is the same under whatever adapter's name it goes.
+fn same(one: &Principal, other: &Principal) -> bool {
+    match (one, other) {
+        (Principal::Agent { session, .. }, Principal::Agent { session: theirs, .. }) => session == theirs,
+        (Principal::Agent { .. } | Principal::Person(_) | Principal::Tool, _) => one == other,
+    }
 }
 
 fn staleness(policy: &Policy, state: &ItemState, review: &Review, candidate: &Candidate) -> Option<Stale> {

@@ -157,6 +157,9 @@ pub struct ItemState {
     /// What the landing waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits: Option<String>,
+    /// Whether the last attempt ended in order to wait; the next one goes on with it, and nothing was interrupted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub parked: bool,
     /// How it ended; absent while an attempt is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
@@ -307,8 +310,8 @@ impl ItemState {
             ItemEvent::Reviewed { .. } if self.attempt.is_none() || self.is_done() => {
                 illegal("there is nothing to review")
             }
-            ItemEvent::LandingIntended { .. } if !self.phases.contains_key(&Phase::Review) => {
-                illegal("a landing needs a review")
+            ItemEvent::LandingIntended { landing, .. } if !self.is_approved(landing) => {
+                illegal("a landing needs an approval of exactly what lands")
             }
             ItemEvent::Landed { landing } if self.intended.as_ref() != Some(landing) => {
                 illegal("this landing was not intended")
@@ -335,6 +338,21 @@ impl ItemState {
             | ItemEvent::Stopped { .. }
             | ItemEvent::RetryRequested { .. } => Ok(()),
         }
+    }
+
+    /// Whether the newest review approves this head and merge tree, as given or carried.
+    fn is_approved(&self, landing: &Landing) -> bool {
+        let carried = |review: &Review| {
+            self.carried.as_ref().is_some_and(|carried| {
+                carried.from_tree == review.merge_tree && carried.merge_tree == landing.merge_tree
+            })
+        };
+        self.phases.contains_key(&Phase::Review)
+            && self.reviews.last().is_some_and(|review| {
+                review.verdict == ReviewVerdict::Approve
+                    && review.head == landing.head
+                    && (review.merge_tree == landing.merge_tree || carried(review))
+            })
     }
 
     /// Whether work may go back to `to` from the phase that is next.
@@ -365,7 +383,10 @@ impl ItemState {
                 self.return_reason.clone_from(reason);
                 self.intended = None;
             }
-            ItemEvent::LandingWaits { reason, .. } => self.waits = Some(reason.clone()),
+            ItemEvent::LandingWaits { reason, .. } => {
+                self.waits = Some(reason.clone());
+                self.parked = true;
+            }
             ItemEvent::LandingIntended { landing, .. } => {
                 self.waits = None;
                 self.intended = Some(landing.clone());
@@ -386,6 +407,7 @@ impl ItemState {
 
     fn end(&mut self, outcome: Outcome) {
         self.waits = None;
+        self.parked = false;
         self.outcome = Some(outcome);
     }
 
@@ -422,6 +444,7 @@ impl ItemState {
         self.path.clone_from(path);
         self.outcome = None;
         self.waits = None;
+        self.parked = false;
         self.attempt = Some(Attempt {
             id: attempt.clone(),
             run: run.clone(),
@@ -468,6 +491,8 @@ impl ItemState {
     fn reset(&mut self, reopen: bool) {
         self.outcome = None;
         self.attempt = None;
+        self.waits = None;
+        self.parked = false;
         self.attempts = 0;
         self.intended = None;
         self.phases.clear();

@@ -13,7 +13,7 @@ use crate::domain::event::{Failure, FailureClass, ItemEvent};
 use crate::domain::names::{AttemptId, BranchRef, Oid, Principal, slug};
 use crate::domain::plan::PlannedItem;
 use crate::domain::policy::CheckSpec;
-use crate::domain::state::{ItemState, Outcome, Rejected};
+use crate::domain::state::{ItemState, Outcome, Status};
 use crate::domain::workflow::{Performer, Phase};
 
 /// Why an attempt cannot go on right now.
@@ -31,7 +31,13 @@ pub(crate) enum Halt {
     Approved,
     /// The ledger refused or broke.
     Ledger(LedgerError),
+    /// Somebody else ended the attempt.
+    Over(End),
 }
+
+/// How often the ledger may refuse an event of an attempt that is still ours before the item fails: each time the chain is
+/// read again and the attempt goes on from what it says.
+const MOST_REFUSALS: u32 = 5;
 
 impl From<LedgerError> for Halt {
     fn from(error: LedgerError) -> Self {
@@ -67,9 +73,12 @@ pub enum End {
     /// Failed.
     Failed(Failure),
     /// Waits for a person or for a checkout; not live any more.
-    Waiting(String),
-    /// Approved in a run that does not land.
-    Approved,
+    Waiting {
+        /// What helps.
+        reason: String,
+        /// Where the item stands.
+        status: Status,
+    },
     /// Stopped; `resume` goes on.
     Stopped(String),
     /// Another process works on it.
@@ -141,7 +150,7 @@ fn broken(halt: &Halt) -> End {
         Halt::Ledger(error) => End::Broken(error.to_string()),
         Halt::Fail(failure) => End::Broken(failure.message.clone()),
         Halt::Wait(reason) | Halt::Stop(reason) => End::Broken(reason.clone()),
-        Halt::Approved | Halt::Finished => End::Broken("it ended before it began".to_owned()),
+        Halt::Approved | Halt::Finished | Halt::Over(_) => End::Broken("it ended before it began".to_owned()),
     }
 }
 
@@ -180,7 +189,7 @@ fn continued(state: &ItemState) -> Option<AttemptId> {
 fn fence(track: &mut Track) -> Result<(), Halt> {
     let Some(open) = track.state.open_attempt().map(|attempt| attempt.id.clone()) else { return Ok(()) };
     let swept = track.world.ports.host.sweep(&open).map_err(Halt::internal(Phase::Setup))?;
-    if track.state.waits.is_none() {
+    if !track.state.parked {
         let reason = match swept {
             0 => "its orchestrator went away".to_owned(),
             count => format!("its orchestrator went away; ended {count} process(es) it had left"),
@@ -246,13 +255,43 @@ impl Attempt {
 
     /// Performs phases until the item is done or cannot go on.
     async fn work(&mut self) -> Halt {
+        let mut refusals = 0;
         loop {
             match self.step().await {
                 Ok(Next::Phase) => {}
                 Ok(Next::Nothing) => return Halt::Finished,
+                Err(Halt::Ledger(LedgerError::Rejected(rejected))) => {
+                    refusals += 1;
+                    match self.reread().await {
+                        Ok(None) if refusals <= MOST_REFUSALS => {}
+                        Ok(None) => {
+                            let phase = self.track.state.next_phase().unwrap_or(Phase::Reflection);
+                            return Halt::fail(FailureClass::Internal, phase, rejected.to_string());
+                        }
+                        Ok(Some(end)) => return Halt::Over(end),
+                        Err(error) => return Halt::Ledger(error),
+                    }
+                }
                 Err(halt) => return halt,
             }
         }
+    }
+
+    /// After a refusal: reads the chain again. `None` when the attempt is still the current one and goes on from there.
+    async fn reread(&mut self) -> Result<Option<End>, LedgerError> {
+        self.track.reload().await?;
+        self.rework = None;
+        let state = &self.track.state;
+        if state.attempt.as_ref().is_none_or(|attempt| attempt.id != self.track.attempt) {
+            return Ok(Some(End::Held("another process took over".to_owned())));
+        }
+        Ok(match &state.outcome {
+            None => None,
+            Some(Outcome::Landed | Outcome::NoChange { .. }) => Some(End::Done(landed_tip(state))),
+            Some(Outcome::Failed { failure }) => Some(End::Failed(failure.clone())),
+            Some(Outcome::Stopped { reason } | Outcome::Interrupted { reason }) => Some(End::Stopped(reason.clone())),
+            Some(Outcome::Blocked { .. }) => Some(End::Held("another process blocked it".to_owned())),
+        })
     }
 
     /// One phase.
@@ -260,7 +299,7 @@ impl Attempt {
         if self.track.state.is_done() {
             if !self.track.state.phases.contains_key(&Phase::Reflection) {
                 self.announce(Phase::Reflection);
-                self.perform(Phase::Reflection).await?;
+                self.reflect().await?;
             }
             return Ok(Next::Nothing);
         }
@@ -296,7 +335,7 @@ impl Attempt {
         Err(Halt::Stop("stopped by a signal".to_owned()))
     }
 
-    fn announce(&self, phase: Phase) {
+    pub(crate) fn announce(&self, phase: Phase) {
         let by = self.track.world.decisions.policy.phase(phase).by;
         self.track.world.tell(Happening::PhaseStarted { story_id: self.track.key.clone(), phase, by });
     }
@@ -305,7 +344,8 @@ impl Attempt {
         let by = self.track.world.decisions.policy.phase(phase).by;
         match (phase, by) {
             (Phase::Review, _) => self.review().await,
-            (Phase::Reflection, _) => self.reflect().await,
+            // `step` performs these two: readiness with the landing, reflection after it.
+            (Phase::Readiness | Phase::Reflection, _) => Ok(()),
             (_, Performer::Command) => self.run_commands(phase).await,
             (Phase::Setup, _) => self.set_up().await,
             (Phase::Branch, _) => self.record_branch(),
@@ -319,7 +359,6 @@ impl Attempt {
             (Phase::Settings, Performer::Tool) => {
                 Ok(self.track.not_applicable(phase, "no settings update is configured")?)
             }
-            (Phase::Readiness, _) => Ok(()),
             (Phase::Issue | Phase::PullRequest | Phase::Settings, Performer::Agent | Performer::Person) => {
                 self.extra_session(phase).await
             }
@@ -332,17 +371,41 @@ impl Attempt {
             return Ok(());
         }
         let prepared = self.track.world.ports.worktrees.prepare(&self.spec).await;
-        self.prepared =
-            Some(prepared.map_err(|error| Halt::fail(FailureClass::Setup, Phase::Setup, describe(&error)))?);
+        let prepared = prepared.map_err(|error| Halt::fail(FailureClass::Setup, Phase::Setup, describe(&error)))?;
+        let made_again = !prepared.adopted && self.track.state.phases.contains_key(&Phase::Setup);
+        self.prepared = Some(prepared);
+        if made_again {
+            // The worktree of the recorded setup is gone; what setup installed went with it.
+            self.run_setup_commands().await?;
+        }
         Ok(())
     }
 
     async fn set_up(&mut self) -> Result<(), Halt> {
+        let commands = self.run_setup_commands().await?;
+        let prepared = self.prepared.clone().expect("the worktree is made before any phase");
+        let made = if prepared.adopted { "adopted the worktree" } else { "made the worktree" };
+        let mut summary = made.to_owned();
+        if !prepared.copied.is_empty() {
+            summary = format!("{summary}, copied {} ignored file(s)", prepared.copied.len());
+        }
+        if commands > 0 {
+            summary = format!("{summary}, ran {commands} setup command(s)");
+        }
+        Ok(self.track.done(Phase::Setup, Principal::Tool, summary, Some(prepared.head))?)
+    }
+
+    /// Runs the setup commands in a new worktree and returns how many there are.
+    pub(crate) async fn run_setup_commands(&mut self) -> Result<usize, Halt> {
         let prepared = self.prepared.clone().expect("the worktree is made before any phase");
         let settings = self.track.world.decisions.settings.clone();
         let mut commands = settings.setup;
         if prepared.uv {
             commands.insert(0, vec!["uv".to_owned(), "sync".to_owned()]);
+        }
+        if !commands.is_empty() {
+            // Processes carry the attempt's mark; a crash must leave it where the next start looks for it.
+            self.track.write().await?;
         }
         for (number, argv) in commands.iter().enumerate() {
             let name = format!("setup-{}", number + 1);
@@ -354,15 +417,7 @@ impl Attempt {
                 return Err(Halt::fail(FailureClass::Setup, Phase::Setup, message));
             }
         }
-        let made = if prepared.adopted { "adopted the worktree" } else { "made the worktree" };
-        let mut summary = made.to_owned();
-        if !prepared.copied.is_empty() {
-            summary = format!("{summary}, copied {} ignored file(s)", prepared.copied.len());
-        }
-        if !commands.is_empty() {
-            summary = format!("{summary}, ran {} setup command(s)", commands.len());
-        }
-        Ok(self.track.done(Phase::Setup, Principal::Tool, summary, Some(prepared.head))?)
+        Ok(commands.len())
     }
 
     fn record_branch(&mut self) -> Result<(), Halt> {
@@ -381,11 +436,20 @@ impl Attempt {
     async fn run_commands(&mut self, phase: Phase) -> Result<(), Halt> {
         let count = self.run_commands_of(phase).await?;
         let head = self.commit_leftovers(&format!("{phase} for story {}", self.track.key)).await?;
+        if phase == Phase::Implementation {
+            self.rework = None;
+            if !self.has_work(&head).await? {
+                return self.without_work(phase, "the commands of the phase ended");
+            }
+        }
         Ok(self.track.done(phase, Principal::Tool, format!("ran {count} command(s)"), Some(head))?)
     }
 
     async fn run_commands_of(&mut self, phase: Phase) -> Result<usize, Halt> {
         let commands = self.track.world.decisions.policy.phase(phase).commands.clone();
+        if !commands.is_empty() {
+            self.track.write().await?;
+        }
         for command in &commands {
             let end = self.run_in_worktree(command).await;
             self.stop_if_asked()?;
@@ -458,18 +522,24 @@ impl Attempt {
             millis % 1000
         );
         let merged = state.landings.last().map_or_else(|| self.spec.start.clone(), |landing| landing.tip.clone());
-        // The branch has moved: whatever goes wrong here is said and changes nothing.
-        let summary = match self.run_commands_of(Phase::Reflection).await {
-            Ok(_) => facts,
-            Err(Halt::Fail(failure)) => format!("{facts}; {}", failure.message),
-            Err(other) => return Err(other),
-        };
-        self.track.done(Phase::Reflection, Principal::Tool, summary, None)?;
-        self.track.write().await?;
+        let commands = self.reflect_by_commands().await;
+        // Before the phase is recorded: a recorded reflection tells the next start that nothing is left to clear away.
         if let Err(error) = self.retire(&merged).await {
             self.track.tell(format!("the worktree stays: {}", describe(&error)));
         }
-        Ok(())
+        self.track.done(Phase::Reflection, Principal::Tool, format!("{summary}{commands}"), None)?;
+        Ok(self.track.write().await?)
+    }
+
+    /// Runs the commands of phase 13; what they come to changes nothing about the landing. Answers with a part of the summary.
+    async fn reflect_by_commands(&self) -> String {
+        let spec = self.track.world.decisions.policy.phase(Phase::Reflection).clone();
+        let mut text = String::new();
+        for command in spec.commands.iter().filter(|_| spec.by == Performer::Command) {
+            let end = self.run_in_worktree(command).await;
+            text = format!("{text}, `{}` {}", command.name, ended(&end.ended));
+        }
+        text
     }
 
     async fn retire(&self, merged: &Oid) -> Result<(), PortError> {
@@ -482,45 +552,69 @@ impl Attempt {
 
     /// Writes the end of the attempt and tells the dispatcher.
     async fn conclude(&mut self, halt: Halt) -> End {
-        match self.try_conclude(halt).await {
-            Ok(end) => end,
-            Err(error) => End::Broken(error.to_string()),
+        let event = match self.closing(halt) {
+            Ok(event) => event,
+            Err(end) => return end,
+        };
+        for _ in 0..=MOST_REFUSALS {
+            let written = match self.track.note(event.0.clone()) {
+                Ok(()) => self.track.write().await,
+                Err(error) => Err(error),
+            };
+            match written {
+                Ok(()) => return self.ending(event.1.clone()),
+                Err(LedgerError::Rejected(_)) => match self.reread().await {
+                    Ok(None) => {}
+                    Ok(Some(end)) => return end,
+                    Err(error) => return End::Broken(error.to_string()),
+                },
+                Err(error) => return End::Broken(error.to_string()),
+            }
         }
+        End::Broken(format!("the ledger does not take the end of the attempt at {}", self.track.key))
     }
 
-    async fn try_conclude(&mut self, halt: Halt) -> Result<End, LedgerError> {
+    /// The event that ends the attempt and what the dispatcher is told then; or the end itself, where there is no event.
+    fn closing(&self, halt: Halt) -> Result<(ItemEvent, Closing), End> {
         let attempt = self.track.attempt.clone();
-        match halt {
-            Halt::Finished => {
-                self.track.write().await?;
-                Ok(End::Done(landed_tip(&self.track.state)))
-            }
+        if self.track.state.is_done() {
+            // Nothing that happens after the landing takes it back.
+            return Err(End::Done(landed_tip(&self.track.state)));
+        }
+        let waits = |attempt, reason: String| (ItemEvent::LandingWaits { attempt, reason: reason.clone() }, reason);
+        Ok(match halt {
+            Halt::Finished => return Err(End::Done(landed_tip(&self.track.state))),
+            Halt::Over(end) => return Err(end),
+            Halt::Ledger(error) => return Err(End::Broken(error.to_string())),
             Halt::Approved => {
-                self.track.write().await?;
-                Ok(End::Approved)
-            }
-            Halt::Fail(failure) => {
-                self.track.note(ItemEvent::Failed { attempt, failure: failure.clone() })?;
-                self.track.write().await?;
-                Ok(End::Failed(failure))
+                let key = &self.track.key;
+                let (event, reason) = waits(attempt, format!("approved; `git orchestrate land {key}` lands it"));
+                (event, Closing::Waiting(reason))
             }
             Halt::Wait(reason) => {
-                self.track.note(ItemEvent::LandingWaits { attempt, reason: reason.clone() })?;
-                self.track.write().await?;
-                Ok(End::Waiting(reason))
+                let (event, reason) = waits(attempt, reason);
+                (event, Closing::Waiting(reason))
             }
-            Halt::Stop(reason) => {
-                self.track.note(ItemEvent::Stopped { attempt, reason: reason.clone() })?;
-                self.track.write().await?;
-                Ok(End::Stopped(reason))
-            }
-            Halt::Ledger(LedgerError::Rejected(Rejected::Fenced { .. })) => {
-                self.track.reload().await?;
-                Ok(End::Held("another process took over".to_owned()))
-            }
-            Halt::Ledger(error) => Err(error),
+            Halt::Fail(failure) => (ItemEvent::Failed { attempt, failure: failure.clone() }, Closing::Failed(failure)),
+            Halt::Stop(reason) => (ItemEvent::Stopped { attempt, reason: reason.clone() }, Closing::Stopped(reason)),
+        })
+    }
+
+    fn ending(&self, closing: Closing) -> End {
+        match closing {
+            Closing::Failed(failure) => End::Failed(failure),
+            Closing::Stopped(reason) => End::Stopped(reason),
+            Closing::Waiting(reason) => End::Waiting { reason, status: self.track.state.status() },
         }
     }
+}
+
+/// An end that is written to the ledger.
+#[derive(Clone, Debug)]
+enum Closing {
+    Failed(Failure),
+    Stopped(String),
+    Waiting(String),
 }
 
 /// The tip of the newest landing.

@@ -3,7 +3,8 @@
 
 use super::attempt::{Attempt, Halt, Rework, ended, last_line};
 use super::checks::READINESS_FAILED;
-use super::ports::{AgentEnd, AgentRequest, Ended};
+use super::ports::{AgentEnd, AgentRequest, Ended, Merged};
+use super::reviewing::CONFLICTS;
 use crate::domain::event::{Failure, FailureClass, ItemEvent};
 use crate::domain::item::ItemKind;
 use crate::domain::names::{Oid, Principal};
@@ -13,17 +14,23 @@ use crate::domain::workflow::Phase;
 impl Attempt {
     /// Phases 4 and 5 (and the work of 7): one session of the author's role.
     pub(crate) async fn implement(&mut self, phase: Phase) -> Result<(), Halt> {
-        let rework = self.rework.take();
+        let rework = match self.rework.take() {
+            None => self.conflict_again().await?,
+            known => known,
+        };
         let reason = self.track.state.return_reason.clone();
         let target = self.recorded().target.short().to_owned();
         let task = match &rework {
-            Some(Rework::Check { tail, .. }) => PromptTask::Rework { failed: &reason, output: tail },
+            Some(Rework::Check { name, tail }) => PromptTask::Rework { failed: name, output: tail },
             Some(Rework::Conflict { paths }) => PromptTask::Conflict { target: &target, paths },
             None if reason.is_empty() => PromptTask::Author,
             // An interrupted attempt lost the details; the reason is in the ledger.
-            None => PromptTask::Rework { failed: &reason, output: "" },
+            None => PromptTask::Rework { failed: failed_check(&reason), output: "" },
         };
-        let Some((author, head)) = self.author_session(phase, task).await? else { return Ok(()) };
+        let (author, head, how) = self.author_session(phase, task).await?;
+        if !self.has_work(&head).await? {
+            return self.without_work(phase, &how);
+        }
         let changed = self.change_summary(&head).await?;
         if !self.track.state.phases.contains_key(&Phase::Research) {
             self.track.done(
@@ -46,13 +53,16 @@ impl Attempt {
         let reason = self.track.state.return_reason.clone();
         let findings = self.track.state.reviews.last().map(|review| review.findings.clone()).unwrap_or_default();
         let task = match &rework {
-            Some(Rework::Check { tail, .. }) => PromptTask::Rework { failed: &reason, output: tail },
+            Some(Rework::Check { name, tail }) => PromptTask::Rework { failed: name, output: tail },
             Some(Rework::Conflict { .. }) | None if self.rejected() => {
                 PromptTask::ReviewResponse { findings: &findings }
             }
-            Some(Rework::Conflict { .. }) | None => PromptTask::Rework { failed: &reason, output: "" },
+            Some(Rework::Conflict { .. }) | None => PromptTask::Rework { failed: failed_check(&reason), output: "" },
         };
-        let Some((author, head)) = self.author_session(Phase::ReviewResponse, task).await? else { return Ok(()) };
+        let (author, head, how) = self.author_session(Phase::ReviewResponse, task).await?;
+        if !self.has_work(&head).await? {
+            return self.without_work(Phase::ReviewResponse, &how);
+        }
         self.track.done(Phase::ReviewResponse, author, "answered the findings", Some(head))?;
         Ok(self.track.back_to(Phase::Testing, "the author answered the findings")?)
     }
@@ -64,12 +74,29 @@ impl Attempt {
 
     /// A phase the policy gives to an agent beyond the default ones.
     pub(crate) async fn extra_session(&mut self, phase: Phase) -> Result<(), Halt> {
-        let Some((author, head)) = self.author_session(phase, PromptTask::Author).await? else { return Ok(()) };
+        let (author, head, _) = self.author_session(phase, PromptTask::Author).await?;
         Ok(self.track.done(phase, author, format!("{phase} in a session of its own"), Some(head))?)
     }
 
-    /// Runs one session and returns its principal and the tip afterwards; `None` when the item ended with no change.
-    async fn author_session(&mut self, phase: Phase, task: PromptTask<'_>) -> Result<Option<(Principal, Oid)>, Halt> {
+    /// The conflict that sent work back, found again when another process noted it.
+    async fn conflict_again(&self) -> Result<Option<Rework>, Halt> {
+        if !self.track.state.return_reason.starts_with(CONFLICTS) {
+            return Ok(None);
+        }
+        let internal = || Halt::internal(Phase::Implementation);
+        let lander = &self.track.world.ports.lander;
+        let recorded = self.recorded();
+        let target = lander.tip(&recorded.target).await.map_err(internal())?;
+        let head = lander.tip(&recorded.branch).await.map_err(internal())?;
+        let (Some(target), Some(head)) = (target, head) else { return Ok(None) };
+        Ok(match lander.merge(&target, &head).await.map_err(internal())? {
+            Merged::Conflict { paths } => Some(Rework::Conflict { paths }),
+            Merged::Clean { .. } => None,
+        })
+    }
+
+    /// Runs one session; returns its principal, the tip afterwards and how it ended.
+    async fn author_session(&mut self, phase: Phase, task: PromptTask<'_>) -> Result<(Principal, Oid, String), Halt> {
         let settings = self.track.world.decisions.settings.clone();
         let adapter = self.planned.assignment.adapter.clone();
         let role = self.planned.assignment.role.clone();
@@ -83,10 +110,8 @@ impl Attempt {
         if let Some(failure) = judge(&end, phase, settings.agent_timeout_secs) {
             return Err(Halt::Fail(failure));
         }
-        if !self.has_work(&head).await? {
-            return self.without_work(phase, &end).map(|()| None);
-        }
-        Ok(Some((principal, head)))
+        let how = format!("the agent {}: {}", ended(&end.ended), last_line(&end.tail));
+        Ok((principal, head, how))
     }
 
     /// Starts a session, durably noted before the process exists, and waits for its end.
@@ -131,7 +156,7 @@ impl Attempt {
     }
 
     /// Whether the branch holds anything that the target does not.
-    async fn has_work(&self, head: &Oid) -> Result<bool, Halt> {
+    pub(crate) async fn has_work(&self, head: &Oid) -> Result<bool, Halt> {
         let lander = &self.track.world.ports.lander;
         let target = &self.recorded().target;
         let tip = lander.tip(target).await.map_err(Halt::internal(Phase::Implementation))?;
@@ -141,12 +166,11 @@ impl Attempt {
     }
 
     /// The author left no change: right for documents, a failure for anything else.
-    fn without_work(&mut self, phase: Phase, end: &AgentEnd) -> Result<(), Halt> {
+    pub(crate) fn without_work(&mut self, phase: Phase, how: &str) -> Result<(), Halt> {
         if self.planned.item.kind == ItemKind::Documentation {
             return self.finish_without_change();
         }
-        let message = format!("the agent {} without a commit or a change: {}", ended(&end.ended), last_line(&end.tail));
-        Err(Halt::fail(FailureClass::NoCommit, phase, message))
+        Err(Halt::fail(FailureClass::NoCommit, phase, format!("no commit and no change; {how}")))
     }
 
     /// Documents that need no change: every phase up to the landing is recorded as not applicable, and nothing moves.
@@ -198,6 +222,11 @@ fn judge(end: &AgentEnd, phase: Phase, limit: u64) -> Option<Failure> {
     };
     let message = format!("the agent {what}: {}", last_line(&end.tail));
     Some(Failure { class, phase, message })
+}
+
+/// The check that the reason of a way back names, or the whole reason.
+fn failed_check(reason: &str) -> &str {
+    reason.split('`').nth(1).unwrap_or(reason)
 }
 
 fn file_name(path: &str) -> String {

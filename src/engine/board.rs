@@ -46,6 +46,8 @@ pub(crate) enum Effect {
 struct Row {
     planned: PlannedItem,
     standing: Standing,
+    /// Status of an item that waits.
+    waits_as: Status,
     reason: String,
     failure: Option<Failure>,
     began: Option<Timestamp>,
@@ -76,17 +78,15 @@ impl Board {
         let keys: Vec<PlannedKey> = plan.iter().map(PlannedItem::recorded).collect();
         let mut schedule = schedule::Board::new(&keys);
         schedule.barrier = decisions.waves;
-        let row = |planned: PlannedItem| {
-            let failure = settled.get(&planned.key).cloned();
-            Row {
-                standing: if failure.is_some() { Standing::Failed } else { Standing::Waiting },
-                reason: failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default(),
-                planned,
-                failure,
-                began: None,
-                landed: None,
-                millis: 0,
-            }
+        let row = |planned| Row {
+            planned,
+            standing: Standing::Waiting,
+            waits_as: Status::ReadyForReview,
+            reason: String::new(),
+            failure: None,
+            began: None,
+            landed: None,
+            millis: 0,
         };
         Self {
             run: decisions.run.clone(),
@@ -184,7 +184,7 @@ impl Board {
         effects.push(Effect::Release(key.clone()));
         let broken = match &end {
             End::Broken(reason) => Some(reason.clone()),
-            End::Done(_) | End::Failed(_) | End::Waiting(_) | End::Approved | End::Stopped(_) | End::Held(_) => None,
+            End::Done(_) | End::Failed(_) | End::Waiting { .. } | End::Stopped(_) | End::Held(_) => None,
         };
         if let Some(row) = self.row(key) {
             row.millis += row.began.take().map_or(0, |began| u64::try_from(now.0 - began.0).unwrap_or(0));
@@ -280,8 +280,10 @@ fn take_end(row: &mut Row, end: End) {
             row.failure = Some(failure);
             (Standing::Failed, reason)
         }
-        End::Waiting(reason) => (Standing::Paused, reason),
-        End::Approved => (Standing::Paused, format!("approved; `git orchestrate land {}` lands it", row.planned.key)),
+        End::Waiting { reason, status } => {
+            row.waits_as = status;
+            (Standing::Paused, reason)
+        }
         End::Stopped(reason) => (Standing::Stopped, reason),
         End::Held(reason) => (Standing::Stopped, reason),
         End::Broken(reason) => {
@@ -301,7 +303,7 @@ fn summary_of(row: &Row) -> ItemSummary {
         Standing::Done => Status::Landed,
         Standing::Failed => Status::Failed,
         Standing::Blocked => Status::Blocked,
-        Standing::Paused => Status::ReadyForReview,
+        Standing::Paused => row.waits_as,
         Standing::Stopped => Status::Stopped,
     };
     let kept = matches!(row.standing, Standing::Failed | Standing::Paused | Standing::Stopped);

@@ -31,22 +31,31 @@ impl Attempt {
         let results = self.run_checks(&tree, self.spec.path.clone()).await?;
         let failed = results.failed.clone();
         let summary = match &failed {
-            None => format!("{} check(s) passed on {}", results.runs.len(), tree.short()),
+            None => {
+                let count = self.track.world.decisions.policy.checks.len();
+                format!("{count} check(s) passed on {}", tree.short())
+            }
             Some((name, _)) => format!("check `{name}` failed on {}", tree.short()),
         };
         self.record_checks(Phase::Testing, summary, Some(head), results)?;
         match failed {
             None => Ok(()),
-            Some((name, tail)) => self.rework_check(Phase::Implementation, name, tail, ""),
+            Some((name, tail)) => self.rework_check((Phase::Testing, Phase::Implementation), name, tail, ""),
         }
     }
 
     /// Sends a failed check back to the author, or fails the item when that happened too often.
-    pub(crate) fn rework_check(&mut self, to: Phase, name: String, tail: String, prefix: &str) -> Result<(), Halt> {
+    pub(crate) fn rework_check(
+        &mut self,
+        (from, to): (Phase, Phase),
+        name: String,
+        tail: String,
+        prefix: &str,
+    ) -> Result<(), Halt> {
         let rounds = self.track.state.returns.get(&to).copied().unwrap_or(0);
         if rounds >= self.track.world.decisions.settings.rework_rounds {
             let message = format!("{prefix}check `{name}` still fails after {rounds} round(s) of rework");
-            return Err(Halt::fail(FailureClass::Check, Phase::Testing, message));
+            return Err(Halt::fail(FailureClass::Check, from, message));
         }
         self.track.back_to(to, format!("{prefix}check `{name}` failed"))?;
         self.rework = Some(Rework::Check { name, tail });
@@ -55,6 +64,8 @@ impl Attempt {
 
     /// Runs every check that has no result on `tree` yet, in `directory`, up to the first failure.
     pub(crate) async fn run_checks(&mut self, tree: &Oid, directory: PathBuf) -> Result<CheckResults, Halt> {
+        // Checks take time, and the sessions before them took more: a crash from here on should not cost those.
+        self.track.write_soon();
         let checks = self.track.world.decisions.policy.checks.clone();
         let mut results = CheckResults { runs: Vec::new(), artefacts: Vec::new(), failed: None };
         for check in checks {

@@ -1,7 +1,7 @@
 //! The actor that owns a run's state: one `select!`, a closed set of events, a synchronous handler that answers with effects.
 //! Must not touch git, processes or files; attempts do, through the ports.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use tokio::sync::{mpsc, watch};
@@ -84,6 +84,9 @@ impl Dispatcher {
     ) {
         self.perform(Incoming::Begin).await;
         let mut interruptible = true;
+        // One timer for the whole run: a new one per happening would never fire in a busy run.
+        let mut rechecks = tokio::time::interval(std::time::Duration::from_millis(RECHECK_MILLIS));
+        rechecks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !self.board.is_over() {
             let incoming = tokio::select! {
                 biased;
@@ -96,8 +99,7 @@ impl Dispatcher {
                     drain(&mut heard, |happening| self.report(&happening));
                     Incoming::Ended(key, end)
                 }
-                () = tokio::time::sleep(std::time::Duration::from_millis(RECHECK_MILLIS)),
-                    if self.board.has_waiting() => Incoming::Recheck,
+                _ = rechecks.tick(), if self.board.has_waiting() => Incoming::Recheck,
             };
             self.perform(incoming).await;
         }
@@ -105,19 +107,22 @@ impl Dispatcher {
     }
 
     async fn perform(&mut self, incoming: Incoming) {
-        let now = self.world.ports.clock.now();
-        for effect in self.board.handle(incoming, now) {
-            match effect {
-                Effect::Report(happening) => self.report(&happening),
-                Effect::Start(planned) => self.start(*planned),
-                Effect::Cancel(urgency) => {
-                    for cancel in self.cancels.values() {
-                        cancel.send_replace(urgency);
+        let mut queue = VecDeque::from([incoming]);
+        while let Some(incoming) = queue.pop_front() {
+            let now = self.world.ports.clock.now();
+            for effect in self.board.handle(incoming, now) {
+                match effect {
+                    Effect::Report(happening) => self.report(&happening),
+                    Effect::Start(planned) => self.start(*planned),
+                    Effect::Cancel(urgency) => {
+                        for cancel in self.cancels.values() {
+                            cancel.send_replace(urgency);
+                        }
                     }
+                    Effect::Release(key) => drop(self.cancels.remove(&key)),
+                    Effect::RecordBlocked { key, by } => self.record_blocked(key, by).await,
+                    Effect::LookAt(keys) => queue.extend(self.look_at(keys).await.map(Incoming::Unblocked)),
                 }
-                Effect::Release(key) => drop(self.cancels.remove(&key)),
-                Effect::RecordBlocked { key, by } => self.record_blocked(key, by).await,
-                Effect::LookAt(keys) => self.look_at(keys).await,
             }
         }
     }
@@ -130,7 +135,9 @@ impl Dispatcher {
         let task = Task { world: self.world.clone(), planned, story, cancel };
         let ended = self.ended.clone();
         tokio::task::spawn_local(async move {
-            let end = attempt::drive(task).await;
+            let work = tokio::task::spawn_local(attempt::drive(task)).await;
+            // A panic is a bug of ours; without an end the run would wait for this item for ever.
+            let end = work.unwrap_or_else(|error| End::Broken(format!("internal error in {key}: {error}")));
             // The dispatcher outlives every attempt it started.
             drop(ended.send((key, end)));
         });
@@ -147,22 +154,17 @@ impl Dispatcher {
         }
     }
 
-    /// Reads waiting items again; one whose reviews changed goes on.
-    async fn look_at(&mut self, keys: Vec<ItemKey>) {
+    /// Reads waiting items again; those whose reviews changed go on.
+    async fn look_at(&self, keys: Vec<ItemKey>) -> impl Iterator<Item = ItemKey> {
+        let mut unblocked = Vec::new();
         for key in keys {
             if let Ok(Some(state)) = self.world.ports.recorder.item(&key).await
                 && state.waits.is_none()
             {
-                let now = self.world.ports.clock.now();
-                for effect in self.board.handle(Incoming::Unblocked(key), now) {
-                    match effect {
-                        Effect::Start(planned) => self.start(*planned),
-                        Effect::Report(happening) => self.report(&happening),
-                        Effect::Cancel(_) | Effect::Release(_) | Effect::RecordBlocked { .. } | Effect::LookAt(_) => {}
-                    }
-                }
+                unblocked.push(key);
             }
         }
+        unblocked.into_iter()
     }
 
     fn report(&mut self, happening: &Happening) {

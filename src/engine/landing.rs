@@ -43,10 +43,6 @@ enum Try {
 impl Attempt {
     /// Readiness on the merge tree, then the landing itself.
     pub(crate) async fn land(&mut self) -> Result<(), Halt> {
-        if !self.track.world.decisions.land {
-            self.ready_without_landing().await?;
-            return Ok(());
-        }
         let queue = self.track.world.queue.clone();
         let _turn = queue.turn().await;
         for _ in 0..MOST_TRIES {
@@ -58,15 +54,6 @@ impl Attempt {
         }
         let message = format!("{} kept moving while landing", self.recorded().target.short());
         Err(Halt::fail(FailureClass::Internal, Phase::Readiness, message))
-    }
-
-    /// `--no-land`: everything up to the landing, then the item waits for `land`.
-    async fn ready_without_landing(&mut self) -> Result<(), Halt> {
-        let Some(merge) = self.merge_now(Phase::Readiness).await? else { return Ok(()) };
-        if self.carry_review(&merge).await? && self.check_merge(&merge).await? {
-            return Err(Halt::Approved);
-        }
-        Ok(())
     }
 
     async fn try_landing(&mut self) -> Result<Try, Halt> {
@@ -84,6 +71,8 @@ impl Attempt {
             person_authors: persons,
         };
         match gate::judge(&self.track.world.decisions.policy, &self.track.state, &candidate) {
+            // `--no-land`: everything up to the landing, then the item waits for `land`.
+            Verdict::Covered(_) if !self.track.world.decisions.land => Err(Halt::Approved),
             Verdict::Covered(covered) => self.move_target(MergePermit::reviewed(covered), merge).await,
             Verdict::Refused(refusals) => self.refused(&refusals),
         }
@@ -113,6 +102,11 @@ impl Attempt {
                 })?;
                 return Ok(true);
             }
+        }
+        let returns = self.track.state.returns.get(&Phase::Review).copied().unwrap_or(0);
+        if returns >= MOST_TRIES {
+            let message = format!("{} moved after each of {returns} reviews", self.recorded().target.short());
+            return Err(Halt::fail(FailureClass::Review, Phase::Readiness, message));
         }
         self.track.back_to(Phase::Review, format!("the approval saw another merge than {}", merge.tree.short()))?;
         Ok(false)
@@ -151,7 +145,10 @@ impl Attempt {
         let commit = commit.map_err(Halt::internal(Phase::Readiness))?;
         ports.worktrees.check_out(&commit, &directory).await.map_err(Halt::internal(Phase::Readiness))?;
         let results = self.run_checks(&merge.tree, directory.clone()).await;
-        ports.worktrees.discard(&directory).await.map_err(Halt::internal(Phase::Readiness))?;
+        if let Err(error) = ports.worktrees.discard(&directory).await {
+            // The next check of this item takes the place over; what the checks said stands.
+            self.track.tell(format!("{} stays: {}", directory.display(), super::attempt::describe(&error)));
+        }
         let results = results?;
         let failed = results.failed.clone();
         let summary = match &failed {
@@ -162,7 +159,7 @@ impl Attempt {
         match failed {
             None => Ok(true),
             Some((name, tail)) => {
-                self.rework_check(Phase::ReviewResponse, name, tail, READINESS_FAILED)?;
+                self.rework_check((Phase::Readiness, Phase::ReviewResponse), name, tail, READINESS_FAILED)?;
                 Ok(false)
             }
         }
@@ -246,7 +243,9 @@ impl Attempt {
     fn refused(&mut self, refusals: &[Refusal]) -> Result<Try, Halt> {
         for refusal in refusals {
             let to = match refusal {
-                Refusal::NoReview | Refusal::ChangesRequested | Refusal::ReviewStale(_) => Phase::Review,
+                Refusal::NoReview | Refusal::ChangesRequested | Refusal::ReviewStale(_) | Refusal::NotAPerson(_) => {
+                    Phase::Review
+                }
                 Refusal::CheckMissing(_) => Phase::Readiness,
                 Refusal::PhaseMissing(_) | Refusal::SelfReview(_) | Refusal::CheckFailed(_) | Refusal::NoChecks => {
                     continue;

@@ -13,3 +13,24 @@ pub mod recovery;
 mod reviewing;
 mod track;
 pub mod world;
+
+#[cfg(test)]
+mod attempt_tests;
+#[cfg(test)]
+mod dispatcher_tests;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod fake_agents;
+#[cfg(test)]
+mod fake_git;
+#[cfg(test)]
+mod fake_lander;
+#[cfg(test)]
+mod fake_ledger;
+#[cfg(test)]
+mod landing_tests;
+#[cfg(test)]
+mod recovery_tests;
+#[cfg(test)]
+mod reviewing_tests;

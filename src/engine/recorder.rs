@@ -46,7 +46,15 @@ impl Recorder {
         if records.is_empty() {
             return Ok(());
         }
-        self.ask(|reply| Request::Append(records, reply)).await
+        self.submit(records).settled().await
+    }
+
+    /// Hands records over without waiting; they are written before everything that is handed over later.
+    pub fn submit(&self, records: Vec<Record>) -> Submitted {
+        let (reply, answer) = oneshot::channel();
+        // When the writer has ended, the answer says so.
+        drop(self.requests.send(Request::Append(records, reply)));
+        Submitted { answer }
     }
 
     /// Moves the target and appends `Landed`.
@@ -85,10 +93,26 @@ impl Recorder {
         &self,
         request: impl FnOnce(oneshot::Sender<Result<T, LedgerError>>) -> Request,
     ) -> Result<T, LedgerError> {
-        let gone = || LedgerError::Port(PortError::new("the ledger writer has ended"));
         let (reply, answer) = oneshot::channel();
         self.requests.send(request(reply)).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
+    }
+}
+
+fn gone() -> LedgerError {
+    LedgerError::Port(PortError::new("the ledger writer has ended"))
+}
+
+/// Records on their way.
+#[must_use]
+pub struct Submitted {
+    answer: oneshot::Receiver<Result<(), LedgerError>>,
+}
+
+impl Submitted {
+    /// Returns when the records are durable.
+    pub async fn settled(self) -> Result<(), LedgerError> {
+        self.answer.await.map_err(|_| gone())?
     }
 }
 
@@ -140,11 +164,21 @@ type Append = (Vec<Record>, oneshot::Sender<Result<(), LedgerError>>);
 fn flush(ledger: &mut dyn Ledger, appends: Vec<Append>) {
     if appends.len() > 1 {
         let all: Vec<Record> = appends.iter().flat_map(|(records, _)| records.iter().cloned()).collect();
-        if ledger.append(&all).is_ok() {
-            for (_, reply) in appends {
-                drop(reply.send(Ok(())));
+        match ledger.append(&all) {
+            Ok(()) => {
+                for (_, reply) in appends {
+                    drop(reply.send(Ok(())));
+                }
+                return;
             }
-            return;
+            Err(LedgerError::Rejected(_) | LedgerError::Unreadable { .. }) => {}
+            // Whether such a batch was written is not known, so nothing of it is written again.
+            Err(error @ (LedgerError::Port(_) | LedgerError::TargetMoved { .. })) => {
+                for (_, reply) in appends {
+                    drop(reply.send(Err(PortError::new(error.to_string()).into())));
+                }
+                return;
+            }
         }
     }
     for (records, reply) in appends {

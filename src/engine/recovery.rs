@@ -1,6 +1,7 @@
 //! Start-up: brings ledger, branches and worktrees into agreement before anything new is begun. Every step is safe to
 //! repeat. Must not start agents, and must not touch an item that another process works on.
 
+use super::attempt::describe;
 use super::dispatcher::ledger_error;
 use super::ports::{PortError, Record, WorktreeSpec};
 use super::world::Ports;
@@ -16,13 +17,11 @@ pub async fn reconcile(
     items: &[(ItemKey, ItemState)],
 ) -> Result<Vec<String>, PortError> {
     let mut mended = Vec::new();
-    for (key, state) in items {
-        let Some(attempt) = &state.attempt else { continue };
-        let pending = state.intended.is_some() || state.is_done();
-        if !pending {
-            continue;
-        }
+    for (key, seen) in items.iter().filter(|(_, state)| is_pending(state)) {
+        let Some(attempt) = &seen.attempt else { continue };
         let Ok(_lock) = ports.host.lock(key, &attempt.id)? else { continue };
+        // What was seen may be old by now; under the lock it stays as it is.
+        let Some(state) = ports.recorder.item(key).await.map_err(ledger_error)?.filter(is_pending) else { continue };
         let mut done = state.is_done();
         if let Some(landing) = &state.intended
             && complete(ports, key, landing).await?
@@ -31,10 +30,16 @@ pub async fn reconcile(
             done = true;
         }
         if done {
-            finish(ports, root, key, state, attempt).await?;
+            finish(ports, root, key, &state, &mut mended).await?;
         }
     }
     Ok(mended)
+}
+
+/// Whether a landing is under way or has not been followed up to the end.
+fn is_pending(state: &ItemState) -> bool {
+    let unfinished = state.is_done() && !state.phases.contains_key(&Phase::Reflection);
+    state.attempt.is_some() && (state.intended.is_some() || unfinished)
 }
 
 /// Records a landing that the branch's ancestry proves, and brings the checkouts along. `false` when it did not happen.
@@ -47,17 +52,26 @@ async fn complete(ports: &Ports, key: &ItemKey, landing: &Landing) -> Result<boo
     Ok(true)
 }
 
-/// What follows a landing: checkouts, phase 13, the worktree.
+/// What follows a landing: checkouts, the worktree, phase 13. A checkout or a worktree that resists is mentioned and stays;
+/// it holds no other item up.
 async fn finish(
     ports: &Ports,
     root: &std::path::Path,
     key: &ItemKey,
     state: &ItemState,
-    attempt: &Attempt,
+    mended: &mut Vec<String>,
 ) -> Result<(), PortError> {
+    let Some(attempt) = &state.attempt else { return Ok(()) };
     let landing = state.intended.as_ref().or(state.landings.last());
-    if let Some(landing) = landing {
-        follow(ports, landing).await?;
+    if let Some(landing) = landing
+        && let Err(error) = follow(ports, landing).await
+    {
+        mended.push(format!("{key}: landed, but a checkout did not follow: {}", describe(&error)));
+    }
+    let merged: &Oid = landing.map_or(&attempt.base, |landing| &landing.tip);
+    ports.host.sweep(&attempt.id)?;
+    if let Err(error) = ports.worktrees.retire(&spec(root, attempt), Some(merged)).await {
+        mended.push(format!("{key}: the worktree stays: {}", describe(&error)));
     }
     if !state.phases.contains_key(&Phase::Reflection) {
         let outcome = PhaseOutcome::Done {
@@ -69,9 +83,6 @@ async fn finish(
         let attempt = attempt.id.clone();
         append(ports, key, ItemEvent::PhaseRecorded { attempt, phase: Phase::Reflection, outcome }).await?;
     }
-    let merged: &Oid = landing.map_or(&attempt.base, |landing| &landing.tip);
-    ports.host.sweep(&attempt.id)?;
-    ports.worktrees.retire(&spec(root, attempt), Some(merged)).await?;
     Ok(())
 }
 

@@ -9,6 +9,9 @@ use crate::domain::policy::ReviewBy;
 use crate::domain::prompt::{self, PromptTask, ReviewAnswer};
 use crate::domain::workflow::Phase;
 
+/// How the reason of a way back after a conflict begins.
+pub(crate) const CONFLICTS: &str = "conflicts with ";
+
 /// A merge that is to be reviewed or landed.
 #[derive(Clone, Debug)]
 pub(crate) struct Merge {
@@ -22,16 +25,26 @@ impl Attempt {
     pub(crate) async fn review(&mut self) -> Result<(), Halt> {
         if self.rejected() {
             self.limit_rounds()?;
+            self.announce(Phase::ReviewResponse);
             return self.respond().await;
         }
         let Some(merge) = self.merge_now(Phase::Review).await? else { return Ok(()) };
         match self.track.world.decisions.policy.review_by {
-            ReviewBy::Human => Err(Halt::Wait(format!(
-                "a person's review: git orchestrate review {0} --approve -m \"...\"",
-                self.track.key
-            ))),
+            ReviewBy::Human => self.review_by_person().await,
             ReviewBy::Agent => self.review_by_agent(merge).await,
         }
+    }
+
+    /// Waits for a person, unless one was faster than we are.
+    async fn review_by_person(&mut self) -> Result<(), Halt> {
+        let known = self.track.state.reviews.len();
+        self.track.write().await?;
+        self.track.reload().await?;
+        if self.track.state.reviews.len() > known {
+            return Ok(());
+        }
+        let key = &self.track.key;
+        Err(Halt::Wait(format!("a person's review: git orchestrate review {key} --approve -m \"...\"")))
     }
 
     /// Whether the newest review asks for changes that the author has not answered.
@@ -81,7 +94,7 @@ impl Attempt {
     fn rework_conflict(&mut self, phase: Phase, paths: Vec<String>) -> Result<(), Halt> {
         let rounds = self.track.state.returns.get(&Phase::Implementation).copied().unwrap_or(0);
         let target = self.recorded().target.short().to_owned();
-        let what = format!("conflicts with {target} in {}", shown(&paths));
+        let what = format!("{CONFLICTS}{target} in {}", shown(&paths));
         if rounds >= self.track.world.decisions.settings.rework_rounds {
             let kept = self.recorded().branch.short();
             let message = format!("{what}, still after {rounds} round(s); the work is kept on {kept}");
@@ -132,6 +145,7 @@ impl Attempt {
         self.track.tell(format!("the reviewer left changes in {}; kept in {kept}", shown(&state.dirty)));
         let prepared = worktrees.prepare(&self.spec).await.map_err(Halt::internal(Phase::Review))?;
         self.prepared = Some(prepared);
+        self.run_setup_commands().await?;
         Ok(())
     }
 

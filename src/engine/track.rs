@@ -3,6 +3,7 @@
 
 use super::events::Happening;
 use super::ports::{Artefact, LedgerError, Record};
+use super::recorder::Submitted;
 use super::world::World;
 use crate::domain::event::{ItemEvent, PhaseOutcome};
 use crate::domain::names::{AttemptId, ItemKey, Oid, Principal};
@@ -16,6 +17,8 @@ pub(crate) struct Track {
     pub(crate) attempt: AttemptId,
     pub(crate) state: ItemState,
     pending: Vec<Record>,
+    /// Handed to the ledger and not yet known to be durable.
+    under_way: Vec<Submitted>,
     shown: Status,
 }
 
@@ -23,7 +26,7 @@ impl Track {
     /// Starts from the state the ledger holds.
     pub(crate) fn new(world: World, key: ItemKey, attempt: AttemptId, state: ItemState) -> Self {
         let shown = state.status();
-        Self { world, key, attempt, state, pending: Vec::new(), shown }
+        Self { world, key, attempt, state, pending: Vec::new(), under_way: Vec::new(), shown }
     }
 
     /// Applies an event; it is written with the next [`Track::write`].
@@ -80,13 +83,28 @@ impl Track {
 
     /// Writes what was noted; returns when it is durable.
     pub(crate) async fn write(&mut self) -> Result<(), LedgerError> {
-        let records = std::mem::take(&mut self.pending);
-        self.world.ports.recorder.append(records).await
+        self.write_soon();
+        // All are waited for, so that an early refusal leaves no later answer behind.
+        let mut first = Ok(());
+        for submitted in std::mem::take(&mut self.under_way) {
+            let settled = submitted.settled().await;
+            first = first.and(settled);
+        }
+        first
+    }
+
+    /// Has what was noted written without waiting: nothing depends on it, yet a crash should not lose it.
+    pub(crate) fn write_soon(&mut self) {
+        if !self.pending.is_empty() {
+            let records = std::mem::take(&mut self.pending);
+            self.under_way.push(self.world.ports.recorder.submit(records));
+        }
     }
 
     /// Forgets what was noted and reads what the ledger holds.
     pub(crate) async fn reload(&mut self) -> Result<(), LedgerError> {
         self.pending.clear();
+        self.under_way.clear();
         self.state = self.world.ports.recorder.item(&self.key).await?.unwrap_or_default();
         Ok(())
     }
