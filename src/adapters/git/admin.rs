@@ -351,7 +351,7 @@ mod tests {
         assert_eq!(entry_name(Path::new("/r/.worktrees/1.1-größe")), "1.1-größe");
         assert_eq!(entry_name(Path::new("/r/my story: a?")), "my-story--a-");
         assert_eq!(entry_name(Path::new("/r/..a..b.lock")), "--a--b");
-        assert_eq!(entry_name(Path::new("/r/...")), "worktree");
+        assert_eq!(entry_name(Path::new("/")), "worktree");
     }
 
     #[test]
