@@ -527,7 +527,7 @@ impl Attempt {
         if let Err(error) = self.retire(&merged).await {
             self.track.tell(format!("the worktree stays: {}", describe(&error)));
         }
-        self.track.done(Phase::Reflection, Principal::Tool, format!("{summary}{commands}"), None)?;
+        self.track.done(Phase::Reflection, Principal::Tool, format!("{facts}{commands}"), None)?;
         Ok(self.track.write().await?)
     }
 

@@ -78,15 +78,18 @@ impl Board {
         let keys: Vec<PlannedKey> = plan.iter().map(PlannedItem::recorded).collect();
         let mut schedule = schedule::Board::new(&keys);
         schedule.barrier = decisions.waves;
-        let row = |planned| Row {
-            planned,
-            standing: Standing::Waiting,
-            waits_as: Status::ReadyForReview,
-            reason: String::new(),
-            failure: None,
-            began: None,
-            landed: None,
-            millis: 0,
+        let row = |planned: PlannedItem| {
+            let failure = settled.get(&planned.key).cloned();
+            Row {
+                standing: if failure.is_some() { Standing::Failed } else { Standing::Waiting },
+                reason: failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default(),
+                planned,
+                waits_as: Status::ReadyForReview,
+                failure,
+                began: None,
+                landed: None,
+                millis: 0,
+            }
         };
         Self {
             run: decisions.run.clone(),

@@ -197,6 +197,7 @@ impl Stage {
         let death = self.death.clone();
         self.within(async move |ports: Ports| {
             let request = RunRequest {
+                settled: BTreeMap::new(),
                 decisions: self.decisions(),
                 opening: self.opening(plan),
                 plan: plan.to_vec(),

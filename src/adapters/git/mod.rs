@@ -1,18 +1,21 @@
-//! Git: one repository, its refs and the git program. `refs` alone touches refs and HEAD; `cli` alone names the program.
-
-pub mod cli;
-pub mod refs;
-pub mod repo;
+//! Git: one repository, its refs, its worktrees and the git program. `refs` alone touches refs and HEAD; `cli` alone names
+//! the program.
 
 pub mod admin;
 pub mod checkout;
+pub mod cli;
 pub mod commit;
+pub mod content;
 pub mod follow;
+pub mod identity;
 pub mod include;
 pub mod landing;
 pub mod merge;
 pub mod pool;
+pub mod refs;
+pub mod repo;
 mod retire;
 pub mod status;
 pub mod trash;
+mod update_ref;
 pub mod worktree;

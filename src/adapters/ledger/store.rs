@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gix::ObjectId;
@@ -142,7 +143,12 @@ impl Store {
     /// After packed-refs was rewritten: neither our reader nor git's child may go on with the old one.
     pub(super) fn forget_packed_refs(&mut self) {
         refs::refresh(&self.git);
-        self.writer.close();
+        self.writer().close();
+    }
+
+    /// The writer, also after a panic elsewhere: its child is asked anew then.
+    fn writer(&self) -> std::sync::MutexGuard<'_, RefWriter> {
+        self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn check_format(&mut self) -> Result<Option<Oid>, LedgerError> {
