@@ -110,7 +110,8 @@ fn candidate(app: &App, key: &ItemKey, state: &ItemState) -> Option<Candidate> {
     let attempt = state.attempt.as_ref()?;
     let path: PathBuf = app.repo.root().join(&attempt.worktree);
     let branch_exists = crate::adapters::git::refs::tip(&app.repo, attempt.branch.as_str()).ok().flatten().is_some();
-    if !path.exists() && !(branch_exists && state.is_done()) {
+    let something_left = path.exists() || branch_exists && state.is_done();
+    if !something_left {
         return None;
     }
     let spec =

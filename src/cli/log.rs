@@ -74,7 +74,9 @@ fn line((at, key, oid, event): &Entry, as_json: bool) -> String {
 /// What the sessions of an item's newest attempt printed, oldest session first.
 fn agent_output(app: &App, args: &LogArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let Some(typed) = args.id.as_deref() else {
-        return Err(CommandError::usage("name the story whose agents you want to read: git orchestrate log ID --agent"));
+        return Err(CommandError::usage(
+            "name the story whose agents you want to read: git orchestrate log ID --agent",
+        ));
     };
     let states = app.ledger().items()?;
     let key = item::find(typed, &states)?;

@@ -19,7 +19,7 @@ use crate::engine::ports::Ledger;
 pub(crate) fn run(args: &ResumeArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let app = App::open_to_change()?;
     let mut store = app.ledger();
-    let unfinished = store.runs()?.into_iter().filter(|(_, run)| run.is_unfinished()).next_back();
+    let unfinished = store.runs()?.into_iter().rfind(|(_, run)| run.is_unfinished());
     let Some((id, run)) = unfinished else {
         ui.data("nothing to resume: no run is unfinished\n")?;
         return Ok(Exit::DONE);

@@ -213,12 +213,11 @@ async fn start_event(
     let story = ports.recorder.write_blob(story.to_vec()).await?;
     let name = format!("{}-{}", planned.item.id, slug(&planned.item.title));
     let last = continues.as_ref().and(track.state.attempt.as_ref());
-    let (branch, worktree, base) = match last {
-        Some(last) => (last.branch.clone(), last.worktree.clone(), last.base.clone()),
-        None => {
-            let branch = BranchRef::new(format!("refs/heads/story/{name}"));
-            (branch, format!("{}/{name}", decisions.settings.worktrees), tip)
-        }
+    let (branch, worktree, base) = if let Some(last) = last {
+        (last.branch.clone(), last.worktree.clone(), last.base.clone())
+    } else {
+        let branch = BranchRef::new(format!("refs/heads/story/{name}"));
+        (branch, format!("{}/{name}", decisions.settings.worktrees), tip)
     };
     Ok(ItemEvent::AttemptStarted {
         attempt: track.attempt.clone(),
@@ -349,7 +348,7 @@ impl Attempt {
             (_, Performer::Command) => self.run_commands(phase).await,
             (Phase::Setup, _) => self.set_up().await,
             (Phase::Branch, _) => self.record_branch(),
-            (Phase::Research | Phase::Implementation, _) => self.implement(phase).await,
+            (Phase::Research | Phase::Implementation, _) => self.implement().await,
             (Phase::Testing, _) => self.test().await,
             (Phase::Documentation, _) => self.record_documentation(),
             (Phase::ReviewResponse, _) => self.respond().await,

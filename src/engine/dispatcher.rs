@@ -90,9 +90,9 @@ impl Dispatcher {
         while !self.board.is_over() {
             let incoming = tokio::select! {
                 biased;
-                urgency = interrupts.recv(), if interruptible => match urgency {
-                    Some(urgency) => Incoming::Interrupt(urgency),
-                    None => { interruptible = false; continue }
+                urgency = interrupts.recv(), if interruptible => {
+                    let Some(urgency) = urgency else { interruptible = false; continue };
+                    Incoming::Interrupt(urgency)
                 },
                 Some(happening) = heard.recv() => Incoming::Heard(happening),
                 Some((key, end)) = endings.recv() => {

@@ -299,7 +299,7 @@ fn an_agent_that_does_nothing_fails_with_no_commit() {
     project.story("1.1", "First", "None").commit();
     let ran = project.stories(&[]);
     assert_eq!(ran.code, 4, "{}\n{}", ran.stdout, ran.stderr);
-    assert!(ran.stdout.contains("without a commit or a change"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("no commit and no change"), "{}", ran.stdout);
 }
 
 #[test]

@@ -9,6 +9,7 @@
 )]
 
 mod corpus;
+mod delivery;
 mod hooks;
 mod house;
 mod ledger;

@@ -14,11 +14,12 @@ impl Project {
     pub fn new(script: &str, policy: &str) -> Self {
         let project = Self { scratch: Scratch::new() };
         let journal = project.journal_path();
-        std::fs::write(project.script_path(), format!("journal = {journal:?}\n{script}")).unwrap();
-        let agent = scripted_agent();
+        std::fs::write(project.script_path(), format!("journal = \"{}\"\n{script}", journal.display())).unwrap();
+        let (agent, file) = (scripted_agent(), project.script_path());
         let config = format!(
-            "[agents]\ndefault = \"scripted\"\n[agents.scripted]\ncommand = [{agent:?}, \"--script\", {:?}]\n{policy}\n",
-            project.script_path()
+            "[agents]\ndefault = \"scripted\"\n[agents.scripted]\ncommand = [\"{}\", \"--script\", \"{}\"]\n{policy}\n",
+            agent.display(),
+            file.display()
         );
         project.scratch.write(".orchestrate.toml", config);
         project.scratch.write(".gitignore", "/.worktrees\n");

@@ -4,6 +4,7 @@ use super::repo::Repo;
 use crate::engine::ports::PortError;
 
 /// The e-mail address a commit by this person would carry.
+#[expect(clippy::disallowed_methods, reason = "git's own variable for the author")]
 pub fn email(repo: &Repo) -> Result<String, PortError> {
     let from_variable = std::env::var("GIT_AUTHOR_EMAIL").ok();
     let from_config = || repo.gix().config_snapshot().string("user.email").map(|value| value.to_string());
