@@ -218,3 +218,7 @@ fn judge_checks<'a>(
     });
     none.into_iter().chain(each)
 }
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

@@ -166,3 +166,7 @@ impl From<Principal> for String {
         principal.to_string()
     }
 }
+
+#[cfg(test)]
+#[path = "names_tests.rs"]
+mod tests;

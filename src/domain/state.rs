@@ -583,3 +583,7 @@ impl RunState {
         self.started.is_some() && self.totals.is_none()
     }
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

@@ -129,3 +129,7 @@ pub enum Performer {
     /// A person.
     Person,
 }
+
+#[cfg(test)]
+#[path = "workflow_tests.rs"]
+mod tests;

@@ -1,0 +1,206 @@
+//! The gate: what it never covers, whatever else is in order, and what it covers.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::domain::event::{CheckRun, PhaseOutcome};
+use crate::domain::names::{AttemptId, BranchRef, PolicyVersion, RunId, Timestamp};
+use crate::domain::policy::CheckSpec;
+use crate::domain::state::{Attempt, Carried, SessionRecord};
+
+fn oid(text: &str) -> Oid {
+    Oid::new(text)
+}
+
+fn agent(session: &str) -> Principal {
+    Principal::Agent { adapter: "fake".to_owned(), session: session.to_owned() }
+}
+
+fn person(who: &str) -> Principal {
+    Principal::Person(who.to_owned())
+}
+
+fn policy() -> Policy {
+    let mut policy = Policy::built_in(PolicyVersion::new("p1"));
+    let check = |name: &str| CheckSpec { name: name.to_owned(), command: vec!["true".to_owned()], timeout_secs: 1 };
+    policy.checks = vec![check("test"), check("lint")];
+    policy
+}
+
+fn candidate() -> Candidate {
+    Candidate { base: oid("b1"), head: oid("h1"), merge_tree: oid("t1"), person_authors: Vec::new() }
+}
+
+fn check_run(name: &str, tree: &str, passed: bool) -> CheckRun {
+    CheckRun { name: name.to_owned(), tree: oid(tree), passed, ended: "exit".to_owned(), millis: 1 }
+}
+
+/// Everything the policy asks of [`candidate`].
+fn in_order() -> ItemState {
+    let outcome = PhaseOutcome::NotApplicable { reason: "a test".to_owned() };
+    let phases = Phase::ALL.into_iter().filter(|phase| phase.needed_for_landing());
+    ItemState {
+        phases: phases.map(|phase| (phase, outcome.clone())).collect(),
+        sessions: vec![SessionRecord { phase: Phase::Research, principal: agent("author") }],
+        checks: vec![check_run("test", "t1", true), check_run("lint", "t1", true)],
+        reviews: vec![Review {
+            reviewer: agent("reviewer"),
+            verdict: ReviewVerdict::Approve,
+            base: oid("b1"),
+            head: oid("h1"),
+            merge_tree: oid("t1"),
+            policy: PolicyVersion::new("p1"),
+            story: oid("s1"),
+            findings: Vec::new(),
+            message: String::new(),
+            at: Timestamp(0),
+        }],
+        attempt: Some(Attempt {
+            id: AttemptId::new("attempt-1"),
+            run: RunId::new("run-1"),
+            agent: "fake".to_owned(),
+            role: "general-developer".to_owned(),
+            branch: BranchRef::new("refs/heads/story/1.1"),
+            worktree: ".worktrees/1.1".to_owned(),
+            target: BranchRef::new("refs/heads/main"),
+            base: oid("b1"),
+            policy: PolicyVersion::new("p1"),
+            story: oid("s1"),
+            started: Timestamp(0),
+        }),
+        ..ItemState::default()
+    }
+}
+
+fn refusals(policy: &Policy, state: &ItemState, candidate: &Candidate) -> Vec<Refusal> {
+    match judge(policy, state, candidate) {
+        Verdict::Covered(_) => Vec::new(),
+        Verdict::Refused(refusals) => refusals,
+    }
+}
+
+#[test]
+fn what_is_in_order_is_covered_and_the_permit_names_exactly_it() {
+    let Verdict::Covered(covered) = judge(&policy(), &in_order(), &candidate()) else { panic!("refused") };
+    let permit = MergePermit::reviewed(covered);
+    assert_eq!((permit.base(), permit.head(), permit.merge_tree()), (&oid("b1"), &oid("h1"), &oid("t1")));
+}
+
+#[test]
+fn every_missing_phase_is_refused() {
+    for phase in Phase::ALL.into_iter().filter(|phase| phase.needed_for_landing() && *phase != Phase::Review) {
+        let mut state = in_order();
+        state.phases.remove(&phase);
+        assert_eq!(refusals(&policy(), &state, &candidate()), [Refusal::PhaseMissing(phase)]);
+    }
+}
+
+#[test]
+fn each_staleness_is_named() {
+    let cases: [(fn(&mut Review), Stale); 4] = [
+        (|review| review.head = oid("h2"), Stale::Head),
+        (|review| review.merge_tree = oid("t2"), Stale::MergeTree),
+        (|review| review.policy = PolicyVersion::new("p2"), Stale::Policy),
+        (|review| review.story = oid("s2"), Stale::Story),
+    ];
+    for (change, stale) in cases {
+        let mut state = in_order();
+        change(&mut state.reviews[0]);
+        assert_eq!(refusals(&policy(), &state, &candidate()), [Refusal::ReviewStale(stale)]);
+    }
+}
+
+#[test]
+fn only_the_newest_review_counts() {
+    let mut state = in_order();
+    let mut rejection = state.reviews[0].clone();
+    rejection.verdict = ReviewVerdict::RequestChanges;
+    state.reviews.push(rejection);
+    assert_eq!(refusals(&policy(), &state, &candidate()), [Refusal::ChangesRequested]);
+    state.reviews.clear();
+    assert_eq!(refusals(&policy(), &state, &candidate()), [Refusal::NoReview]);
+}
+
+#[test]
+fn authors_do_not_review_under_any_name() {
+    let mut state = in_order();
+    state.reviews[0].reviewer = agent("author");
+    assert_eq!(refusals(&policy(), &state, &candidate()), [Refusal::SelfReview(agent("author"))]);
+    let disguised = Principal::Agent { adapter: "other".to_owned(), session: "author".to_owned() };
+    state.reviews[0].reviewer = disguised;
+    assert_eq!(refusals(&policy(), &state, &candidate()), [Refusal::SelfReview(agent("author"))]);
+    state.reviews[0].reviewer = person("ada");
+    let mut own = candidate();
+    own.person_authors = vec![person("bob"), person("ada")];
+    assert_eq!(refusals(&policy(), &state, &own), [Refusal::SelfReview(person("ada"))]);
+}
+
+#[test]
+fn only_a_person_reviews_where_the_policy_says_so() {
+    let mut policy = policy();
+    policy.review_by = ReviewBy::Human;
+    let mut state = in_order();
+    assert_eq!(refusals(&policy, &state, &candidate()), [Refusal::NotAPerson(agent("reviewer"))]);
+    state.reviews[0].reviewer = person("ada");
+    assert_eq!(refusals(&policy, &state, &candidate()), []);
+}
+
+#[test]
+fn required_checks_that_are_not_configured_are_refused() {
+    let mut policy = policy();
+    policy.checks.clear();
+    assert_eq!(refusals(&policy, &in_order(), &candidate()), []);
+    policy.checks_required = true;
+    assert_eq!(refusals(&policy, &in_order(), &candidate()), [Refusal::NoChecks]);
+}
+
+/// Two values of each kind, so that agreement and difference are both frequent.
+fn one_of(kind: &'static str) -> impl Strategy<Value = Oid> {
+    prop_oneof![3 => Just(1), 1 => Just(2)].prop_map(move |number| oid(&format!("{kind}{number}")))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_covered_was_approved_and_checked_exactly_so(
+        (head, tree, story) in (one_of("h"), one_of("t"), one_of("s")),
+        version in select(vec!["p1", "p1", "p1", "p2"]),
+        reviewer in select(vec![agent("author"), agent("reviewer"), person("ada"), person("bob")]),
+        person_authors in proptest::collection::vec(select(vec![person("ada"), person("cleo")]), 0..2),
+        carried in proptest::option::of((one_of("t"), one_of("b"), one_of("t"))),
+        checks in proptest::collection::vec(
+            (select(vec!["test", "lint"]), select(vec!["t1", "t1", "t2"]), proptest::bool::weighted(0.8)), 0..6),
+        to in (one_of("b"), one_of("h"), one_of("t")),
+    ) {
+        let mut state = in_order();
+        let review = &mut state.reviews[0];
+        (review.head, review.merge_tree, review.story) = (head, tree, story);
+        review.policy = PolicyVersion::new(version);
+        review.reviewer = reviewer;
+        let review = review.clone();
+        state.carried = carried.map(|(from_tree, base, merge_tree)| Carried { from_tree, base, merge_tree });
+        state.checks = checks.iter().map(|(name, tree, passed)| check_run(name, tree, *passed)).collect();
+        let candidate = Candidate { base: to.0, head: to.1, merge_tree: to.2, person_authors };
+        let carries = state.carried.as_ref().is_some_and(|carried| {
+            (&carried.from_tree, &carried.base, &carried.merge_tree)
+                == (&review.merge_tree, &candidate.base, &candidate.merge_tree)
+        });
+        // The newest run of each check on that very tree.
+        let passed = |name: &str| {
+            let on_tree = |check: &&CheckRun| check.name == name && check.tree == candidate.merge_tree;
+            state.checks.iter().rfind(on_tree).is_some_and(|check| check.passed)
+        };
+        let wanted = review.head == candidate.head
+            && (review.merge_tree == candidate.merge_tree || carries)
+            && review.policy == policy().version
+            && review.story == oid("s1")
+            && review.reviewer != agent("author")
+            && !candidate.person_authors.contains(&review.reviewer)
+            && passed("test")
+            && passed("lint");
+        let covered = matches!(judge(&policy(), &state, &candidate), Verdict::Covered(_));
+        prop_assert_eq!(covered, wanted);
+    }
+}
