@@ -348,7 +348,7 @@ impl Attempt {
             (_, Performer::Command) => self.run_commands(phase).await,
             (Phase::Setup, _) => self.set_up().await,
             (Phase::Branch, _) => self.record_branch(),
-            (Phase::Research | Phase::Implementation, _) => self.implement().await,
+            (Phase::Research | Phase::Implementation, _) => self.implement(phase).await,
             (Phase::Testing, _) => self.test().await,
             (Phase::Documentation, _) => self.record_documentation(),
             (Phase::ReviewResponse, _) => self.respond().await,
