@@ -62,6 +62,17 @@ fn review_lines_go_to_the_end_or_into_the_section() {
 
 const LINE: &str = "(# Story 1.1: a|## Review|## Story|Status: [A-Za-z -]{0,9}|\\*\\*Status:\\*\\* x|```|```sh|<!-- a|-->|---|## Status|- [a-z]{1,3}|[a-z|#*:<>-]{0,12}|)";
 
+#[test]
+fn a_fence_below_the_status_heading_is_no_value() {
+    for text in
+        ["# Story 1.1: a\n\n## Status\n\n```\nx\n```\n", "**Status:** x\n## Status\n```\n<!-- a\n# Story 1A1: a\n-->\n"]
+    {
+        let once = done(text);
+        assert!(once.contains("## Status\n\n```\nx\n```\n") || once.contains("## Status\n```\n<!-- a\n"), "{once}");
+        assert_eq!(done(&once), once);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
     #[test]

@@ -290,7 +290,9 @@ impl<'d, 'a> Story<'d, 'a> {
                 let marks = marks(text);
                 let named = |field: &Field<'_>| STATUS.iter().any(|name| field.name.eq_ignore_ascii_case(name));
                 let value = fields(text).into_iter().next().filter(named).map_or(text, |field| field.value);
-                return Some((value, below, !marks.item && cells(text).is_none()));
+                // A fence or a comment that begins here is no value: to write over it would change what follows it.
+                let block = ["```", "~~~", "<!--"].iter().any(|mark| text.starts_with(mark));
+                return Some((value, below, !marks.item && !block && cells(text).is_none()));
             }
             if let Some(value) = rest.trim_start().strip_prefix(':') {
                 return Some((value.trim(), index, true));
