@@ -76,6 +76,8 @@ pub enum Command {
     /// Review a story as a person
     #[command(after_long_help = help::REVIEW)]
     Review(ReviewArgs),
+    /// Record that you performed a phase that the policy gives to a person
+    Phase(PhaseArgs),
     /// Land stories that are approved
     Land(LandArgs),
     /// Give failed or stopped stories another try
@@ -247,6 +249,20 @@ pub struct ReviewArgs {
     /// A remark, `PATH:LINE:TEXT`; line 0 means the whole file; repeatable
     #[arg(long, value_name = "PATH:LINE:TEXT", value_parser = parse_finding)]
     pub finding: Vec<Finding>,
+}
+
+/// Arguments of `phase`.
+#[derive(Args, Clone, Debug)]
+pub struct PhaseArgs {
+    /// The story
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// The phase: issue, research, implementation, documentation, pull-request, review-response or settings
+    #[arg(value_name = "PHASE")]
+    pub phase: String,
+    /// What you did
+    #[arg(short, long, value_name = "MSG", required = true)]
+    pub message: String,
 }
 
 /// Arguments of `land`.

@@ -16,6 +16,7 @@ mod init;
 mod item;
 mod land;
 mod log;
+mod phase;
 mod plan;
 mod planning;
 mod resume;
@@ -118,6 +119,7 @@ fn dispatch(command: &Command, ui: &mut Ui) -> Result<Exit, CommandError> {
         Command::Show(args) => show::run(args, ui),
         Command::Log(args) => log::run(args, ui),
         Command::Review(args) => review::run(args, ui),
+        Command::Phase(args) => phase::run(args, ui),
         Command::Land(args) => land::run(args, ui),
         Command::Retry(args) => retry::run(args, ui),
         Command::Resume(args) => resume::run(args, ui),

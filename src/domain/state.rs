@@ -368,7 +368,10 @@ impl ItemState {
             ItemEvent::SessionStarted { phase, principal, .. } => {
                 self.sessions.push(SessionRecord { phase: *phase, principal: principal.clone() });
             }
-            ItemEvent::PhaseRecorded { phase, outcome, .. } => self.record_phase(*phase, outcome),
+            ItemEvent::PhaseRecorded { phase, outcome, .. } => {
+                self.waits = None;
+                self.record_phase(*phase, outcome);
+            }
             ItemEvent::Reviewed { review, .. } => self.record_review(review),
             ItemEvent::ReviewCarried { from_tree, base, merge_tree, .. } => {
                 self.carried =

@@ -83,6 +83,21 @@ impl Phase {
         Self::ALL.into_iter().find(|phase| phase.name() == name)
     }
 
+    /// Whether a person may perform the phase: those that work on the change or say something of it.
+    pub fn may_be_a_persons(self) -> bool {
+        match self {
+            Self::Issue
+            | Self::Research
+            | Self::Implementation
+            | Self::Documentation
+            | Self::PullRequest
+            | Self::Review
+            | Self::ReviewResponse
+            | Self::Settings => true,
+            Self::Setup | Self::Branch | Self::Testing | Self::Readiness | Self::Reflection => false,
+        }
+    }
+
     /// Whether a landing needs the phase to be recorded.
     pub fn needed_for_landing(self) -> bool {
         self != Self::Reflection

@@ -184,6 +184,10 @@ fn impossible(phase: Phase, by: Performer, no_commands: bool) -> Option<&'static
         {
             Some("one of `agent`, `command`, `person`: the tool writes no code")
         }
+        Performer::Person if !phase.may_be_a_persons() => Some("one of `tool`, `command`: no person can do it here"),
+        Performer::Agent if matches!(phase, Phase::Setup | Phase::Branch | Phase::Testing | Phase::Reflection) => {
+            Some("one of `tool`, `command`: there is nothing for an agent to do")
+        }
         Performer::Agent | Performer::Command | Performer::Person | Performer::Tool => None,
     }
 }
