@@ -53,6 +53,11 @@ pub(crate) struct Options {
 
 /// Runs the plan to its end and shows the summary.
 pub(crate) fn execute(planned: Planned, options: Options, ui: &mut Ui) -> Result<Exit, CommandError> {
+    if planned.target.policy.checks_required && planned.target.policy.checks.is_empty() {
+        let message = "the policy requires checks ([gates] checks = \"required\") and [checks] names none";
+        return Err(CommandError::usage(message)
+            .hint("name one in .orchestrate.toml and commit it: [checks] test = [\"make\", \"test\"]"));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

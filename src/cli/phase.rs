@@ -52,12 +52,18 @@ fn asked(name: &str) -> Result<Phase, CommandError> {
     let fits = |phase: &Phase| phase.may_be_a_persons() && *phase != Phase::Review;
     Phase::by_name(name).filter(fits).ok_or_else(|| {
         let names: Vec<&str> = Phase::ALL.iter().filter(|phase| fits(phase)).map(|phase| phase.name()).collect();
-        CommandError::usage(format!("`{name}` is no phase that a person records")).hint(format!("one of {}", names.join(", ")))
+        CommandError::usage(format!("`{name}` is no phase that a person records"))
+            .hint(format!("one of {}", names.join(", ")))
     })
 }
 
 /// The attempt that waits for exactly this phase.
-fn waiting<'a>(key: &ItemKey, state: &'a ItemState, phase: Phase, policy: &Policy) -> Result<&'a Attempt, CommandError> {
+fn waiting<'a>(
+    key: &ItemKey,
+    state: &'a ItemState,
+    phase: Phase,
+    policy: &Policy,
+) -> Result<&'a Attempt, CommandError> {
     if policy.phase(phase).by != Performer::Person {
         let message = format!("the policy does not give {phase} to a person");
         return Err(CommandError::new(Kind::Gate, message).hint(format!("[workflow.{phase}] by = \"person\" would")));

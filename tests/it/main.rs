@@ -14,6 +14,7 @@ mod hooks;
 mod house;
 mod ledger;
 mod planning;
+mod policy;
 mod processes;
 mod project;
 mod setup;
