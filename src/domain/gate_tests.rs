@@ -98,7 +98,8 @@ fn every_missing_phase_is_refused() {
 
 #[test]
 fn each_staleness_is_named() {
-    let cases: [(fn(&mut Review), Stale); 4] = [
+    type Change = fn(&mut Review);
+    let cases: [(Change, Stale); 4] = [
         (|review| review.head = oid("h2"), Stale::Head),
         (|review| review.merge_tree = oid("t2"), Stale::MergeTree),
         (|review| review.policy = PolicyVersion::new("p2"), Stale::Policy),

@@ -9,7 +9,7 @@ use crate::domain::event::{Failure, FailureClass, ItemEvent};
 use crate::domain::item::ItemKind;
 use crate::domain::names::{Oid, Principal};
 use crate::domain::prompt::{self, PromptContext, PromptTask};
-use crate::domain::workflow::Phase;
+use crate::domain::workflow::{Performer, Phase};
 
 impl Attempt {
     /// Phases 4 and 5 (and the work of 7): one session of the author's role.
@@ -40,7 +40,9 @@ impl Attempt {
                 None,
             )?;
         }
-        self.track.done(Phase::Implementation, author, changed, Some(head))?;
+        if self.track.world.decisions.policy.phase(Phase::Implementation).by == Performer::Agent {
+            self.track.done(Phase::Implementation, author, changed, Some(head))?;
+        }
         Ok(())
     }
 
@@ -48,6 +50,9 @@ impl Attempt {
     pub(crate) async fn respond(&mut self) -> Result<(), Halt> {
         if !self.must_respond() {
             return Ok(self.track.not_applicable(Phase::ReviewResponse, "approved without an open finding")?);
+        }
+        if self.track.world.decisions.policy.phase(Phase::ReviewResponse).by == Performer::Person {
+            return Err(self.wait_for_person(Phase::ReviewResponse));
         }
         let rework = self.rework.take();
         let reason = self.track.state.return_reason.clone();

@@ -9,8 +9,8 @@ use tokio::sync::{mpsc, watch};
 use super::attempt::{self, End, Task};
 use super::board::{Board, Effect, Incoming};
 use super::events::{Happening, Reporter, Summary};
-use super::landing::LandingQueue;
 use super::ports::{Cancel, LedgerError, PortError, Record};
+use super::queue::LandingQueue;
 use super::world::{Decisions, Ports, World};
 use crate::domain::event::{Failure, ItemEvent, RunEvent};
 use crate::domain::names::ItemKey;
@@ -93,7 +93,7 @@ impl Dispatcher {
                 urgency = interrupts.recv(), if interruptible => {
                     let Some(urgency) = urgency else { interruptible = false; continue };
                     Incoming::Interrupt(urgency)
-                },
+                }
                 Some(happening) = heard.recv() => Incoming::Heard(happening),
                 Some((key, end)) = endings.recv() => {
                     drain(&mut heard, |happening| self.report(&happening));

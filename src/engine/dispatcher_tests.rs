@@ -4,9 +4,11 @@ use std::rc::Rc;
 
 use tokio::sync::Barrier;
 
+use super::events::Happening;
 use super::fake::{Stage, failure_of, plan, shown};
 use super::ports::Cancel;
 use crate::domain::event::{FailureClass, ItemEvent, RunEvent};
+use crate::domain::names::ItemKey;
 use crate::domain::state::{Outcome, Status};
 use crate::domain::workflow::Phase;
 
@@ -81,7 +83,7 @@ fn a_failed_story_blocks_its_dependants_with_the_chain_and_nobody_else() {
     assert_eq!((summary.totals.failed, summary.totals.blocked, summary.totals.landed), (1, 2, 2));
     assert_eq!(shown(&summary, "1.3"), (Status::Blocked, "needs 1.2 → 1.1".to_owned()));
     let Some(Outcome::Blocked { by }) = stage.ledger.state("1.3").outcome else { panic!("not blocked") };
-    assert_eq!(by.iter().map(|key| key.as_str()).collect::<Vec<_>>(), ["1.2", "1.1"]);
+    assert_eq!(by.iter().map(ItemKey::as_str).collect::<Vec<_>>(), ["1.2", "1.1"]);
     assert!(matches!(stage.ledger.chains().run_log.last(), Some(RunEvent::Finished { .. })));
 }
 
@@ -209,7 +211,7 @@ fn a_ledger_that_fails_ends_the_run_with_an_error_and_stops_the_others() {
 #[test]
 fn an_item_that_another_process_works_on_is_left_alone() {
     let stage = Stage::new();
-    stage.host.foreign.borrow_mut().insert(crate::domain::names::ItemKey::new("1.1"));
+    stage.host.foreign.borrow_mut().insert(ItemKey::new("1.1"));
     let summary = stage.run(&plan(&[("1.1", &[]), ("1.2", &["1.1"]), ("1.3", &[])])).unwrap();
     assert_eq!((summary.totals.landed, summary.totals.unfinished), (1, 2));
     assert!(stage.ledger.events("1.1").is_empty());
@@ -246,4 +248,42 @@ fn one_story_that_git_fails_for_stops_no_other() {
     let summary = stage.run(&plan(&[("1.1", &[]), ("1.2", &[])])).unwrap();
     assert_eq!(failure_of(&summary, "1.1").0, FailureClass::Internal);
     assert_eq!(shown(&summary, "1.2").0, Status::Landed);
+}
+
+#[test]
+fn the_summary_sets_the_time_of_the_attempts_against_that_of_the_run() {
+    let stage = Stage::new();
+    let (clock, barrier) = (stage.clock.clone(), Rc::new(Barrier::new(2)));
+    stage.agents.on("*", Phase::Research, move |session| {
+        let (clock, barrier) = (clock.clone(), barrier.clone());
+        async move {
+            // Both are at work; the second to arrive lets the time pass.
+            if barrier.wait().await.is_leader() {
+                clock.advance(5_000);
+            }
+            session.write(&format!("{}.txt", session.request.key), "done\n");
+            session.exit(0)
+        }
+    });
+    let summary = stage.run(&plan(&[("1.1", &[]), ("1.2", &[])])).unwrap();
+    assert_eq!((summary.millis, summary.attempt_millis), (5_000, 10_000));
+}
+
+#[test]
+fn the_reporter_hears_the_run_in_order() {
+    let stage = Stage::new();
+    stage.run(&plan(&[("1.1", &[])])).unwrap();
+    let heard = stage.reporter.heard.borrow();
+    assert!(matches!(heard.first(), Some(Happening::RunStarted { .. })));
+    assert!(matches!(heard.last(), Some(Happening::RunEnded { .. })));
+    let phases: Vec<Phase> = heard
+        .iter()
+        .filter_map(|happening| match happening {
+            Happening::PhaseEnded { phase, .. } => Some(*phase),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(phases, Phase::ALL);
+    let ended = heard.iter().filter(|happening| matches!(happening, Happening::ItemEnded { .. })).count();
+    assert_eq!(ended, 1);
 }

@@ -2,6 +2,7 @@
 //! Must stay deterministic: the same calls give the same object ids.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -56,8 +57,12 @@ pub(crate) struct FakeGit {
     repo: Arc<Mutex<Repo>>,
 }
 
-fn oid(text: &str) -> Oid {
-    let hex: String = Sha256::digest(text.as_bytes()).iter().take(20).map(|byte| format!("{byte:02x}")).collect();
+/// An object id made from content.
+pub(crate) fn digest(bytes: &[u8]) -> Oid {
+    let mut hex = String::new();
+    for byte in Sha256::digest(bytes).iter().take(20) {
+        write!(hex, "{byte:02x}").expect("a String takes everything");
+    }
     Oid::new(hex)
 }
 
@@ -121,7 +126,7 @@ impl FakeGit {
 impl Repo {
     /// Stores a tree.
     pub(crate) fn tree(&mut self, files: Files) -> Oid {
-        let id = oid(&format!("tree {files:?}"));
+        let id = digest(format!("tree {files:?}").as_bytes());
         self.trees.insert(id.clone(), files);
         id
     }
@@ -134,7 +139,7 @@ impl Repo {
 
     /// Stores a commit of a tree.
     pub(crate) fn commit_tree(&mut self, tree: Oid, parents: Vec<Oid>, author: &str, message: &str) -> Oid {
-        let id = oid(&format!("commit {tree} {parents:?} {author} {message}"));
+        let id = digest(format!("commit {tree} {parents:?} {author} {message}").as_bytes());
         self.commits
             .insert(id.clone(), Commit { parents, tree, author: author.to_owned(), message: message.to_owned() });
         id

@@ -4,9 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use sha2::{Digest, Sha256};
-
-use super::fake_git::FakeGit;
+use super::fake_git::{FakeGit, digest};
 use super::ports::{Ledger, LedgerError, PortError, Record};
 use crate::domain::event::{ItemEvent, Landing, RunEvent};
 use crate::domain::gate::MergePermit;
@@ -32,10 +30,12 @@ pub(crate) struct Chains {
     pub(crate) runs: BTreeMap<RunId, RunState>,
     /// Appends and landings that wrote something.
     pub(crate) writes: u32,
+    /// Calls that wanted to write, refused and failed ones included.
+    pub(crate) tries: u32,
     /// Writes after which every further one fails.
     pub(crate) fails_after: Option<u32>,
-    /// Events that another process writes just before our next append.
-    pub(crate) intruders: VecDeque<(ItemKey, ItemEvent)>,
+    /// Events that another process writes just before our next write, once so many were made: a lost compare-and-swap.
+    pub(crate) intruders: VecDeque<(u32, ItemKey, ItemEvent)>,
     /// For the next landings, in order.
     pub(crate) traps: VecDeque<Trap>,
     blobs: BTreeMap<Oid, Vec<u8>>,
@@ -86,10 +86,12 @@ impl Chains {
     }
 
     fn writable(&mut self) -> Result<(), LedgerError> {
+        self.tries += 1;
         if self.fails_after.is_some_and(|most| self.writes >= most) {
             return Err(PortError::new("the disk is full").into());
         }
-        while let Some((key, event)) = self.intruders.pop_front() {
+        let due = self.intruders.iter().take_while(|(writes, ..)| *writes <= self.writes).count();
+        for (_, key, event) in self.intruders.drain(..due).collect::<Vec<_>>() {
             self.take(&key, &event, Timestamp(0))?;
         }
         Ok(())
@@ -111,6 +113,10 @@ impl Chains {
 }
 
 impl Ledger for FakeLedger {
+    fn maintain(&mut self) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
     fn items(&mut self) -> Result<BTreeMap<ItemKey, ItemState>, LedgerError> {
         Ok(self.chains().items.clone())
     }
@@ -176,8 +182,7 @@ impl Ledger for FakeLedger {
     }
 
     fn write_blob(&mut self, bytes: &[u8]) -> Result<Oid, LedgerError> {
-        let hex: String = Sha256::digest(bytes).iter().take(20).map(|byte| format!("{byte:02x}")).collect();
-        let oid = Oid::new(hex);
+        let oid = digest(bytes);
         self.chains().blobs.insert(oid.clone(), bytes.to_vec());
         Ok(oid)
     }

@@ -2,10 +2,6 @@
 //! Write-ahead: intended → moved (with `Landed`, in one ref transaction) → checkouts follow. Must not move a branch without
 //! a permit.
 
-use std::sync::Arc;
-
-use tokio::sync::{Mutex, OwnedMutexGuard};
-
 use super::attempt::{Attempt, Halt};
 use super::checks::READINESS_FAILED;
 use super::ports::{Bookkeeping, LandingPlan, LedgerError};
@@ -17,18 +13,6 @@ use crate::domain::workflow::Phase;
 
 /// How often a landing begins anew because the target moved meanwhile.
 const MOST_TRIES: u32 = 20;
-
-/// First come, first served.
-#[derive(Clone, Default)]
-pub(crate) struct LandingQueue {
-    turn: Arc<Mutex<()>>,
-}
-
-impl LandingQueue {
-    async fn turn(&self) -> OwnedMutexGuard<()> {
-        self.turn.clone().lock_owned().await
-    }
-}
 
 /// What one try at landing came to.
 enum Try {

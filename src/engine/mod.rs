@@ -4,10 +4,14 @@ pub mod attempt;
 mod author;
 mod board;
 mod checks;
+mod commands;
 pub mod dispatcher;
+mod ending;
 pub mod events;
 mod landing;
+mod opening;
 pub mod ports;
+mod queue;
 pub mod recorder;
 pub mod recovery;
 mod reviewing;
@@ -30,6 +34,8 @@ mod fake_lander;
 mod fake_ledger;
 #[cfg(test)]
 mod landing_tests;
+#[cfg(test)]
+mod recorder_tests;
 #[cfg(test)]
 mod recovery_tests;
 #[cfg(test)]

@@ -131,6 +131,9 @@ pub trait Ledger: Send {
     fn land(&mut self, permit: MergePermit, key: &ItemKey, landing: &Landing, at: Timestamp)
     -> Result<(), LedgerError>;
 
+    /// Keeps what was written small and fast to read; called between writes, cheap when there is nothing to do.
+    fn maintain(&mut self) -> Result<(), LedgerError>;
+
     /// Content of an artefact or of any blob by id.
     fn blob(&mut self, oid: &Oid) -> Result<Vec<u8>, LedgerError>;
 

@@ -124,6 +124,8 @@ async fn serve(mut ledger: Box<dyn Ledger>, mut inbox: mpsc::UnboundedReceiver<R
         }
         let work = tokio::task::spawn_blocking(move || {
             handle(ledger.as_mut(), requests);
+            // Packing that fails is tried again after the next writes; no run fails for it.
+            drop(ledger.maintain());
             ledger
         });
         match work.await {

@@ -3,8 +3,8 @@
 use super::fake::{Stage, plan, shown};
 use super::fake_ledger::Trap;
 use super::ports::Cancel;
-use crate::domain::event::ItemEvent;
-use crate::domain::names::AttemptId;
+use crate::domain::event::{ItemEvent, Review, ReviewVerdict};
+use crate::domain::names::{AttemptId, Oid, Principal, Timestamp};
 use crate::domain::state::{Outcome, Status};
 use crate::domain::workflow::Phase;
 
@@ -42,7 +42,7 @@ fn an_attempt_left_open_by_a_dead_process_is_fenced_swept_and_continued() {
     assert_eq!(stage.status("1.1"), Status::ReadyForReview);
 
     assert_eq!(stage.run(&plan(&[("1.1", &[])])).unwrap().totals.landed, 1);
-    assert_eq!(*stage.host.swept.borrow(), [dead.clone()]);
+    assert_eq!(*stage.host.swept.borrow(), std::slice::from_ref(&dead));
     let fenced = |event: &ItemEvent| matches!(event, ItemEvent::Interrupted { attempt, .. } if *attempt == dead);
     assert_eq!(count(&stage, "1.1", fenced), 1);
     assert_eq!(stage.agents.phases_of("1.1"), [Phase::Research, Phase::Review, Phase::Review]);
@@ -224,4 +224,36 @@ fn a_signal_during_the_landing_of_one_story_lets_it_finish_or_leaves_it_whole() 
     assert_eq!(stage.run(&plan(&[("1.1", &[])])).unwrap().totals.landed, 1);
     assert_eq!(stage.git.merges_of("1.1"), 1);
     stage.assert_clean();
+}
+
+#[test]
+fn a_lost_compare_and_swap_is_decided_anew() {
+    let stage = Stage::new();
+    stage.agents.on("1.1", Phase::Review, async |session| {
+        if session.turn == 0 {
+            // A person asks for changes between the agent's approval and the intent to land.
+            let (key, mut chains) = (session.request.key.clone(), session.ledger.chains());
+            let attempt = chains.items[&key].attempt.clone().unwrap();
+            let oid = Oid::new("0".repeat(40));
+            let review = Review {
+                reviewer: Principal::Person("ada@example.org".to_owned()),
+                verdict: ReviewVerdict::RequestChanges,
+                base: oid.clone(),
+                head: oid.clone(),
+                merge_tree: oid,
+                policy: attempt.policy,
+                story: attempt.story,
+                findings: Vec::new(),
+                message: "wait".to_owned(),
+                at: Timestamp(0),
+            };
+            let after = chains.writes + 1;
+            chains.intruders.push_back((after, key, ItemEvent::Reviewed { attempt: None, review }));
+        }
+        session.approve()
+    });
+    let summary = stage.run(&plan(&[("1.1", &[]), ("1.2", &["1.1"])])).unwrap();
+    assert_eq!(summary.totals.landed, 2);
+    let order = [Phase::Research, Phase::Review, Phase::ReviewResponse, Phase::Review];
+    assert_eq!(stage.agents.phases_of("1.1"), order, "the person was heard");
 }

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use tokio::sync::mpsc;
 
 use super::events::Happening;
-use super::landing::LandingQueue;
 use super::ports::{Agents, Clock, Executor, Host, Lander, Worktrees};
+use super::queue::LandingQueue;
 use super::recorder::Recorder;
 use crate::domain::names::{BranchRef, Oid, RunId};
 use crate::domain::plan::Assignment;

@@ -363,6 +363,11 @@ impl Ledger for Store {
         self.write(&[record], Some(&Move { landing }))
     }
 
+    fn maintain(&mut self) -> Result<(), LedgerError> {
+        self.pack_if_needed()?;
+        Ok(())
+    }
+
     fn blob(&mut self, oid: &Oid) -> Result<Vec<u8>, LedgerError> {
         let id = self.repo.object_id(oid)?;
         if let Some(held) = self.objects.held(&id) {
