@@ -225,12 +225,12 @@ impl Repo {
             return None;
         }
         let made = self.commit(desk.files, vec![head], author, message);
-        self.set_head(path, made.clone());
+        self.move_head(path, made.clone());
         Some(made)
     }
 
     /// Moves HEAD of a directory.
-    pub(crate) fn set_head(&mut self, path: &Path, to: Oid) {
+    pub(crate) fn move_head(&mut self, path: &Path, to: Oid) {
         let Some(desk) = self.desks.get_mut(path) else { return };
         match (&desk.detached, &desk.branch) {
             (None, Some(branch)) => drop(self.refs.insert(branch.as_str().to_owned(), to)),
@@ -258,6 +258,6 @@ impl Repo {
         std::mem::swap(&mut files, &mut self.desks.get_mut(path).unwrap().files);
         let files = self.desks[path].files.clone();
         let made = self.commit(files, vec![head, other], author, "merge the target");
-        self.set_head(path, made);
+        self.move_head(path, made);
     }
 }

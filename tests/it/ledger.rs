@@ -210,8 +210,9 @@ fn only_the_refs_module_calls_ref_functions_of_the_library() {
             if path.is_dir() {
                 folders.push(path);
             } else if !path.ends_with("adapters/git/refs.rs") {
-                // The permit's head is an id, not HEAD.
-                let text = std::fs::read_to_string(&path).unwrap().replace("permit.head()", "");
+                // The permit's head is an id, not HEAD; status compares with a tree that it is given.
+                let text = std::fs::read_to_string(&path).unwrap();
+                let text = text.replace("permit.head()", "").replace(".head_tree(head_tree)", "");
                 let found = FORBIDDEN.iter().filter(|call| text.contains(*call));
                 offenders.extend(found.map(|call| format!("{}: {call}", path.display())));
             }

@@ -2,8 +2,9 @@
 //! than `KEPT_TAIL` bytes.
 //!
 //! The child appends to the file by itself, so that it outlives us. We look at the length; above the cap the middle goes:
-//! the first half of the cap stays, then a line that says how much was left out, then the newest output. Between two looks
-//! the file may be longer than the cap.
+//! the first half of the cap stays, then a line that says how much was left out, then the newest output. While the child
+//! lives the middle becomes a hole, which frees its blocks and loses nothing the child writes meanwhile; once it has ended
+//! the hole is closed. Between two looks the file may take more room than the cap.
 
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -11,11 +12,16 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
+use nix::fcntl::{FallocateFlags, fallocate};
+
 /// Length a log may reach, in bytes.
 pub const LOG_CAP: u64 = 64 * 1024 * 1024;
 
 /// Newest output kept when the middle of a log is left out, in bytes at most. Holds the final event of every known client.
 const KEPT_TAIL: u64 = 4 * 1024 * 1024;
+
+/// How often a child that writes on is caught up with before the cut.
+const CATCH_UP: usize = 256;
 
 /// Lines of a tail.
 const TAIL_LINES: usize = 20;
@@ -42,13 +48,15 @@ pub struct LogWatch {
     cap: u64,
     seen: (u64, Option<SystemTime>),
     left_out: u64,
+    /// End of the hole, 0 = none.
+    freed: u64,
 }
 
 impl LogWatch {
     /// Opens the log of a child; `cap` in bytes.
     pub fn open(path: &Path, cap: u64) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
-        Ok(Self { file, cap: cap.max(1024), seen: (0, None), left_out: 0 })
+        Ok(Self { file, cap: cap.max(1024), seen: (0, None), left_out: 0, freed: 0 })
     }
 
     /// Looks at the log and shortens it where it is above the cap.
@@ -58,10 +66,34 @@ impl LogWatch {
         let floods = now.0.saturating_sub(self.seen.0) > self.cap / 8;
         self.seen = now;
         if now.0 > self.cap {
-            self.shorten(now.0)?;
+            if !self.punch(now.0) {
+                self.cut(now.0)?;
+            }
             self.seen = self.state()?;
         }
         Ok(Look { changed, floods })
+    }
+
+    /// Closes the hole. Nobody may write to the log any more.
+    pub fn finish(&mut self) -> io::Result<()> {
+        let length = self.file.metadata()?.len();
+        if length > self.cap { self.cut(length) } else { Ok(()) }
+    }
+
+    /// Frees the blocks of the middle; `false` where the file system has no holes.
+    fn punch(&mut self, length: u64) -> bool {
+        let from = self.freed.max(self.cap / 2);
+        let to = length.saturating_sub(KEPT_TAIL.min(self.cap / 4));
+        if to <= from {
+            return true;
+        }
+        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        let (Ok(offset), Ok(count)) = (i64::try_from(from), i64::try_from(to - from)) else { return false };
+        let freed = fallocate(&self.file, flags, offset, count).is_ok();
+        if freed {
+            self.freed = to;
+        }
+        freed
     }
 
     /// Bytes left out so far.
@@ -74,13 +106,22 @@ impl LogWatch {
         Ok((metadata.len(), metadata.modified().ok()))
     }
 
-    fn shorten(&mut self, length: u64) -> io::Result<()> {
+    /// Rewrites the file as head, mark and tail. What is appended between the last look here and the cut is lost and counted.
+    fn cut(&mut self, length: u64) -> io::Result<()> {
         let head = self.cap / 2;
-        let tail_start = length - KEPT_TAIL.min(self.cap / 4);
+        let kept = KEPT_TAIL.min(self.cap / 4);
         let mut tail = Vec::new();
-        self.file.seek(SeekFrom::Start(tail_start))?;
-        (&self.file).take(KEPT_TAIL).read_to_end(&mut tail)?;
-        // What the child appends between these lines is lost; it is counted.
+        let mut read = length - kept;
+        // Up to the very end, so that next to nothing comes between the last look and the cut.
+        for _ in 0..CATCH_UP {
+            self.file.seek(SeekFrom::Start(read))?;
+            read += (&self.file).take(KEPT_TAIL).read_to_end(&mut tail)? as u64;
+            let surplus = tail.len().saturating_sub(usize::try_from(kept).unwrap_or(usize::MAX));
+            tail.drain(..surplus);
+            if self.file.metadata()?.len() <= read {
+                break;
+            }
+        }
         let length = self.file.metadata()?.len();
         self.file.set_len(head)?;
         self.left_out += length.saturating_sub(head).saturating_sub(tail.len() as u64);
@@ -144,6 +185,8 @@ fn shortened(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[test]
@@ -158,9 +201,12 @@ mod tests {
                 writeln!(child, "round {round} line {line}").unwrap();
             }
             assert!(watch.look().unwrap().changed);
-            assert!(std::fs::metadata(&path).unwrap().len() <= 64 * 1024);
+            let room = std::fs::metadata(&path).unwrap().blocks() * 512;
+            assert!(room <= 128 * 1024, "{room}");
         }
         assert!(!watch.look().unwrap().changed);
+        watch.finish().unwrap();
+        assert!(std::fs::metadata(&path).unwrap().len() <= 64 * 1024);
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("first line\n"));
         assert!(text.ends_with("round 9 line 1999\n"));

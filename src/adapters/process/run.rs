@@ -79,7 +79,7 @@ pub async fn run(job: &Job, cancel: CancelSignal) -> JobEnd {
             let ended = live.wait(cancel).await;
             let swept = sweep::sweep(&job.attempt).await.killed;
             // Once more: what was written between the last look and the end counts against the cap as well.
-            let _ = live.log.look();
+            let _ = live.log.finish();
             (ended, live.log.left_out(), swept)
         }
         Err(ended) => (ended, 0, 0),
