@@ -7,10 +7,10 @@ use crate::project::{Project, until};
 
 /// A command that stays the first time it is run, for ever, and is done at once every further time. It notes in `overlap`
 /// when the first one is still alive then.
-const BLOCK: &str = r#"if [ -e 'DIR/blocked' ]; then
-  if grep -q . "/proc/$(cat 'DIR/blocked')/cmdline" 2>/dev/null; then : > 'DIR/overlap'; fi
-  exit 0
-fi
+const BLOCK: &str = r#"for earlier in 'DIR/blocked' 'DIR/before'; do
+  if [ -e "$earlier" ] && grep -q . "/proc/$(cat "$earlier")/cmdline" 2>/dev/null; then : > 'DIR/overlap'; fi
+done
+if [ -e 'DIR/blocked' ]; then exit 0; fi
 echo $$ > 'DIR/blocked.new'; mv 'DIR/blocked.new' 'DIR/blocked'; exec sleep 1000"#;
 
 /// A project with two stories, the second after the first, whose run blocks where `script` and `policy` say: `BLOCK` is the
@@ -50,7 +50,7 @@ fn assert_complete(project: &Project, ids: &[&str]) {
     for id in ids {
         assert_eq!(project.merges_of(id), 1, "{id}: {:?}", project.mainline());
         assert_eq!(project.status_of(id), "Landed");
-        let log = project.scratch.git(&["log", "--format=%s", &format!("refs/orchestrate/items/{id}")]);
+        let log = diary(project, id);
         assert_eq!(log.matches("landed on").count(), 1, "{log}");
     }
     let main = project.scratch.git(&["rev-parse", "main"]);
@@ -101,12 +101,12 @@ fn killed_in_the_authors_session_before_any_work() {
 fn killed_in_the_authors_session_after_it_committed() {
     let project = killed_where_it_blocks(
         "[[step]]\nphase = \"implementation\"\nitem = \"1.1\"\nnth = 1\n\
-         do = [{ write = { path = \"first.txt\", text = \"first\" } }, { commit = \"first\" }, { touch = AT }, \"hang\"]\n",
+         do = [{ write = { path = \"first.txt\", text = \"first\" } }, { commit = \"half of it\" }, { touch = AT }, \"hang\"]\n",
         "",
     );
     assert_eq!(project.scratch.git(&["show", "main:first.txt"]), "first");
     let subjects = project.scratch.git(&["log", "--format=%s", "main"]);
-    assert_eq!(subjects.lines().filter(|line| *line == "first").count(), 1, "{subjects}");
+    assert_eq!(subjects.lines().filter(|line| *line == "half of it").count(), 1, "{subjects}");
 }
 
 #[test]
@@ -130,9 +130,35 @@ fn killed_in_the_authors_session_that_left_a_daemon() {
 
 #[test]
 fn killed_in_testing() {
-    let project = killed_where_it_blocks("", "[checks]\nslow = BLOCK\n");
+    let project = blocked("", "[checks]\nslow = BLOCK\n");
+    let live = project.start(&["stories"]);
+    until("the block", || project.meeting("blocked").exists());
+    let is_record = |line: &str| line.contains("implementation") && !line.contains("begins");
+    until("the record of the author's work", || diary(&project, "1.1").lines().any(is_record));
+    live.kill();
+    assert_survived(&project, &["1.1", "1.2"]);
     let sessions = project.journal().iter().filter(|line| line["phase"] == "implementation").count();
     assert_eq!(sessions, 2, "the author's work is not done again");
+}
+
+#[test]
+fn killed_in_testing_again_and_again() {
+    // An attempt that goes on begins with the check: its mark must be recorded before the process that carries it exists.
+    let project = blocked("", "[checks]\nslow = BLOCK\n");
+    for attempt in ["stories", "resume", "resume", "resume", "resume"] {
+        let live = project.start(&[attempt]);
+        until("the block", || project.meeting("blocked").exists());
+        live.kill();
+        // It stays the next time as well, and says whether the one before is still there.
+        std::fs::rename(project.meeting("blocked"), project.meeting("before")).unwrap();
+    }
+    std::fs::rename(project.meeting("before"), project.meeting("blocked")).unwrap();
+    assert_survived(&project, &["1.1", "1.2"]);
+}
+
+/// The chain of an item as git shows it.
+fn diary(project: &Project, id: &str) -> String {
+    project.scratch.try_git(&["log", "--format=%s", &format!("refs/orchestrate/items/{id}")]).stdout
 }
 
 #[test]
@@ -316,7 +342,7 @@ impl Numbers {
 #[test]
 fn killed_twelve_times_at_any_moment() {
     let given = std::env::var("SURVIVAL_SEED").ok().and_then(|text| text.parse().ok());
-    let seed: u64 = given.unwrap_or_else(|| u64::from(std::process::id()) * 0x9e37_79b9_7f4a_7c15 | 1);
+    let seed: u64 = given.unwrap_or_else(|| u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     eprintln!("SURVIVAL_SEED={seed}");
     let mut numbers = Numbers(seed);
     let project = Project::new("", "[checks]\nfine = [\"sleep\", \"0.05\"]\n");
@@ -349,7 +375,8 @@ fn killed_twelve_times_at_any_moment() {
 
 #[test]
 fn a_second_run_leaves_live_stories_alone_and_takes_the_others() {
-    let project = blocked("[[step]]\nitem = \"1.1\"\nnth = 1\ndo = [{ touch = AT }, { wait-for = GO }]\n", "");
+    let project =
+        blocked("[[step]]\nitem = \"1.1\"\nphase = \"implementation\"\ndo = [{ touch = AT }, { wait-for = GO }]\n", "");
     let go = project.meeting("go");
     let script = std::fs::read_to_string(project.script_path()).unwrap();
     let steps = script.replace(
