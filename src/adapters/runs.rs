@@ -35,7 +35,9 @@ impl RunLock {
         let path = folder.join(format!("{run}.lock"));
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed)?;
         let Ok(mut lock) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else {
-            return Err(PortError::new(format!("run {run} is being executed by another process"))
+            let holder =
+                held(&path).map_or_else(|| "another process".to_owned(), |live| format!("process {}", live.pid));
+            return Err(PortError::new(format!("run {run} is being executed by {holder}"))
                 .hint("git orchestrate status shows it, git orchestrate stop ends it"));
         };
         lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id())).map_err(failed)?;
@@ -47,6 +49,18 @@ impl Drop for RunLock {
     fn drop(&mut self) {
         // A file that stays is harmless: liveness is the lock, not the file.
         drop(fs::remove_file(&self.path));
+    }
+}
+
+/// Removes the lock files of processes that were killed: those in `folder` that nobody holds.
+pub fn clear_dead(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let file = path.extension().filter(|extension| *extension == "lock").and_then(|_| File::open(&path).ok());
+        if let Some(_lock) = file.and_then(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()) {
+            // While it is held, so that it is not taken meanwhile. One that resists is harmless and tried again next time.
+            drop(fs::remove_file(&path));
+        }
     }
 }
 
@@ -81,8 +95,22 @@ mod tests {
         assert_eq!(live(dir.path()), []);
         let lock = RunLock::take(dir.path(), &run).unwrap();
         assert_eq!(live(dir.path()), [LiveRun { run: run.clone(), pid: i32::try_from(std::process::id()).unwrap() }]);
-        assert!(RunLock::take(dir.path(), &run).is_err(), "a second holder is refused");
+        let refused = RunLock::take(dir.path(), &run).err().unwrap().to_string();
+        assert!(refused.contains(&format!("process {}", std::process::id())), "the holder is named: {refused}");
         drop(lock);
         assert_eq!(live(dir.path()), []);
+    }
+    #[test]
+    fn only_locks_that_nobody_holds_are_cleared() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = RunLock::take(dir.path(), &RunId::new("20261121T000000-abc")).unwrap();
+        let folder = dir.path().join("runs");
+        std::fs::write(folder.join("20261120T000000-abc.lock"), "1").unwrap();
+        std::fs::write(folder.join("other"), "").unwrap();
+        clear_dead(&folder);
+        let mut left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["20261121T000000-abc.lock", "other"]);
+        drop(lock);
     }
 }

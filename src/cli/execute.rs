@@ -9,7 +9,7 @@ use super::exit::Exit;
 use super::planning::Planned;
 use super::ui::Ui;
 use crate::adapters::process::signals;
-use crate::adapters::runs::RunLock;
+use crate::adapters::runs::{self, RunLock};
 use crate::adapters::stories;
 use crate::domain::event::{Failure, RunEvent};
 use crate::domain::names::{ItemKey, RunId};
@@ -76,6 +76,9 @@ async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<(Summary
     let Planned { app, target, registry, store, states, plan, reviewer, .. } = planned;
     let run = options.continues.clone().unwrap_or_else(|| app.machine.run_id());
     let _lock = RunLock::take(&app.repo.state_dir(), &run)?;
+    for folder in ["runs", "locks"] {
+        runs::clear_dead(&app.repo.state_dir().join(folder));
+    }
     let jobs = options.jobs.or(app.settings.jobs).unwrap_or_else(default_jobs);
     let mut bytes = BTreeMap::new();
     for item in &plan.items {
@@ -158,7 +161,7 @@ fn exit_of(summary: &Summary, signal: Option<u8>) -> Exit {
 /// Whether another process executes a run that shares items with this plan is decided per item, by its lock; here the
 /// person is only told that a run is alive.
 pub(crate) fn note_live_runs(app: &app::App, ui: &mut Ui) {
-    for live in crate::adapters::runs::live(&app.repo.state_dir()) {
+    for live in runs::live(&app.repo.state_dir()) {
         ui.warning(&format!(
             "run {} is going on in process {}; stories it works on are left to it",
             live.run, live.pid

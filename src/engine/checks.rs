@@ -65,7 +65,7 @@ impl Attempt {
     /// Runs every check that has no result on `tree` yet, in `directory`, up to the first failure.
     pub(crate) async fn run_checks(&mut self, tree: &Oid, directory: PathBuf) -> Result<CheckResults, Halt> {
         // Checks take time, and the sessions before them took more: a crash from here on should not cost those.
-        self.track.write_soon();
+        self.track.write_mark().await?;
         let checks = self.track.world.decisions.policy.checks.clone();
         let mut results = CheckResults { runs: Vec::new(), artefacts: Vec::new(), failed: None };
         for check in checks {

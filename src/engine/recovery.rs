@@ -63,10 +63,12 @@ async fn finish(
 ) -> Result<(), PortError> {
     let Some(attempt) = &state.attempt else { return Ok(()) };
     let landing = state.intended.as_ref().or(state.landings.last());
-    if let Some(landing) = landing
-        && let Err(error) = follow(ports, landing).await
-    {
-        mended.push(format!("{key}: landed, but a checkout did not follow: {}", describe(&error)));
+    if let Some(landing) = landing {
+        match follow(ports, landing).await {
+            Ok(None) => {}
+            Ok(Some(obstacle)) => mended.push(format!("{key}: landed, but {obstacle}")),
+            Err(error) => mended.push(format!("{key}: landed, but a checkout did not follow: {}", describe(&error))),
+        }
     }
     let merged: &Oid = landing.map_or(&attempt.base, |landing| &landing.tip);
     ports.host.sweep(&attempt.id)?;
@@ -86,16 +88,18 @@ async fn finish(
     Ok(())
 }
 
-async fn follow(ports: &Ports, landing: &Landing) -> Result<(), PortError> {
+/// Brings checkouts along, unless the branch went on since; answers with what stands in the way and what helps.
+async fn follow(ports: &Ports, landing: &Landing) -> Result<Option<String>, PortError> {
     let tip = ports.lander.tip(&landing.target).await?;
     if tip.as_ref() != Some(&landing.tip) {
-        return Ok(());
+        return Ok(None);
     }
-    // A checkout that moved on by itself is an obstacle, and then there is nothing to bring along.
-    if ports.lander.obstacle(&landing.target, &landing.base, &landing.tip).await?.is_none() {
-        ports.lander.follow(&landing.target, &landing.base, &landing.tip).await?;
+    if let Some(obstacle) = ports.lander.obstacle(&landing.target, &landing.base, &landing.tip).await? {
+        let (base, tip) = (landing.base.short(), landing.tip.short());
+        return Ok(Some(format!("{obstacle} (put that aside, then: git read-tree -m -u {base} {tip})")));
     }
-    Ok(())
+    ports.lander.follow(&landing.target, &landing.base, &landing.tip).await?;
+    Ok(None)
 }
 
 fn spec(root: &std::path::Path, attempt: &Attempt) -> WorktreeSpec {

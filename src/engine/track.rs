@@ -19,6 +19,8 @@ pub(crate) struct Track {
     pending: Vec<Record>,
     /// Handed to the ledger and not yet known to be durable.
     under_way: Vec<Submitted>,
+    /// Whether the ledger holds the start of the attempt for good.
+    begun: bool,
     shown: Status,
 }
 
@@ -26,7 +28,7 @@ impl Track {
     /// Starts from the state the ledger holds.
     pub(crate) fn new(world: World, key: ItemKey, attempt: AttemptId, state: ItemState) -> Self {
         let shown = state.status();
-        Self { world, key, attempt, state, pending: Vec::new(), under_way: Vec::new(), shown }
+        Self { world, key, attempt, state, pending: Vec::new(), under_way: Vec::new(), begun: false, shown }
     }
 
     /// Applies an event; it is written with the next [`Track::write`].
@@ -90,7 +92,18 @@ impl Track {
             let settled = submitted.settled().await;
             first = first.and(settled);
         }
+        self.begun |= first.is_ok();
         first
+    }
+
+    /// Before a process of the attempt exists: the start of the attempt is made durable, so that the next start of this tool
+    /// finds the mark of the process and ends it. Everything else is written without waiting.
+    pub(crate) async fn write_mark(&mut self) -> Result<(), LedgerError> {
+        if self.begun {
+            self.write_soon();
+            return Ok(());
+        }
+        self.write().await
     }
 
     /// Has what was noted written without waiting: nothing depends on it, yet a crash should not lose it.

@@ -4,7 +4,8 @@
 //!
 //! ```toml
 //! journal = "/path/journal.jsonl"      # each invocation appends one JSON line: item, phase, attempt, nth, pid, mark, role,
-//!                                      # session, promptLength, conflict, env (names of all variables)
+//!                                      # session, promptLength, conflict, env (names of all variables), live (pids of
+//!                                      # earlier invocations for the item that have not ended)
 //! [[step]]                             # the first step that fits is done, in order; absent keys fit everything
 //! item = "1.1"                         # ORCHESTRATE_ITEM
 //! phase = "implementation"             # ORCHESTRATE_PHASE: implementation or research, review, review-response

@@ -115,8 +115,9 @@ impl Call {
         let call = Self { item, phase, nth, conflict: prompt::conflict_target(text).is_some() };
         let mut names: Vec<String> = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
         names.sort();
+        let live: Vec<u64> = earlier.lines().filter_map(|line| still_at_work(line, &call.item)).collect();
         let entry = serde_json::json!({
-            "item": call.item, "phase": call.phase, "attempt": variable("ORCHESTRATE_ATTEMPT"), "nth": nth,
+            "live": live, "item": call.item, "phase": call.phase, "attempt": variable("ORCHESTRATE_ATTEMPT"), "nth": nth,
             "pid": std::process::id(), "mark": format!("ORCHESTRATE_ATTEMPT={}", variable("ORCHESTRATE_ATTEMPT")),
             "role": variable("ORCHESTRATE_ROLE"), "session": variable("ORCHESTRATE_SESSION"),
             "promptLength": text.len(), "conflict": call.conflict, "env": names,
@@ -127,4 +128,14 @@ impl Call {
         }
         call
     }
+}
+
+/// The pid of an earlier invocation for the item that has not ended.
+fn still_at_work(line: &str, item: &str) -> Option<u64> {
+    let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+    let pid = entry["pid"].as_u64().filter(|_| entry["item"] == item)?;
+    // A dead process that nobody has waited for yet has an empty environment; a reused pid has another mark.
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let mark = entry["mark"].as_str()?.as_bytes();
+    environment.split(|byte| *byte == 0).any(|variable| variable == mark).then_some(pid)
 }

@@ -67,6 +67,41 @@ impl Project {
         run(self.scratch.orchestrate_command().args(args).env("GIT_AUTHOR_EMAIL", email))
     }
 
+    /// Starts `git orchestrate ARGS` in the background; what it prints goes to files.
+    pub fn start(&self, args: &[&str]) -> Live {
+        let path = |name: &str| self.scratch.outside().join(name);
+        let file = |name: &str| std::fs::File::create(path(name)).unwrap();
+        let mut command = self.scratch.orchestrate_command();
+        let child = command.args(args).stdout(file("live.out")).stderr(file("live.err")).spawn().unwrap();
+        Live { child, out: path("live.out"), err: path("live.err") }
+    }
+
+    /// A path outside the repository for scripts and tests to meet at.
+    pub fn meeting(&self, name: &str) -> PathBuf {
+        self.scratch.outside().join(name)
+    }
+
+    /// Puts a line at the head of a table that the policy file has already.
+    pub fn set(&self, table: &str, line: &str) {
+        let text = self.scratch.read(".orchestrate.toml");
+        let head = format!("[{table}]\n");
+        self.scratch.write(".orchestrate.toml", text.replacen(&head, &format!("{head}{line}\n"), 1));
+    }
+
+    /// Liveness locks of runs and items; none is left by a process that ended by itself.
+    pub fn own_locks(&self) -> Vec<PathBuf> {
+        let state = self.scratch.root().join(".git/orchestrate");
+        let below = |name: &str| std::fs::read_dir(state.join(name)).into_iter().flatten().flatten();
+        below("runs").chain(below("locks")).map(|entry| entry.path()).collect()
+    }
+
+    /// Never were two agents at work on one item.
+    pub fn assert_one_at_a_time(&self) {
+        for line in self.journal() {
+            assert_eq!(line["live"], serde_json::json!([]), "an earlier agent was still at work: {line}");
+        }
+    }
+
     /// The journal of the scripted agent, one value per invocation.
     pub fn journal(&self) -> Vec<serde_json::Value> {
         let text = std::fs::read_to_string(self.journal_path()).unwrap_or_default();
@@ -126,6 +161,60 @@ impl Project {
         assert!(locks.is_empty(), "{locks:?}");
         let marked = marked_processes(&self.journal());
         assert!(marked.is_empty(), "agents are still alive: {marked:?}");
+    }
+}
+
+/// A background invocation; killed when dropped.
+pub struct Live {
+    child: std::process::Child,
+    out: PathBuf,
+    err: PathBuf,
+}
+
+impl Live {
+    pub fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+    }
+
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(self.pid(), signal).unwrap();
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub fn is_over(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    pub fn stderr(&self) -> String {
+        std::fs::read_to_string(&self.err).unwrap()
+    }
+
+    /// Waits for the end.
+    pub fn finish(mut self) -> Ran {
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        Ran { code, stdout: std::fs::read_to_string(&self.out).unwrap(), stderr: self.stderr() }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // After a failed assertion nothing may go on; what has ended cannot be killed, and that is fine.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Waits for something that happens in another process; panics when it does not.
+pub fn until(what: &str, mut happened: impl FnMut() -> bool) {
+    let started = std::time::Instant::now();
+    while !happened() {
+        assert!(started.elapsed() < std::time::Duration::from_secs(100), "{what} did not happen");
+        std::thread::sleep(std::time::Duration::from_millis(2));
     }
 }
 
