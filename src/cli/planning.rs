@@ -1,7 +1,7 @@
 //! From arguments to a plan: reads stories and ledger, resolves the scope, asks about prerequisites. Shared by `stories`,
 //! `plan`, `resume` and `land`. Must not start anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::app::{self, App, Target};
 use super::args::Planning;
@@ -60,7 +60,7 @@ impl Planned {
             Some(context.plan(&selection, missing, ui)?)
         };
         if let Some((plan, _)) = &made {
-            findings.extend(plan.diagnostics.iter().cloned());
+            join(&mut findings, &plan.diagnostics);
         }
         app::show(&findings, ui);
         reject(&findings, asked)?;
@@ -169,6 +169,15 @@ impl Agents {
             manifest: self.manifest,
         }
     }
+}
+
+/// Adds what planning found. Where both say that a story declares nothing, the plan knows the order that follows.
+fn join(findings: &mut Vec<Diagnostic>, planned: &[Diagnostic]) {
+    let about = |finding: &Diagnostic| finding.place.as_ref().map(|place| (finding.code, place.path.clone()));
+    let undeclared = planned.iter().filter(|finding| finding.code == "undeclared-dependencies");
+    let said: HashSet<_> = undeclared.filter_map(about).collect();
+    findings.retain(|finding| about(finding).is_none_or(|about| !said.contains(&about)));
+    findings.extend(planned.iter().cloned());
 }
 
 fn reject(findings: &[Diagnostic], asked: &Planning) -> Result<(), CommandError> {

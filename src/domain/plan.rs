@@ -155,7 +155,7 @@ impl PlannedItem {
 pub fn done_items(items: &[WorkItem], ledger: &BTreeMap<ItemKey, ItemState>) -> BTreeMap<ItemId, String> {
     let landed = ledger.iter().filter(|(_, state)| state.is_done());
     let mut done: BTreeMap<ItemId, String> =
-        landed.filter_map(|(key, _)| Some((ItemId::parse(key.as_str())?, "landed".to_owned()))).collect();
+        landed.filter_map(|(key, _)| Some((key.item_id()?, "landed".to_owned()))).collect();
     for item in items.iter().filter(|item| item.status.value == FileStatus::Done) {
         if !ledger.contains_key(&ItemKey::from(&item.id)) {
             done.insert(item.id.clone(), format!("its file says \"{}\"", item.status.raw));

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+pub(crate) use crate::domain::diagnostic::escape_line as escape;
+use crate::domain::diagnostic::is_unsafe;
 use crate::domain::names::Timestamp;
 
 /// Whether text may hold colour.
@@ -57,29 +59,9 @@ impl Color {
     }
 }
 
-/// One line of foreign text for a terminal: control, direction and zero-width characters are shown, not obeyed.
-pub(crate) fn escape(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 8);
-    for char in text.chars() {
-        match char {
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            _ if !is_unsafe(char) => out.push(char),
-            _ if u32::from(char) < 0x100 => append(&mut out, format_args!("\\x{:02x}", u32::from(char))),
-            _ if u32::from(char) < 0x10000 => append(&mut out, format_args!("\\u{:04x}", u32::from(char))),
-            _ => append(&mut out, format_args!("\\U{:08x}", u32::from(char))),
-        }
-    }
-    Cow::Owned(out)
-}
-
 /// JSON text in which no string holds a character that a terminal would obey.
 pub(crate) fn json_safe(json: &str) -> Cow<'_, str> {
-    let unsafe_in_json = |char: char| is_unsafe(char) && char != '\n';
+    let unsafe_in_json = |char: char| char == '\t' || is_unsafe(char);
     let printable = |byte: u8| matches!(byte, b' '..=b'~' | b'\n');
     if json.bytes().all(printable) || !json.chars().any(unsafe_in_json) {
         return Cow::Borrowed(json);
@@ -96,13 +78,6 @@ pub(crate) fn json_safe(json: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
-}
-
-fn is_unsafe(char: char) -> bool {
-    char.is_control()
-        || matches!(u32::from(char),
-            0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff | 0xfff9..=0xfffb
-            | 0xe0000..=0xe007f)
 }
 
 /// Appends formatted text; writing to a `String` cannot fail.
@@ -255,14 +230,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn control_and_direction_characters_are_shown() {
-        assert_eq!(
-            escape("a\u{1b}]0;x\u{7}\u{202e}b\u{9b}\nc\u{e0041}"),
-            "a\\x1b]0;x\\x07\\u202eb\\x9b\\nc\\U000e0041"
-        );
-    }
 
     #[test]
     fn json_stays_json_and_loses_no_character() {

@@ -163,7 +163,7 @@ impl<'d, 'a> Story<'d, 'a> {
         self.found.extend(depends.diagnostics);
         let declared = depends.declared.unwrap_or(Declared::Undeclared);
         let (epic, epic_title) = self.epic(&id);
-        self.judge_edges(&id, declared, &depends.dependencies);
+        self.judge_edges(declared, &depends.dependencies);
         let files = files::read(self.document);
         let explicit = self.field(&["kind", "type"]).map(|(value, _)| value);
         let documentation = explicit.is_some_and(|kind| strip_word(kind, "documentation").is_some())
@@ -189,25 +189,17 @@ impl<'d, 'a> Story<'d, 'a> {
         }
     }
 
-    fn judge_edges(&mut self, id: &ItemId, declared: Declared, edges: &[Dependency]) {
+    fn judge_edges(&mut self, declared: Declared, edges: &[Dependency]) {
         if declared == Declared::Undeclared {
             let finding = Diagnostic::info("undeclared-dependencies", "no dependency declaration");
             self.found.push(finding.at(Place::file(self.document.path())));
         }
-        let epic = id.parent();
         for edge in edges {
-            let finding = match edge.strength {
-                Strength::Soft => {
-                    let message = format!("{} is a soft dependency: shown, not waited for", edge.id);
-                    Diagnostic::warning("soft-dependency", message)
-                }
-                Strength::Hard if edge.id > *id && epic.is_some() && edge.id.parent() == epic => {
-                    let message = format!("depends on {}, a later story of its epic", edge.id);
-                    Diagnostic::warning("later-dependency", message)
-                }
-                Strength::Hard => continue,
-            };
-            self.found.push(finding.at(edge.place.clone()));
+            // What a hard edge leads to is the planner's to judge: it knows the other story and what is done.
+            if edge.strength == Strength::Soft {
+                let message = format!("{} is a soft dependency: shown, not waited for", edge.id);
+                self.found.push(Diagnostic::warning("soft-dependency", message).at(edge.place.clone()));
+            }
         }
     }
 
