@@ -36,7 +36,7 @@ pub struct Prerequisite {
 }
 
 /// Which role and adapter get an item, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Assignment {
     /// Role, e.g. `python-developer`.
     pub role: String,

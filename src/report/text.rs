@@ -152,6 +152,51 @@ pub(crate) struct Table {
 /// Columns of the longest cell; one endless title must not make every row endless.
 const LONGEST: usize = 200;
 
+/// What happens to text that is wider than its column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// It ends with an ellipsis.
+    Cut,
+    /// It goes on in the next line.
+    Wrap,
+}
+
+impl Fit {
+    fn apply(self, text: &str, limit: usize) -> Vec<Cow<'_, str>> {
+        match self {
+            Self::Cut => vec![cut(text, limit)],
+            Self::Wrap if columns(text) <= limit => vec![Cow::Borrowed(text)],
+            Self::Wrap => wrap(text, limit).into_iter().map(Cow::Owned).collect(),
+        }
+    }
+}
+
+/// Lines of at most `limit` columns (at least 2), broken at spaces, inside a word only where it is longer than a line.
+pub(crate) fn wrap(text: &str, limit: usize) -> Vec<String> {
+    let limit = limit.max(2);
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        if used > 0 && used + 1 + columns(word) <= limit {
+            lines.last_mut().expect("there is always a line").push(' ');
+            used += 1;
+        } else if used > 0 {
+            lines.push(String::new());
+            used = 0;
+        }
+        for char in word.chars() {
+            let wide = char.width().unwrap_or(0);
+            if used + wide > limit {
+                lines.push(String::new());
+                used = 0;
+            }
+            lines.last_mut().expect("there is always a line").push(char);
+            used += wide;
+        }
+    }
+    lines
+}
+
 /// One cell.
 pub(crate) struct Cell {
     text: String,
@@ -183,23 +228,29 @@ impl Table {
     }
 
     /// Lines of at most `width` columns; columns named in `shrink` give way in turn, widest first, down to 8 columns each.
-    pub(crate) fn render(&self, width: usize, shrink: &[&str], color: Color) -> String {
+    /// What does not fit is cut, or goes on in the next line where `fit` says so.
+    pub(crate) fn render(&self, width: usize, shrink: &[&str], fit: Fit, color: Color) -> String {
         let widths = self.widths(width, shrink);
         let mut out = String::new();
         let heads = self.heads.iter().map(|head| Cell::toned(head, Tone::Strong)).collect();
         for row in std::iter::once(&heads).chain(&self.rows) {
-            let mut line = String::new();
-            for (at, (cell, limit)) in row.iter().zip(&widths).enumerate() {
-                let text = cut(&cell.text, *limit);
-                let fill = if at + 1 == row.len() { 0 } else { limit + 2 - columns(&text) };
-                match cell.tone {
-                    Some(tone) => line.push_str(&color.paint(tone, &text)),
-                    None => line.push_str(&text),
+            let cells = row.iter().zip(&widths);
+            let parts: Vec<Vec<Cow<'_, str>>> = cells.map(|(cell, limit)| fit.apply(&cell.text, *limit)).collect();
+            let lines = parts.iter().map(Vec::len).max().unwrap_or(0);
+            for number in 0..lines {
+                let mut line = String::new();
+                for (at, cell) in row.iter().enumerate() {
+                    let text = parts[at].get(number).map_or("", Cow::as_ref);
+                    let fill = if at + 1 == row.len() { 0 } else { widths[at] + 2 - columns(text) };
+                    match cell.tone {
+                        Some(tone) => line.push_str(&color.paint(tone, text)),
+                        None => line.push_str(text),
+                    }
+                    line.extend(std::iter::repeat_n(' ', fill));
                 }
-                line.extend(std::iter::repeat_n(' ', fill));
+                out.push_str(line.trim_end());
+                out.push('\n');
             }
-            out.push_str(line.trim_end());
-            out.push('\n');
         }
         out
     }
@@ -259,7 +310,24 @@ mod tests {
         assert!(!rfc3339_seconds(Timestamp(i64::MIN)).is_empty());
     }
 
+    #[test]
+    fn wrapped_text_breaks_at_spaces_and_loses_no_word() {
+        assert_eq!(wrap("Connect the payment provider", 12), ["Connect the", "payment", "provider"]);
+        assert_eq!(wrap("abcdefgh ij", 4), ["abcd", "efgh", "ij"]);
+        assert_eq!(wrap("日本語", 4), ["日本", "語"]);
+        assert_eq!(wrap("", 4), [""]);
+    }
+
     proptest! {
+        #[test]
+        fn wrapped_lines_keep_to_the_limit(text in ".*", limit in 2usize..40) {
+            let shown = escape(&text);
+            let lines = wrap(&shown, limit);
+            prop_assert!(lines.iter().all(|line| columns(line) <= limit));
+            let letters = |text: &str| text.chars().filter(|char| *char != ' ').collect::<String>();
+            prop_assert_eq!(letters(&lines.concat()), letters(&shown));
+        }
+
         #[test]
         fn nothing_escaped_reaches_a_terminal_as_control(text in ".*", limit in 0usize..40) {
             let shown = escape(&text);
