@@ -108,12 +108,14 @@ pub struct PlanRequest<'a> {
     pub selected: &'a [ItemId],
     /// Whether the scope is all items.
     pub everything: bool,
-    /// The scope as a person typed it after `stories`, for commands in hints.
+    /// What a person typed after `stories`, but `--missing`: scope and options, for commands in hints.
     pub selectors: &'a [String],
     /// Done items with the reason, as [`done_items`] gives them.
     pub done: &'a BTreeMap<ItemId, String>,
     /// Ids that `--assume-done` names; stories or not.
     pub assume_done: &'a [ItemId],
+    /// Ids of files that could not be read: a dependency on one is not missing. The file has an error of its own.
+    pub unread: &'a [ItemId],
     /// Fallback for items that declare nothing.
     pub undeclared: Undeclared,
     /// Prerequisites outside the scope. `Ask` is treated as `Fail`: the caller asks with [`Plan::outside`] and plans again.

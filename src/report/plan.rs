@@ -47,9 +47,9 @@ pub fn head_line(target: &str, oid: &str, policy: &str) -> String {
 /// The plan as a table with what is left out, the critical path and what to do next.
 pub fn table(plan: &Plan, frame: &Frame<'_>) -> String {
     let mut out = format!("{}\n", escape(frame.head));
-    if plan.items.is_empty() {
+    if plan.items.is_empty() && !plan.has_errors() {
         out.push_str("\nnothing to do\n");
-    } else {
+    } else if !plan.items.is_empty() {
         append(&mut out, format_args!("{}\n\n", counts(plan)));
         let width = frame.width.unwrap_or(usize::MAX);
         let reasons = if width < WIDE { Reasons::Below } else { Reasons::Beside };

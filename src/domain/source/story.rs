@@ -30,7 +30,7 @@ pub fn parse(path: &str, bytes: &[u8]) -> Parsed {
     };
     if text.trim().is_empty() {
         found.push(
-            Diagnostic::error("empty", "empty").at(Place::file(path)).hint("write the story, or delete the file"),
+            Diagnostic::error("empty", "the file is empty").at(Place::file(path)).hint("write the story, or delete the file"),
         );
         return Parsed { diagnostics: found, ..Parsed::default() };
     }
@@ -42,6 +42,14 @@ pub fn parse(path: &str, bytes: &[u8]) -> Parsed {
 /// Whether a file's name allows it to be a story; any other need not be read.
 pub fn is_candidate(path: &str) -> bool {
     matches!(judge(path), Judgement::Candidate(_))
+}
+
+/// The id that a file's name gives, whatever is in the file.
+pub fn named_id(path: &str) -> Option<ItemId> {
+    match judge(path) {
+        Judgement::Candidate(id) => id,
+        Judgement::Never(_) | Judgement::Strange(_) => None,
+    }
 }
 
 /// The status as stated and its line, by the rules of [`parse`]; a label without a value counts.

@@ -219,8 +219,8 @@ fn what_cannot_be_read_is_named() {
         assert_eq!(parsed.diagnostics[0].place.as_ref().unwrap().path, PATH);
         (parsed.diagnostics[0].message.clone(), parsed.item.is_some())
     };
-    assert_eq!(error(b""), ("empty".to_owned(), false));
-    assert_eq!(error(b" \n\n"), ("empty".to_owned(), false));
+    assert_eq!(error(b""), ("the file is empty".to_owned(), false));
+    assert_eq!(error(b" \n\n"), ("the file is empty".to_owned(), false));
     assert_eq!(error(b"# Story 3.1\xff\xfe\n## Story\n"), ("not UTF-8 at byte 11".to_owned(), true));
     assert_eq!(error(b"# Story\0"), ("NUL at byte 7".to_owned(), false));
     assert_eq!(error(&vec![b'a'; MAX_PLUS_ONE]), ("larger than 1 MiB".to_owned(), false));
