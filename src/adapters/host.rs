@@ -11,8 +11,8 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
 
-use super::process::output;
 use super::process::sweep::sweep_blocking;
+use crate::domain::diagnostic::escape_line;
 use crate::domain::names::{AttemptId, ItemKey, RunId, Timestamp};
 use crate::engine::ports::{AttemptLock, Clock, Host, PortError};
 
@@ -149,7 +149,7 @@ fn holder(path: &Path) -> String {
     let mut text = String::new();
     let read = File::open(path).and_then(|file| file.take(512).read_to_string(&mut text));
     match read {
-        Ok(_) if !text.trim().is_empty() => output::escape(text.trim()),
+        Ok(_) if !text.trim().is_empty() => escape_line(text.trim()),
         _ => "another process".to_owned(),
     }
 }

@@ -103,12 +103,13 @@ impl App {
             return Ok(());
         }
         let message = format!(
-            "the gate policy in {POLICY_FILE} is not the one on {}: {} differ(s)",
+            "the gate policy in {POLICY_FILE} differs from the one on {}: {}",
             target.branch.short(),
             differences.join(", ")
         );
         Err(CommandError::usage(message).hint(format!(
-            "git add {POLICY_FILE} && git commit -m \"Set the gate policy\" on {}, or use --policy-from-target",
+            "on branch {}: git add {POLICY_FILE} && git commit -m \"Set the gate policy\" -- {POLICY_FILE}; \
+             to go by the committed policy this once: --policy-from-target",
             target.branch.short()
         )))
     }
@@ -197,5 +198,9 @@ fn reject(findings: &[Diagnostic]) -> Result<(), CommandError> {
 pub(crate) fn invalid(findings: &[Diagnostic]) -> CommandError {
     let errors: Vec<Diagnostic> =
         findings.iter().filter(|finding| finding.severity == Severity::Error).cloned().collect();
+    if let ([only], true) = (errors.as_slice(), errors.iter().all(|error| error.place.is_none())) {
+        let error = CommandError::usage(&only.message);
+        return CommandError { hint: only.hint.clone(), ..error };
+    }
     CommandError::usage(format!("invalid input\n{}", diagnostics::render(&errors, false)))
 }

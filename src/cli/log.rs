@@ -10,11 +10,12 @@ use super::args::LogArgs;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::item;
-use super::ui::{self, Ui};
+use super::ui::Ui;
 use crate::adapters::ledger::diary;
 use crate::adapters::ledger::store::Store;
 use crate::adapters::process::executor::attempt_folder;
 use crate::adapters::runs;
+use crate::domain::diagnostic::escape;
 use crate::domain::event::ItemEvent;
 use crate::domain::names::{ItemKey, Oid, Timestamp};
 use crate::engine::ports::Ledger;
@@ -87,7 +88,7 @@ fn agent_output(app: &App, args: &LogArgs, ui: &mut Ui) -> Result<Exit, CommandE
     }
     for log in logs {
         let bytes = std::fs::read(&log)?;
-        ui.data(&format!("== {}\n{}\n", app.shown(&log), ui::escape(&String::from_utf8_lossy(&bytes))))?;
+        ui.data(&format!("== {}\n{}\n", app.shown(&log), escape(&String::from_utf8_lossy(&bytes))))?;
     }
     Ok(Exit::DONE)
 }

@@ -37,6 +37,7 @@ use clap::Parser;
 use args::{Cli, ColorWhen, Command, Globals};
 use error::CommandError;
 use exit::Exit;
+use crate::domain::diagnostic::{escape, escape_line};
 use ui::{Loudness, Ui};
 
 /// Runs the program with its arguments (the program's name first) to its exit code.
@@ -77,14 +78,14 @@ fn refused(argv: &[OsString], error: &clap::Error) -> Exit {
         // clap drops control bytes of an argument instead of showing them: let it complain about the escaped ones.
         let escaped = Cli::try_parse_from(argv.iter().map(shown));
         let plain = escaped.err().filter(clap::Error::use_stderr).map_or(plain, |error| error.render().to_string());
-        ui.message(&ui::escape(&plain));
+        ui.message(&escape(&plain));
     }
     Exit::USAGE
 }
 
 /// An argument as it can be printed.
 fn shown(argument: &OsString) -> OsString {
-    ui::escape(&argument.to_string_lossy()).replace('\n', "\\n").into()
+    escape_line(&argument.to_string_lossy()).into()
 }
 
 fn color(globals: &Globals) -> ColorChoice {

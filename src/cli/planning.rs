@@ -1,7 +1,7 @@
 //! From arguments to a plan: reads stories and ledger, resolves the scope, asks about prerequisites. Shared by `stories`,
 //! `plan`, `resume` and `land`. Must not start anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::app::{self, App, Target};
 use super::args::Planning;
@@ -19,8 +19,11 @@ use crate::domain::names::ItemKey;
 use crate::domain::plan::{self, Assignment, Plan, PlanRequest};
 use crate::domain::scope::{Scope, Selection};
 use crate::domain::settings::Missing;
+use crate::domain::source::story;
 use crate::domain::state::ItemState;
 use crate::engine::ports::Ledger;
+
+const BECAUSE_OF_ERRORS: &str = "nothing was started, because of the errors above";
 
 /// A plan with everything needed to show or run it.
 pub(crate) struct Planned {
@@ -36,37 +39,59 @@ pub(crate) struct Planned {
 impl Planned {
     /// Plans as asked; findings are shown on stderr, errors end the command with nothing started.
     pub(crate) fn make(app: App, asked: &Planning, ui: &mut Ui) -> Result<Self, CommandError> {
+        let planned = Self::survey(app, asked, ui)?;
+        planned.accept(asked)?;
+        Ok(planned)
+    }
+
+    /// Like [`Planned::make`], but the plan of what can be read comes back in spite of errors, to be shown and not to be run:
+    /// [`Planned::accept`] decides.
+    pub(crate) fn survey(app: App, asked: &Planning, ui: &mut Ui) -> Result<Self, CommandError> {
         app.show_findings(ui)?;
         let target = app.target(asked.target.as_deref())?;
         app.require_same_policy(&target, asked.policy_from_target)?;
         let registry = app.agents()?;
         let mut store = app.ledger();
         let states = store.items()?;
-        let loaded = stories::load(app.repo.root(), &app.settings.story_roots)?;
+        let loaded = stories::load(app.repo.root(), &app.settings.story_roots).map_err(CommandError::invalid)?;
         if !loaded.present {
             return Err(no_stories(&app));
         }
-        let scope = Scope::parse(&asked.scope).map_err(|findings: Vec<Diagnostic>| refused(&findings, ui))?;
-        let missing = asked.missing.unwrap_or(app.settings.missing);
+        let chosen = Scope::parse(&asked.scope).and_then(|scope| scope.select(&loaded.items));
         let mut findings = loaded.diagnostics;
-        let made = if app::has_errors(&findings) {
-            // The plan of the readable stories would mislead; their own findings are shown all the same.
-            None
-        } else {
-            let selection = scope.select(&loaded.items).map_err(|findings: Vec<Diagnostic>| refused(&findings, ui))?;
-            let agents = Agents::of(&app, &registry);
-            let (items, target) = (&loaded.items, &target);
-            let context = Context { app: &app, asked, agents, states: &states, items, target };
-            Some(context.plan(&selection, missing, ui)?)
-        };
-        if let Some((plan, _)) = &made {
-            findings.extend(plan.diagnostics.iter().cloned());
-        }
+        let selection = chosen.map_err(|wrong| {
+            findings.extend(wrong);
+            app::show(&findings, ui);
+            CommandError::usage(BECAUSE_OF_ERRORS)
+        })?;
+        let agents = Agents::of(&app, &registry);
+        let unread = unread(&loaded.items, &findings);
+        let context =
+            Context { app: &app, asked, agents, states: &states, items: &loaded.items, unread, target: &target };
+        // A person is asked about the scope only when the answer could lead to a start.
+        let may_ask = !app::has_errors(&findings);
+        let mut plan = context.plan(&selection, may_ask, ui)?;
+        let reviewer = context.reviewer().unwrap_or_else(|finding| {
+            let why = finding.message.clone();
+            if plan.diagnostics.iter().all(|known| known.message != why) {
+                plan.diagnostics.push(*finding);
+            }
+            Assignment { role: target.policy.reviewer_role.clone(), adapter: "none".to_owned(), why }
+        });
+        join(&mut findings, std::mem::take(&mut plan.diagnostics));
         app::show(&findings, ui);
-        reject(&findings, asked)?;
-        let (plan, reviewer) =
-            made.ok_or_else(|| CommandError::usage("nothing was started, because of the errors above"))?;
+        plan.diagnostics = findings;
         Ok(Self { app, target, registry, store, states, plan, reviewer })
+    }
+
+    /// Refuses a plan with errors, or with warnings under `--strict`; they were shown already.
+    pub(crate) fn accept(&self, asked: &Planning) -> Result<(), CommandError> {
+        app::reject_shown(&self.plan.diagnostics)?;
+        let mut findings = self.app.findings.iter().chain(&self.plan.diagnostics);
+        if asked.strict && findings.any(|finding| finding.severity == Severity::Warning) {
+            return Err(CommandError::usage("nothing was started, because of the warnings above and --strict"));
+        }
+        Ok(())
     }
 
     /// First line of every plan: target and policy.
@@ -83,14 +108,16 @@ struct Context<'a> {
     target: &'a Target,
     states: &'a BTreeMap<ItemKey, ItemState>,
     items: &'a [WorkItem],
+    unread: Vec<ItemId>,
 }
 
 impl Context<'_> {
     /// Plans, asking on a terminal about prerequisites outside the scope.
-    fn plan(&self, selection: &Selection, missing: Missing, ui: &mut Ui) -> Result<(Plan, Assignment), CommandError> {
+    fn plan(&self, selection: &Selection, may_ask: bool, ui: &mut Ui) -> Result<Plan, CommandError> {
+        let missing = self.asked.missing.unwrap_or(self.app.settings.missing);
         let plan = self.build(selection, missing)?;
-        if missing != Missing::Ask || plan.outside.is_empty() || !ui.is_interactive() {
-            return Ok((plan, self.reviewer()?));
+        if missing != Missing::Ask || plan.outside.is_empty() || !may_ask || !ui.is_interactive() {
+            return Ok(plan);
         }
         let outside = &plan.outside[0];
         let question = format!(
@@ -102,8 +129,8 @@ impl Context<'_> {
         let expand = format!("expand the scope to include {}", outside.prerequisite);
         let skip = format!("skip story {} for now", outside.story);
         match ui.choose(&question, &[&expand, &skip, "cancel"]) {
-            Some(0) => Ok((self.build(selection, Missing::Expand)?, self.reviewer()?)),
-            Some(1) => Ok((self.build(selection, Missing::Skip)?, self.reviewer()?)),
+            Some(0) => self.build(selection, Missing::Expand),
+            Some(1) => self.build(selection, Missing::Skip),
             Some(_) | None => Err(CommandError::usage("cancelled; nothing was started")),
         }
     }
@@ -112,13 +139,15 @@ impl Context<'_> {
         let done = plan::done_items(self.items, self.states);
         let assume_done = self.assume_done()?;
         let choices = self.agents.choices(self.app, self.asked);
+        let typed = typed(self.asked);
         Ok(graph::build(&PlanRequest {
             items: self.items,
             selected: &selection.ids,
             everything: selection.everything,
-            selectors: &self.asked.scope,
+            selectors: &typed,
             done: &done,
             assume_done: &assume_done,
+            unread: &self.unread,
             undeclared: self.app.settings.undeclared,
             missing,
             assign: &|item| assign::assign(item, &choices),
@@ -133,9 +162,9 @@ impl Context<'_> {
     }
 
     /// Role and adapter of the reviewing session.
-    fn reviewer(&self) -> Result<Assignment, CommandError> {
+    fn reviewer(&self) -> Result<Assignment, Box<Diagnostic>> {
         let choices = self.agents.choices(self.app, self.asked);
-        assign::assign_role(&self.target.policy.reviewer_role, &choices).map_err(|finding| app::invalid(&[*finding]))
+        assign::assign_role(&self.target.policy.reviewer_role, &choices)
     }
 }
 
@@ -171,17 +200,38 @@ impl Agents {
     }
 }
 
-fn reject(findings: &[Diagnostic], asked: &Planning) -> Result<(), CommandError> {
-    app::reject_shown(findings)?;
-    if asked.strict && findings.iter().any(|finding| finding.severity == Severity::Warning) {
-        return Err(CommandError::usage("nothing was started, because of the warnings above and --strict"));
-    }
-    Ok(())
+/// Adds what planning found. Where both say that a story declares nothing, the plan knows the order that follows.
+fn join(findings: &mut Vec<Diagnostic>, planned: Vec<Diagnostic>) {
+    let about = |finding: &Diagnostic| finding.place.as_ref().map(|place| (finding.code, place.path.clone()));
+    let undeclared = planned.iter().filter(|finding| finding.code == "undeclared-dependencies");
+    let said: HashSet<_> = undeclared.filter_map(about).collect();
+    findings.retain(|finding| about(finding).is_none_or(|about| !said.contains(&about)));
+    findings.extend(planned);
+    findings.sort_by_key(|finding| finding.severity);
 }
 
-fn refused(findings: &[Diagnostic], ui: &mut Ui) -> CommandError {
-    app::show(findings, ui);
-    CommandError::usage("nothing was started, because of the errors above")
+/// Ids of the files that gave no story because of an error.
+fn unread(items: &[WorkItem], findings: &[Diagnostic]) -> Vec<ItemId> {
+    let read: HashSet<&str> = items.iter().map(|item| item.path.as_str()).collect();
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let paths = errors.filter_map(|finding| finding.place.as_ref()).map(|place| place.path.as_str());
+    paths.filter(|path| !read.contains(path)).filter_map(story::named_id).collect()
+}
+
+/// What a person typed after `stories` or `plan`, but `--missing`.
+pub(crate) fn typed(asked: &Planning) -> Vec<String> {
+    let mut words = asked.scope.clone();
+    let mut option = |name: &str, value: Option<&String>| {
+        words.extend(value.into_iter().flat_map(|value| [name.to_owned(), value.clone()]));
+    };
+    option("--agent", asked.agent.as_ref());
+    option("--target", asked.target.as_ref());
+    for id in &asked.assume_done {
+        option("--assume-done", Some(id));
+    }
+    let flags = [("--strict", asked.strict), ("--policy-from-target", asked.policy_from_target)];
+    words.extend(flags.iter().filter(|(_, set)| *set).map(|(name, _)| (*name).to_owned()));
+    words
 }
 
 fn no_stories(app: &App) -> CommandError {

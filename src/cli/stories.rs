@@ -16,14 +16,16 @@ use crate::report::text::Color;
 /// Runs `git orchestrate stories`.
 pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let app = App::open_to_change()?;
-    let mut planned = Planned::make(app, &args.planning, ui)?;
+    let mut planned = Planned::survey(app, &args.planning, ui)?;
     let headline = planned.headline();
     if args.dry_run {
         let frame = Frame { head: &headline, command: None, width: ui.fitted(), color: Color::of(ui.out_color()) };
         let text = if args.json { plan::json(&planned.plan) } else { plan::table(&planned.plan, &frame) };
         ui.data(&text)?;
+        planned.accept(&args.planning)?;
         return Ok(Exit::DONE);
     }
+    planned.accept(&args.planning)?;
     if planned.plan.items.is_empty() {
         return nothing_to_do(&planned, ui);
     }

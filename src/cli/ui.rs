@@ -7,6 +7,7 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 
 use super::error::{CommandError, Kind};
+use crate::domain::diagnostic::escape;
 
 /// How much is said on stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -215,36 +216,4 @@ pub fn say_panics_in_one_sentence() {
         // Nothing is left to do when even this cannot be written.
         drop(writeln!(stderr(), "{text}"));
     }));
-}
-
-/// Makes text safe for a terminal: control, bidi and invisible characters are shown by their code, line ends stay.
-pub fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        let code = u32::from(c);
-        match c {
-            '\n' | '\t' => safe.push(c),
-            _ if code < 0x100 && c.is_control() => safe.extend(["\\x", &format!("{code:02x}")]),
-            '\u{ad}'
-            | '\u{61c}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}' => safe.extend(["\\u", &format!("{code:04x}")]),
-            _ => safe.push(c),
-        }
-    }
-    safe
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escape_leaves_no_control_or_bidi_character() {
-        assert_eq!(escape("a\x1b]0;x\x07\u{202e}\u{9b}b\n\tü"), "a\\x1b]0;x\\x07\\u202e\\x9bb\n\tü");
-    }
 }

@@ -98,18 +98,23 @@ impl Place {
 }
 
 /// Makes any text safe for a terminal: control bytes but line feed and tab, escape sequences, bidirectional marks and
-/// invisible characters are shown as `\x1b` or `\u202e`. Idempotent.
+/// invisible characters are shown as `\x1b`, `\u202e` or `\U000e0041`. Idempotent. The only rule of this kind: nothing else may decide
+/// what a terminal can be shown.
 pub fn escape(text: &str) -> String {
     use std::fmt::Write as _;
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if !is_unsafe(c) {
-            out.push(c);
-        } else if u32::from(c) < 0x100 {
-            write!(out, "\\x{:02x}", u32::from(c)).expect("writing to a string cannot fail");
-        } else {
-            write!(out, "\\u{:04x}", u32::from(c)).expect("writing to a string cannot fail");
-        }
+        let code = u32::from(c);
+        let written = match code {
+            _ if !is_unsafe(c) => {
+                out.push(c);
+                Ok(())
+            }
+            0..0x100 => write!(out, "\\x{code:02x}"),
+            0x100..0x10000 => write!(out, "\\u{code:04x}"),
+            _ => write!(out, "\\U{code:08x}"),
+        };
+        written.expect("writing to a string cannot fail");
     }
     out
 }
@@ -119,7 +124,8 @@ pub fn escape_line(text: &str) -> String {
     escape(text).replace('\n', "\\x0a").replace('\t', "\\x09")
 }
 
-fn is_unsafe(c: char) -> bool {
+/// Whether a terminal would obey the character or hide it, other than line feed and tab.
+pub fn is_unsafe(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' => true,
@@ -140,6 +146,7 @@ mod tests {
         assert_eq!(escape("a\u{1b}]0;x\u{7}b"), "a\\x1b]0;x\\x07b");
         assert_eq!(escape("\u{202e}\u{200b}\u{9b}"), "\\u202e\\u200b\\x9b");
         assert_eq!(escape("a\n\tb \u{e9}"), "a\n\tb \u{e9}");
+        assert_eq!(escape("a\r\u{e0041}"), "a\\x0d\\U000e0041");
         assert_eq!(escape_line("a\nb"), "a\\x0ab");
     }
 

@@ -13,6 +13,8 @@ use super::id::ItemId;
 use super::item::{Declared, Strength, WorkItem};
 use super::names::ItemKey;
 use super::plan::{Assignment, EdgeKind, Plan, PlanRequest, PlannedItem, Prerequisite};
+pub use members::command;
+
 use cycle::Edges;
 use edges::{Need, Standing, Survey};
 use members::{Members, because, skipped_because};
@@ -186,7 +188,7 @@ impl<'s, 'a> Planning<'s, 'a> {
                 Diagnostic::warning("assumed-done", format!("{id} has no story; it is assumed to be done"))
                     .at(need.place.clone()),
             ),
-            Some(Standing::Open | Standing::Done(_) | Standing::Skipped) => None,
+            Some(Standing::Open | Standing::Done(_) | Standing::Skipped | Standing::Unread) => None,
             None => {
                 *suggested += 1;
                 let near = if *suggested <= SUGGESTED { self.nearest(id, item) } else { String::new() };

@@ -72,10 +72,40 @@ impl BranchRef {
     }
 }
 
+/// The key of an item of the default stories root.
 impl From<&super::id::ItemId> for ItemKey {
     fn from(id: &super::id::ItemId) -> Self {
-        Self(id.as_str().to_owned())
+        Self::escaped(id.as_str())
     }
+}
+
+impl ItemKey {
+    /// The one rule for keys: folds case and escapes every byte outside `[a-z0-9.-]` as `%xx`, and those dots that git
+    /// refuses in a ref.
+    pub fn escaped(text: &str) -> Self {
+        let folded = text.to_lowercase();
+        let bytes = folded.as_bytes();
+        let mut escaped = String::with_capacity(bytes.len());
+        for (index, byte) in bytes.iter().enumerate() {
+            match byte {
+                b'a'..=b'z' | b'0'..=b'9' | b'-' => escaped.push(char::from(*byte)),
+                b'.' if dot_is_fine(bytes, index) => escaped.push('.'),
+                _ => escaped.push_str(&format!("%{byte:02x}")),
+            }
+        }
+        Self(if escaped.is_empty() { "%".to_owned() } else { escaped })
+    }
+
+    /// The id whose key this is; `None` for items of other sources.
+    pub fn item_id(&self) -> Option<super::id::ItemId> {
+        super::id::ItemId::parse(&self.0.replace("%2e", ".")).filter(|id| Self::from(id) == *self)
+    }
+}
+
+/// Git refuses a dot at either end, two in a row, and the ending `.lock`.
+fn dot_is_fine(bytes: &[u8], index: usize) -> bool {
+    let rest = &bytes[index..];
+    index > 0 && rest.len() > 1 && bytes[index - 1] != b'.' && rest != b".lock"
 }
 
 /// A safe name made from any text: lower-case ASCII letters, digits and single hyphens, 1 to 40 bytes; `item` when nothing

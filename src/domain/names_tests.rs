@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::id::ItemId;
 use super::*;
 
 #[test]
@@ -50,4 +51,15 @@ proptest! {
             prop_assert_eq!(Principal::try_from(principal.to_string()), Ok(principal));
         }
     }
+}
+
+#[test]
+fn a_key_is_safe_in_a_ref_and_leads_back_to_its_id() {
+    for (id, key) in [("01.4B", "1.4b"), ("1.lock", "1%2elock"), ("STORY-012", "story.12")] {
+        let id = ItemId::parse(id).unwrap();
+        assert_eq!(ItemKey::from(&id).as_str(), key);
+        assert_eq!(ItemKey::from(&id).item_id(), Some(id));
+    }
+    assert_eq!(ItemKey::new("tasks%7ex-7b93be49%7e3").item_id(), None);
+    assert_eq!(ItemKey::new("1.lock").item_id(), None);
 }

@@ -36,7 +36,7 @@ pub struct Prerequisite {
 }
 
 /// Which role and adapter get an item, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Assignment {
     /// Role, e.g. `python-developer`.
     pub role: String,
@@ -108,12 +108,14 @@ pub struct PlanRequest<'a> {
     pub selected: &'a [ItemId],
     /// Whether the scope is all items.
     pub everything: bool,
-    /// The scope as a person typed it after `stories`, for commands in hints.
+    /// What a person typed after `stories`, but `--missing`: scope and options, for commands in hints.
     pub selectors: &'a [String],
     /// Done items with the reason, as [`done_items`] gives them.
     pub done: &'a BTreeMap<ItemId, String>,
     /// Ids that `--assume-done` names; stories or not.
     pub assume_done: &'a [ItemId],
+    /// Ids of files that could not be read: a dependency on one is not missing. The file has an error of its own.
+    pub unread: &'a [ItemId],
     /// Fallback for items that declare nothing.
     pub undeclared: Undeclared,
     /// Prerequisites outside the scope. `Ask` is treated as `Fail`: the caller asks with [`Plan::outside`] and plans again.
@@ -155,7 +157,7 @@ impl PlannedItem {
 pub fn done_items(items: &[WorkItem], ledger: &BTreeMap<ItemKey, ItemState>) -> BTreeMap<ItemId, String> {
     let landed = ledger.iter().filter(|(_, state)| state.is_done());
     let mut done: BTreeMap<ItemId, String> =
-        landed.filter_map(|(key, _)| Some((ItemId::parse(key.as_str())?, "landed".to_owned()))).collect();
+        landed.filter_map(|(key, _)| Some((key.item_id()?, "landed".to_owned()))).collect();
     for item in items.iter().filter(|item| item.status.value == FileStatus::Done) {
         if !ledger.contains_key(&ItemKey::from(&item.id)) {
             done.insert(item.id.clone(), format!("its file says \"{}\"", item.status.raw));

@@ -110,7 +110,11 @@ impl Selector {
                     "" => format!("no story {shown}; there are no stories"),
                     near => format!("no story {shown} (did you mean {near}?)"),
                 };
-                Diagnostic::error("no-such-story", message)
+                let finding = Diagnostic::error("no-such-story", message);
+                match items.iter().any(|item| item.epic.as_deref() == Some(id.as_str())) {
+                    true => finding.hint(format!("`epic:{id}` selects the stories of epic {id}")),
+                    false => finding,
+                }
             }
             Kind::Range(..) | Kind::Glob(_) | Kind::All => {
                 let finding = Diagnostic::error("empty-selection", format!("`{shown}` matches nothing"));

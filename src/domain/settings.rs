@@ -30,6 +30,18 @@ pub enum Missing {
     Fail,
 }
 
+impl Missing {
+    /// The word of it in settings and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ask => "ask",
+            Self::Expand => "expand",
+            Self::Skip => "skip",
+            Self::Fail => "fail",
+        }
+    }
+}
+
 /// The settings of one invocation, resolved from defaults, user file, repository file, environment and flags.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Settings {

@@ -7,9 +7,24 @@ use serde::Serialize;
 use crate::domain::diagnostic::{Diagnostic, Place, Severity};
 use crate::domain::id::ItemId;
 use crate::domain::item::ItemKind;
-use crate::domain::plan::{EdgeKind, LeftOut, OutOfScope, Plan, PlannedItem, Prerequisite};
+use crate::domain::plan::{Assignment, EdgeKind, LeftOut, OutOfScope, Plan, PlannedItem, Prerequisite};
 
-use super::text::{Cell, Color, Table, Tone, append, escape, json_safe};
+use super::text::{Cell, Color, Fit, Table, Tone, append, escape, json_safe, wrap};
+
+/// From this many columns on, the reason for an agent has a column of its own.
+const WIDE: usize = 110;
+
+/// Most lines of ids below one reason; the table names the agent of every story.
+const ID_LINES: usize = 4;
+
+/// Where the reasons for the choice of agents stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reasons {
+    /// In the last column.
+    Beside,
+    /// In a list under the table.
+    Below,
+}
 
 /// What the table says around the plan.
 #[derive(Clone, Copy, Debug)]
@@ -32,15 +47,16 @@ pub fn head_line(target: &str, oid: &str, policy: &str) -> String {
 /// The plan as a table with what is left out, the critical path and what to do next.
 pub fn table(plan: &Plan, frame: &Frame<'_>) -> String {
     let mut out = format!("{}\n", escape(frame.head));
-    if plan.items.is_empty() {
+    if plan.items.is_empty() && !plan.has_errors() {
         out.push_str("\nnothing to do\n");
-    } else {
+    } else if !plan.items.is_empty() {
         append(&mut out, format_args!("{}\n\n", counts(plan)));
-        out.push_str(&item_table(plan).render(
-            frame.width.unwrap_or(usize::MAX),
-            &["title", "why", "after"],
-            frame.color,
-        ));
+        let width = frame.width.unwrap_or(usize::MAX);
+        let reasons = if width < WIDE { Reasons::Below } else { Reasons::Beside };
+        out.push_str(&item_table(plan, reasons).render(width, &["title", "why", "after"], Fit::Wrap, frame.color));
+        if reasons == Reasons::Below {
+            agents(plan, width, frame.color, &mut out);
+        }
     }
     left_out(plan, frame.color, &mut out);
     if plan.critical_path.len() > 1 {
@@ -51,6 +67,37 @@ pub fn table(plan: &Plan, frame: &Frame<'_>) -> String {
     }
     next_steps(plan, frame, &mut out);
     out
+}
+
+/// Agents with the reason they were chosen and their stories, in order of the first story.
+fn agents(plan: &Plan, width: usize, color: Color, out: &mut String) {
+    let mut groups: Vec<(&Assignment, Vec<&str>)> = Vec::new();
+    let mut known: HashMap<&Assignment, usize> = HashMap::new();
+    for planned in &plan.items {
+        let at = *known.entry(&planned.assignment).or_insert_with(|| {
+            groups.push((&planned.assignment, Vec::new()));
+            groups.len() - 1
+        });
+        groups[at].1.push(planned.item.id.as_str());
+    }
+    out.push_str("\nagents:\n");
+    for (assignment, ids) in groups {
+        let head = escape(&format!("{}: {}", named(assignment), assignment.why));
+        for line in wrap(&head, width.saturating_sub(2)) {
+            append(out, format_args!("  {line}\n"));
+        }
+        let lines = wrap(&ids.join(" "), width.saturating_sub(4));
+        for line in lines.iter().take(ID_LINES) {
+            append(out, format_args!("    {}\n", color.paint(Tone::Faint, line)));
+        }
+        if lines.len() > ID_LINES {
+            append(out, format_args!("    … {} stories in all\n", ids.len()));
+        }
+    }
+}
+
+fn named(assignment: &Assignment) -> String {
+    format!("{} ({})", assignment.role, assignment.adapter)
 }
 
 fn counts(plan: &Plan) -> String {
@@ -68,8 +115,13 @@ fn waves(plan: &Plan) -> impl Iterator<Item = &[PlannedItem]> {
     plan.items.chunk_by(|a, b| a.wave == b.wave)
 }
 
-fn item_table(plan: &Plan) -> Table {
-    let mut table = Table::new(&["wave", "id", "title", "agent", "after", "warnings", "why"]);
+fn item_table(plan: &Plan, reasons: Reasons) -> Table {
+    let heads = ["wave", "id", "title", "agent", "after", "warnings", "why"];
+    let shown = match reasons {
+        Reasons::Beside => heads.len(),
+        Reasons::Below => heads.len() - 1,
+    };
+    let mut table = Table::new(&heads[..shown]);
     let mut findings: HashMap<&str, usize> = HashMap::new();
     for finding in plan.diagnostics.iter().filter(|finding| finding.severity != Severity::Info) {
         if let Some(place) = &finding.place {
@@ -82,15 +134,17 @@ fn item_table(plan: &Plan) -> Table {
             Some(count) => Cell::toned(&count.to_string(), Tone::Warn),
         };
         let assignment = &planned.assignment;
-        table.row(vec![
+        let mut cells = vec![
             Cell::new(&planned.wave.to_string()),
             Cell::toned(&planned.item.display_id, Tone::Strong),
             Cell::new(&planned.item.title),
-            Cell::new(&format!("{} ({})", assignment.role, assignment.adapter)),
+            Cell::new(&named(assignment)),
             Cell::new(&after(planned)),
             warnings,
             Cell::toned(&assignment.why, Tone::Faint),
-        ]);
+        ];
+        cells.truncate(shown);
+        table.row(cells);
     }
     table
 }

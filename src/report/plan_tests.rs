@@ -95,10 +95,34 @@ fn the_table_says_everything_a_person_decides_by() {
 }
 
 #[test]
-fn the_table_keeps_to_the_width_of_the_terminal() {
-    let text = shown(&plan(), Some(80));
-    let rows: Vec<&str> = text.lines().filter(|line| line.contains("python-developer")).collect();
-    assert!(rows.len() == 2 && rows.iter().all(|row| super::super::text::columns(row) <= 80), "{text}");
+fn a_narrow_table_wraps_titles_and_gives_the_reasons_below() {
+    let mut plan = plan();
+    plan.items[0].item.title = "Connect the payment provider and keep the receipts of every customer".to_owned();
+    let text = shown(&plan, Some(80));
+    assert!(text.lines().all(|row| super::super::text::columns(row) <= 80), "{text}");
+    insta::assert_snapshot!(text, @r#"
+    target main at 1a2b3c4 · built-in policy
+    2 stories, 1 edge, 2 waves, at most 1 at the same time
+
+    wave  id    title                     agent                      after  warnings
+    0     1.2   Connect the payment       python-developer (claude)  (1.1)  1
+                provider and keep the
+                receipts of every
+                customer
+    1     1.10  \x1b]0;evil\x07 "q" <b>   python-developer (claude)  1.2
+
+    agents:
+      python-developer (claude): 3 of 4 named files are Python; claude is the first
+      installed agent
+        1.2 1.10
+
+    left out (1):
+      1.1  landed
+
+    critical path (2): 1.2 → 1.10
+
+    next: git orchestrate stories 1.1-1.10
+    "#);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::domain::names::{RunId, Timestamp};
 use crate::domain::state::{RunState, Status};
 
-use super::text::{Cell, Color, Table, Tone, append, between, escape, json_safe, rfc3339, span};
+use super::text::{Cell, Color, Fit, Table, Tone, append, between, escape, json_safe, rfc3339, span};
 use super::words::{numbered, tone};
 use rows::{Row, item, phase};
 
@@ -71,7 +71,7 @@ pub fn table(view: &View<'_>, width: Option<usize>, color: Color) -> String {
     for row in &rows {
         table.row(cells(row, view.now));
     }
-    out.push_str(&table.render(width.unwrap_or(usize::MAX), &["note", "title", "agent"], color));
+    out.push_str(&table.render(width.unwrap_or(usize::MAX), &["note", "title", "agent"], Fit::Cut, color));
     out
 }
 

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+pub(crate) use crate::domain::diagnostic::escape_line as escape;
+use crate::domain::diagnostic::is_unsafe;
 use crate::domain::names::Timestamp;
 
 /// Whether text may hold colour.
@@ -57,29 +59,9 @@ impl Color {
     }
 }
 
-/// One line of foreign text for a terminal: control, direction and zero-width characters are shown, not obeyed.
-pub(crate) fn escape(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 8);
-    for char in text.chars() {
-        match char {
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            _ if !is_unsafe(char) => out.push(char),
-            _ if u32::from(char) < 0x100 => append(&mut out, format_args!("\\x{:02x}", u32::from(char))),
-            _ if u32::from(char) < 0x10000 => append(&mut out, format_args!("\\u{:04x}", u32::from(char))),
-            _ => append(&mut out, format_args!("\\U{:08x}", u32::from(char))),
-        }
-    }
-    Cow::Owned(out)
-}
-
 /// JSON text in which no string holds a character that a terminal would obey.
 pub(crate) fn json_safe(json: &str) -> Cow<'_, str> {
-    let unsafe_in_json = |char: char| is_unsafe(char) && char != '\n';
+    let unsafe_in_json = |char: char| char == '\t' || is_unsafe(char);
     let printable = |byte: u8| matches!(byte, b' '..=b'~' | b'\n');
     if json.bytes().all(printable) || !json.chars().any(unsafe_in_json) {
         return Cow::Borrowed(json);
@@ -96,13 +78,6 @@ pub(crate) fn json_safe(json: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
-}
-
-fn is_unsafe(char: char) -> bool {
-    char.is_control()
-        || matches!(u32::from(char),
-            0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff | 0xfff9..=0xfffb
-            | 0xe0000..=0xe007f)
 }
 
 /// Appends formatted text; writing to a `String` cannot fail.
@@ -177,6 +152,51 @@ pub(crate) struct Table {
 /// Columns of the longest cell; one endless title must not make every row endless.
 const LONGEST: usize = 200;
 
+/// What happens to text that is wider than its column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// It ends with an ellipsis.
+    Cut,
+    /// It goes on in the next line.
+    Wrap,
+}
+
+impl Fit {
+    fn apply(self, text: &str, limit: usize) -> Vec<Cow<'_, str>> {
+        match self {
+            Self::Cut => vec![cut(text, limit)],
+            Self::Wrap if columns(text) <= limit => vec![Cow::Borrowed(text)],
+            Self::Wrap => wrap(text, limit).into_iter().map(Cow::Owned).collect(),
+        }
+    }
+}
+
+/// Lines of at most `limit` columns (at least 2), broken at spaces, inside a word only where it is longer than a line.
+pub(crate) fn wrap(text: &str, limit: usize) -> Vec<String> {
+    let limit = limit.max(2);
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        if used > 0 && used + 1 + columns(word) <= limit {
+            lines.last_mut().expect("there is always a line").push(' ');
+            used += 1;
+        } else if used > 0 {
+            lines.push(String::new());
+            used = 0;
+        }
+        for char in word.chars() {
+            let wide = char.width().unwrap_or(0);
+            if used + wide > limit {
+                lines.push(String::new());
+                used = 0;
+            }
+            lines.last_mut().expect("there is always a line").push(char);
+            used += wide;
+        }
+    }
+    lines
+}
+
 /// One cell.
 pub(crate) struct Cell {
     text: String,
@@ -208,23 +228,29 @@ impl Table {
     }
 
     /// Lines of at most `width` columns; columns named in `shrink` give way in turn, widest first, down to 8 columns each.
-    pub(crate) fn render(&self, width: usize, shrink: &[&str], color: Color) -> String {
+    /// What does not fit is cut, or goes on in the next line where `fit` says so.
+    pub(crate) fn render(&self, width: usize, shrink: &[&str], fit: Fit, color: Color) -> String {
         let widths = self.widths(width, shrink);
         let mut out = String::new();
         let heads = self.heads.iter().map(|head| Cell::toned(head, Tone::Strong)).collect();
         for row in std::iter::once(&heads).chain(&self.rows) {
-            let mut line = String::new();
-            for (at, (cell, limit)) in row.iter().zip(&widths).enumerate() {
-                let text = cut(&cell.text, *limit);
-                let fill = if at + 1 == row.len() { 0 } else { limit + 2 - columns(&text) };
-                match cell.tone {
-                    Some(tone) => line.push_str(&color.paint(tone, &text)),
-                    None => line.push_str(&text),
+            let cells = row.iter().zip(&widths);
+            let parts: Vec<Vec<Cow<'_, str>>> = cells.map(|(cell, limit)| fit.apply(&cell.text, *limit)).collect();
+            let lines = parts.iter().map(Vec::len).max().unwrap_or(0);
+            for number in 0..lines {
+                let mut line = String::new();
+                for (at, cell) in row.iter().enumerate() {
+                    let text = parts[at].get(number).map_or("", Cow::as_ref);
+                    let fill = if at + 1 == row.len() { 0 } else { widths[at] + 2 - columns(text) };
+                    match cell.tone {
+                        Some(tone) => line.push_str(&color.paint(tone, text)),
+                        None => line.push_str(text),
+                    }
+                    line.extend(std::iter::repeat_n(' ', fill));
                 }
-                line.extend(std::iter::repeat_n(' ', fill));
+                out.push_str(line.trim_end());
+                out.push('\n');
             }
-            out.push_str(line.trim_end());
-            out.push('\n');
         }
         out
     }
@@ -257,14 +283,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_and_direction_characters_are_shown() {
-        assert_eq!(
-            escape("a\u{1b}]0;x\u{7}\u{202e}b\u{9b}\nc\u{e0041}"),
-            "a\\x1b]0;x\\x07\\u202eb\\x9b\\nc\\U000e0041"
-        );
-    }
-
-    #[test]
     fn json_stays_json_and_loses_no_character() {
         let text = "a\u{202e}\u{9b}\u{7f}\u{e0041}ü";
         let json = serde_json::to_string(text).unwrap();
@@ -292,7 +310,24 @@ mod tests {
         assert!(!rfc3339_seconds(Timestamp(i64::MIN)).is_empty());
     }
 
+    #[test]
+    fn wrapped_text_breaks_at_spaces_and_loses_no_word() {
+        assert_eq!(wrap("Connect the payment provider", 12), ["Connect the", "payment", "provider"]);
+        assert_eq!(wrap("abcdefgh ij", 4), ["abcd", "efgh", "ij"]);
+        assert_eq!(wrap("日本語", 4), ["日本", "語"]);
+        assert_eq!(wrap("", 4), [""]);
+    }
+
     proptest! {
+        #[test]
+        fn wrapped_lines_keep_to_the_limit(text in ".*", limit in 2usize..40) {
+            let shown = escape(&text);
+            let lines = wrap(&shown, limit);
+            prop_assert!(lines.iter().all(|line| columns(line) <= limit));
+            let letters = |text: &str| text.chars().filter(|char| *char != ' ').collect::<String>();
+            prop_assert_eq!(letters(&lines.concat()), letters(&shown));
+        }
+
         #[test]
         fn nothing_escaped_reaches_a_terminal_as_control(text in ".*", limit in 0usize..40) {
             let shown = escape(&text);

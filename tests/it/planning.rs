@@ -62,6 +62,7 @@ fn plan(items: &[WorkItem], missing: Missing, selected: &[&str]) -> Plan {
         selectors: &selectors,
         done: &done_items(items, &BTreeMap::new()),
         assume_done: &[],
+        unread: &[],
         undeclared: Undeclared::EpicOrder,
         missing,
         assign: &|item| assign(item, &choices),

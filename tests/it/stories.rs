@@ -100,7 +100,7 @@ fn large_and_damaged_files_are_named_and_hide_nothing() {
     scratch.write("docs/stories/3.4.nul.md", b"# Story\0 3.4");
     let loaded = loaded(&scratch);
     assert_eq!(about(&loaded, "docs/stories/3.2.big.md").message, "larger than 1 MiB");
-    assert_eq!(about(&loaded, "docs/stories/3.3.empty.md").message, "empty");
+    assert_eq!(about(&loaded, "docs/stories/3.3.empty.md").message, "the file is empty");
     assert_eq!(about(&loaded, "docs/stories/3.4.nul.md").message, "NUL at byte 7");
     assert_eq!(loaded.items.len(), 1);
 }

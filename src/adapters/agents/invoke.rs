@@ -21,6 +21,7 @@ use crate::adapters::process::executor::{attempt_folder, next_free, plain_name};
 use crate::adapters::process::output::{self, LOG_CAP};
 use crate::adapters::process::run::{Ask, Job, run};
 use crate::adapters::process::spawn::{self, Launch};
+use crate::domain::diagnostic::escape_line;
 use crate::domain::event::FailureClass;
 use crate::domain::prompt::REVIEW_SCHEMA;
 use crate::domain::workflow::Phase;
@@ -66,7 +67,7 @@ impl RealAgents {
 impl Agents for RealAgents {
     async fn invoke(&self, request: AgentRequest, cancel: CancelSignal) -> AgentEnd {
         let Some(adapter) = self.registry.adapter(&request.adapter) else {
-            return not_started(&request, format!("there is no agent `{}`", output::escape(&request.adapter)));
+            return not_started(&request, format!("there is no agent `{}`", escape_line(&request.adapter)));
         };
         let Some(program) = self.registry.program(&request.adapter, &self.place.root, &self.place.program) else {
             let bin = if adapter.bin.is_empty() { "no program is configured" } else { adapter.bin.as_str() };

@@ -1,7 +1,5 @@
 //! The last part of an item's ref name. Must not know what else the name stands for.
 
-use std::fmt::Write;
-
 use sha2::{Digest, Sha256};
 
 use crate::domain::id::ItemId;
@@ -23,40 +21,14 @@ pub struct Origin<'a> {
 /// `<source>~<slug>-<first 8 hex digits of the path's SHA-256>~<id>`; escaped so that it is always a valid part of a ref.
 pub fn key_for(id: &ItemId, origin: Option<Origin<'_>>) -> ItemKey {
     let text = match origin {
-        None => id.as_str().to_owned(),
+        None => return ItemKey::from(id),
         Some(Origin { source, path }) => {
             let digest = Sha256::digest(path.as_bytes());
             let hash = digest.iter().take(4).fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
             format!("{source}~{}-{hash}~{id}", slug(path))
         }
     };
-    ItemKey::new(escape(&text))
-}
-
-/// Folds case and escapes every byte outside `[a-z0-9.-]` as `%xx`, and those dots that git refuses.
-pub(crate) fn escape(text: &str) -> String {
-    let folded = text.to_lowercase();
-    let bytes = folded.as_bytes();
-    let mut escaped = String::with_capacity(bytes.len());
-    for (index, byte) in bytes.iter().enumerate() {
-        let plain = match byte {
-            b'a'..=b'z' | b'0'..=b'9' | b'-' => true,
-            b'.' => dot_is_fine(bytes, index),
-            _ => false,
-        };
-        if plain {
-            escaped.push(char::from(*byte));
-        } else {
-            write!(escaped, "%{byte:02x}").expect("writing to a string cannot fail");
-        }
-    }
-    if escaped.is_empty() { "%".to_owned() } else { escaped }
-}
-
-/// Git refuses a dot at either end, two in a row, and the ending `.lock`.
-fn dot_is_fine(bytes: &[u8], index: usize) -> bool {
-    let rest = &bytes[index..];
-    index > 0 && rest.len() > 1 && bytes[index - 1] != b'.' && rest != b".lock"
+    ItemKey::escaped(&text)
 }
 
 fn slug(path: &str) -> String {
@@ -90,6 +62,7 @@ mod tests {
     fn keys_of_the_default_root_are_the_ids() {
         assert_eq!(key_for(&id("01.4B"), None).as_str(), "1.4b");
         assert_eq!(key_for(&id("1.lock"), None).as_str(), "1%2elock");
+        assert_eq!(key_for(&id("1.lock"), None), ItemKey::from(&id("1.lock")));
     }
 
     #[test]
@@ -101,14 +74,15 @@ mod tests {
     proptest! {
         #[test]
         fn every_key_is_a_valid_ref_name(text in ".{0,24}|[a.\\-%~]{0,12}|[a-z]{1,4}\\.lock") {
-            let escaped = escape(&text);
+            let key = ItemKey::escaped(&text);
+            let escaped = key.as_str();
             prop_assert!(is_valid_name(&format!("refs/orchestrate/items/{escaped}")), "{}", escaped);
             prop_assert!(escaped.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'%')));
         }
 
         #[test]
         fn different_texts_have_different_keys(a in "[a-z.%~2e]{0,6}", b in "[a-z.%~2e]{0,6}") {
-            prop_assert_eq!(escape(&a) == escape(&b), a == b);
+            prop_assert_eq!(ItemKey::escaped(&a) == ItemKey::escaped(&b), a == b);
         }
     }
 }

@@ -6,13 +6,14 @@
 //! lives the middle becomes a hole, which frees its blocks and loses nothing the child writes meanwhile; once it has ended
 //! the hole is closed. Between two looks the file may take more room than the cap.
 
-use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
 use nix::fcntl::{FallocateFlags, fallocate};
+
+use crate::domain::diagnostic::escape;
 
 /// Length a log may reach, in bytes.
 pub const LOG_CAP: u64 = 64 * 1024 * 1024;
@@ -135,7 +136,7 @@ impl LogWatch {
 /// The last lines of a log, escaped for a terminal; empty when there is no log.
 pub fn tail(path: &Path) -> String {
     let Ok(bytes) = last_bytes(path, TAIL_BYTES) else { return String::new() };
-    let text = escape(&String::from_utf8_lossy(&bytes));
+    let text = escape(&String::from_utf8_lossy(&bytes).replace('\r', ""));
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = &lines[lines.len().saturating_sub(TAIL_LINES)..];
     last.iter().map(|line| shortened(line)).collect::<Vec<_>>().join("\n")
@@ -149,31 +150,6 @@ pub fn last_bytes(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Text in which nothing can move a cursor, change a colour or turn the writing direction. Line ends and tabs stay.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\t' => escaped.push(c),
-            '\r' => {}
-            '\0'..='\u{1f}' | '\u{7f}' => {
-                let _ = write!(escaped, "\\x{:02x}", u32::from(c));
-            }
-            '\u{80}'..='\u{9f}'
-            | '\u{ad}'
-            | '\u{61c}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' => {
-                let _ = write!(escaped, "\\u{:04x}", u32::from(c));
-            }
-            _ => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 fn shortened(line: &str) -> String {

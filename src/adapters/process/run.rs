@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use super::output::{self, LogWatch};
 use super::spawn::{self, Launch};
 use super::sweep;
+use crate::domain::diagnostic::escape_line;
 use crate::engine::ports::{Cancel, CancelSignal, Ended};
 
 /// Between two looks at the log.
@@ -108,7 +109,7 @@ fn start<'a>(job: &'a Job, cancel: &CancelSignal) -> Result<Live<'a>, Ended> {
 }
 
 fn why(program: &Path, directory: &Path, error: &std::io::Error) -> String {
-    let program = output::escape(&program.display().to_string());
+    let program = escape_line(&program.display().to_string());
     if !directory.is_dir() {
         return format!("cannot start `{program}`: its directory {} is missing", directory.display());
     }

@@ -20,6 +20,8 @@ pub(super) enum Standing<'a> {
     Assumed,
     /// Its own status takes it out.
     Skipped,
+    /// Its file cannot be read.
+    Unread,
 }
 
 /// One item that another waits for.
@@ -69,6 +71,12 @@ impl<'a> Survey<'a> {
             order: (0..items.len()).collect(),
         };
         survey.order.sort_by(|a, b| items[*a].id.cmp(&items[*b].id));
+        for id in request.unread {
+            // The same id may have a second file, which can be read.
+            if survey.position(id).is_none() {
+                survey.stand(id, Standing::Unread);
+            }
+        }
         for id in request.assume_done {
             survey.stand(id, Standing::Assumed);
         }

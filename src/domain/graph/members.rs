@@ -64,6 +64,7 @@ impl Members {
                 Standing::Done(why) => why.to_owned(),
                 Standing::Assumed => "assumed done by --assume-done".to_owned(),
                 Standing::Skipped => skipped_because(survey, position),
+                Standing::Unread => "its file cannot be read".to_owned(),
             };
             self.left_out.push(LeftOut { id: survey.item(position).id.clone(), why });
         }
@@ -154,8 +155,8 @@ pub(super) fn skipped_because(survey: &Survey<'_>, position: usize) -> String {
     format!("skipped by its status \"{}\"", survey.item(position).status.raw)
 }
 
-/// The command a person typed, ready to be typed again.
-fn command(selectors: &[String]) -> String {
+/// The `stories` command with these words behind it, ready to be typed into a shell.
+pub fn command(selectors: &[String]) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:-_,/".contains(&byte);
     let mut command = "git orchestrate stories".to_owned();
     for selector in selectors {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::diagnostic::{Diagnostic, Place, Severity};
 use crate::domain::id::ItemId;
-use crate::domain::item::{FileStatus, Strength, WorkItem};
+use crate::domain::item::WorkItem;
 
 /// What one file gave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +44,6 @@ pub fn assemble(mut parsed: Vec<Parsed>) -> (Vec<WorkItem>, Vec<Diagnostic>) {
         }
     }
     name_clashes(&items, &mut found);
-    skipped_prerequisites(&items, &mut found);
     let place =
         |finding: &Diagnostic| finding.place.as_ref().map(|place| (place.path.clone(), place.line, place.column));
     found.sort_by_cached_key(place);
@@ -102,19 +101,5 @@ fn name_clashes(items: &[WorkItem], found: &mut Vec<Diagnostic>) {
         let message = format!("story id {id} equals the name of epic {id}", id = item.id);
         let hint = format!("`{id}` selects the story, `epic:{id}` the epic", id = item.id);
         found.push(Diagnostic::warning("epic-name", message).at(item.place.clone()).hint(hint));
-    }
-}
-
-fn skipped_prerequisites(items: &[WorkItem], found: &mut Vec<Diagnostic>) {
-    let skipped = |item: &&WorkItem| item.status.value == FileStatus::Skipped;
-    let skipped: BTreeSet<&ItemId> = items.iter().filter(skipped).map(|item| &item.id).collect();
-    if skipped.is_empty() {
-        return;
-    }
-    for edge in items.iter().flat_map(|item| &item.dependencies) {
-        if edge.strength == Strength::Hard && skipped.contains(&edge.id) {
-            let message = format!("depends on {}, which its file says is skipped", edge.id);
-            found.push(Diagnostic::warning("skipped-dependency", message).at(edge.place.clone()));
-        }
     }
 }

@@ -30,7 +30,7 @@ pub fn parse(path: &str, bytes: &[u8]) -> Parsed {
     };
     if text.trim().is_empty() {
         found.push(
-            Diagnostic::error("empty", "empty").at(Place::file(path)).hint("write the story, or delete the file"),
+            Diagnostic::error("empty", "the file is empty").at(Place::file(path)).hint("write the story, or delete the file"),
         );
         return Parsed { diagnostics: found, ..Parsed::default() };
     }
@@ -42,6 +42,14 @@ pub fn parse(path: &str, bytes: &[u8]) -> Parsed {
 /// Whether a file's name allows it to be a story; any other need not be read.
 pub fn is_candidate(path: &str) -> bool {
     matches!(judge(path), Judgement::Candidate(_))
+}
+
+/// The id that a file's name gives, whatever is in the file.
+pub fn named_id(path: &str) -> Option<ItemId> {
+    match judge(path) {
+        Judgement::Candidate(id) => id,
+        Judgement::Never(_) | Judgement::Strange(_) => None,
+    }
 }
 
 /// The status as stated and its line, by the rules of [`parse`]; a label without a value counts.
@@ -163,7 +171,7 @@ impl<'d, 'a> Story<'d, 'a> {
         self.found.extend(depends.diagnostics);
         let declared = depends.declared.unwrap_or(Declared::Undeclared);
         let (epic, epic_title) = self.epic(&id);
-        self.judge_edges(&id, declared, &depends.dependencies);
+        self.judge_edges(declared, &depends.dependencies);
         let files = files::read(self.document);
         let explicit = self.field(&["kind", "type"]).map(|(value, _)| value);
         let documentation = explicit.is_some_and(|kind| strip_word(kind, "documentation").is_some())
@@ -189,25 +197,17 @@ impl<'d, 'a> Story<'d, 'a> {
         }
     }
 
-    fn judge_edges(&mut self, id: &ItemId, declared: Declared, edges: &[Dependency]) {
+    fn judge_edges(&mut self, declared: Declared, edges: &[Dependency]) {
         if declared == Declared::Undeclared {
             let finding = Diagnostic::info("undeclared-dependencies", "no dependency declaration");
             self.found.push(finding.at(Place::file(self.document.path())));
         }
-        let epic = id.parent();
         for edge in edges {
-            let finding = match edge.strength {
-                Strength::Soft => {
-                    let message = format!("{} is a soft dependency: shown, not waited for", edge.id);
-                    Diagnostic::warning("soft-dependency", message)
-                }
-                Strength::Hard if edge.id > *id && epic.is_some() && edge.id.parent() == epic => {
-                    let message = format!("depends on {}, a later story of its epic", edge.id);
-                    Diagnostic::warning("later-dependency", message)
-                }
-                Strength::Hard => continue,
-            };
-            self.found.push(finding.at(edge.place.clone()));
+            // What a hard edge leads to is the planner's to judge: it knows the other story and what is done.
+            if edge.strength == Strength::Soft {
+                let message = format!("{} is a soft dependency: shown, not waited for", edge.id);
+                self.found.push(Diagnostic::warning("soft-dependency", message).at(edge.place.clone()));
+            }
         }
     }
 

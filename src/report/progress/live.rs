@@ -42,11 +42,11 @@ impl Live {
                 self.change(story_id, |row| row.phase = Some(*phase));
             }
             Happening::StatusChanged { story_id, status } => self.change(story_id, |row| row.status = *status),
-            Happening::Note { story_id, text } => self.change(story_id, |row| row.note = escape(text).into_owned()),
+            Happening::Note { story_id, text } => self.change(story_id, |row| row.note = escape(text)),
             Happening::ItemEnded { item } => self.change(&item.story_id, |row| {
                 row.status = item.status;
                 row.took = Some(item.millis);
-                row.note = escape(&item.reason).into_owned();
+                row.note = escape(&item.reason);
             }),
             Happening::Stopping { .. } | Happening::RunEnded { .. } => {}
         }
@@ -185,5 +185,5 @@ impl Shape {
 }
 
 fn agent(row: &Row) -> String {
-    escape(&row.line.agent).into_owned()
+    escape(&row.line.agent)
 }

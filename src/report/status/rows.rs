@@ -59,7 +59,7 @@ impl<'a> View<'a> {
         keys.extend(planned.keys());
         let mut rows: Vec<(Option<ItemId>, Row<'a>)> = keys
             .into_iter()
-            .map(|key| (ItemId::parse(key.as_str()), self.row(key, planned.get(key).copied())))
+            .map(|key| (key.item_id(), self.row(key, planned.get(key).copied())))
             .collect();
         // Keys that are no ids come last; among themselves they keep the order of their text.
         rows.sort_by(|(a, _), (b, _)| (a.is_none(), a).cmp(&(b.is_none(), b)));

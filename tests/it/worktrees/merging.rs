@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Something done to the main checkout.
+type Edit = fn(&Bed);
+
 /// A history in which `ours` and `theirs` change the same start.
 struct Shape {
     name: &'static str,
