@@ -7,9 +7,9 @@ use serde::Serialize;
 use crate::domain::diagnostic::{Diagnostic, Place, Severity};
 use crate::domain::id::ItemId;
 use crate::domain::item::ItemKind;
-use crate::domain::plan::{EdgeKind, LeftOut, OutOfScope, Plan, PlannedItem, Prerequisite};
+use crate::domain::plan::{Assignment, EdgeKind, LeftOut, OutOfScope, Plan, PlannedItem, Prerequisite};
 
-use super::text::{Cell, Color, Table, Tone, append, escape, json_safe};
+use super::text::{Cell, Color, Table, Tone, append, cut, escape, json_safe};
 
 /// What the table says around the plan.
 #[derive(Clone, Copy, Debug)]
@@ -36,12 +36,9 @@ pub fn table(plan: &Plan, frame: &Frame<'_>) -> String {
         out.push_str("\nnothing to do\n");
     } else {
         append(&mut out, format_args!("{}\n\n", counts(plan)));
-        out.push_str(&item_table(plan).render(
-            frame.width.unwrap_or(usize::MAX),
-            &["title", "why", "after"],
-            frame.color,
-        ));
+        out.push_str(&item_table(plan).render(frame.width.unwrap_or(usize::MAX), &["title", "after"], frame.color));
     }
+    agents(plan, frame, &mut out);
     left_out(plan, frame.color, &mut out);
     if plan.critical_path.len() > 1 {
         append(
@@ -59,8 +56,9 @@ fn counts(plan: &Plan) -> String {
     let stories = plan.items.len();
     let stories = format!("{stories} {}", if stories == 1 { "story" } else { "stories" });
     let edges: usize = plan.items.iter().map(|item| item.planned_prerequisites().count()).sum();
+    let dependencies = if edges == 1 { "1 dependency".to_owned() } else { format!("{edges} dependencies") };
     let layers = plural(plan.waves as usize, "wave");
-    format!("{stories}, {}, {layers}, at most {} at the same time", plural(edges, "edge"), widest.unwrap_or(0))
+    format!("{stories}, {}, {layers}, at most {} at the same time", dependencies, widest.unwrap_or(0))
 }
 
 /// The items wave by wave.
@@ -69,7 +67,7 @@ fn waves(plan: &Plan) -> impl Iterator<Item = &[PlannedItem]> {
 }
 
 fn item_table(plan: &Plan) -> Table {
-    let mut table = Table::new(&["wave", "id", "title", "agent", "after", "warnings", "why"]);
+    let mut table = Table::new(&["wave", "id", "title", "agent", "after", "warnings"]);
     let mut findings: HashMap<&str, usize> = HashMap::new();
     for finding in plan.diagnostics.iter().filter(|finding| finding.severity != Severity::Info) {
         if let Some(place) = &finding.place {
@@ -89,10 +87,33 @@ fn item_table(plan: &Plan) -> Table {
             Cell::new(&format!("{} ({})", assignment.role, assignment.adapter)),
             Cell::new(&after(planned)),
             warnings,
-            Cell::toned(&assignment.why, Tone::Faint),
         ]);
     }
     table
+}
+
+/// Why each agent was chosen, one line per reason: most stories of a plan share one.
+fn agents(plan: &Plan, frame: &Frame<'_>, out: &mut String) {
+    let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
+    for planned in &plan.items {
+        let Assignment { role, adapter, why } = &planned.assignment;
+        let reason = format!("{role} ({adapter}): {why}");
+        let id = planned.item.display_id.as_str();
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, ids)) => ids.push(id),
+            None => reasons.push((reason, vec![id])),
+        }
+    }
+    if reasons.is_empty() {
+        return;
+    }
+    out.push_str("\nwhy these agents:\n");
+    for (reason, ids) in reasons {
+        let ids = ids.iter().map(|id| escape(id)).collect::<Vec<_>>().join(" ");
+        let width = frame.width.unwrap_or(usize::MAX);
+        append(out, format_args!("  {}\n", cut(&escape(&reason), width.saturating_sub(2))));
+        append(out, format_args!("    {}\n", frame.color.paint(Tone::Faint, &cut(&ids, width.saturating_sub(4)))));
+    }
 }
 
 /// Prerequisites; those that are done already in parentheses.

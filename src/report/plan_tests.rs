@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::item::{Declared, FileStatus, StatedStatus, WorkItem};
 use crate::domain::names::ItemKey;
-use crate::domain::plan::Assignment;
 
 fn id(text: &str) -> ItemId {
     ItemId::parse(text).unwrap()
@@ -79,11 +78,15 @@ fn shown(plan: &Plan, width: Option<usize>) -> String {
 fn the_table_says_everything_a_person_decides_by() {
     insta::assert_snapshot!(shown(&plan(), None), @r#"
     target main at 1a2b3c4 · built-in policy
-    2 stories, 1 edge, 2 waves, at most 1 at the same time
+    2 stories, 1 dependency, 2 waves, at most 1 at the same time
 
-    wave  id    title                    agent                      after  warnings  why
-    0     1.2   Profile                  python-developer (claude)  (1.1)  1         3 of 4 named files are Python; claude is the first installed agent
-    1     1.10  \x1b]0;evil\x07 "q" <b>  python-developer (claude)  1.2              3 of 4 named files are Python; claude is the first installed agent
+    wave  id    title                    agent                      after  warnings
+    0     1.2   Profile                  python-developer (claude)  (1.1)  1
+    1     1.10  \x1b]0;evil\x07 "q" <b>  python-developer (claude)  1.2
+
+    why these agents:
+      python-developer (claude): 3 of 4 named files are Python; claude is the first installed agent
+        1.2 1.10
 
     left out (1):
       1.1  landed
@@ -98,7 +101,7 @@ fn the_table_says_everything_a_person_decides_by() {
 fn the_table_keeps_to_the_width_of_the_terminal() {
     let text = shown(&plan(), Some(80));
     let rows: Vec<&str> = text.lines().filter(|line| line.contains("python-developer")).collect();
-    assert!(rows.len() == 2 && rows.iter().all(|row| super::super::text::columns(row) <= 80), "{text}");
+    assert!(rows.len() == 3 && rows.iter().all(|row| super::super::text::columns(row) <= 80), "{text}");
 }
 
 #[test]
