@@ -163,6 +163,12 @@ impl App {
     }
 }
 
+/// The one runtime of a command: this thread, timers and processes.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| CommandError::operation("cannot start the runtime").because(&error))
+}
+
 /// Renders findings on stderr: errors and warnings, information with `--verbose`.
 pub(crate) fn show(findings: &[Diagnostic], ui: &mut Ui) {
     let wanted = match ui.loudness() {

@@ -44,10 +44,7 @@ pub(crate) fn run(args: &CleanupArgs, ui: &mut Ui) -> Result<Exit, CommandError>
         ui.data("nothing to clean up\n")?;
     }
     let worktrees = app.worktrees();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CommandError::operation(format!("cannot start the runtime: {error}")))?;
+    let runtime = super::app::runtime()?;
     for candidate in candidates {
         let Candidate { key, spec, attempt, word } = candidate;
         let Ok(_lock) = app.machine.lock(&key, &attempt)? else {

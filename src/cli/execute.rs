@@ -58,16 +58,14 @@ pub(crate) fn execute(planned: Planned, options: Options, ui: &mut Ui) -> Result
         return Err(CommandError::usage(message)
             .hint("name one in .orchestrate.toml and commit it: [checks] test = [\"make\", \"test\"]"));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CommandError::operation(format!("cannot start the runtime: {error}")))?;
+    let runtime = app::runtime()?;
     let color = Color::of(ui.out_color());
     let view = options.view;
+    let left_out = planned.plan.left_out.clone();
     let local = tokio::task::LocalSet::new();
     let (summary, signal) = local.block_on(&runtime, run(planned, options, ui))?;
     if view == View::Person {
-        ui.data(&summary::render(&summary, color))?;
+        ui.data(&summary::render(&summary, &left_out, color))?;
     }
     Ok(exit_of(&summary, signal))
 }

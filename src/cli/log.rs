@@ -58,7 +58,12 @@ fn entries(store: &mut Store, id: Option<&str>) -> Result<Vec<Entry>, CommandErr
     let mut entries = Vec::new();
     for key in keys {
         let history = store.history(&key)?;
-        entries.extend(history.into_iter().map(|(oid, at, event)| (at, key.clone(), oid, event)));
+        // A chain is in order whatever its clocks said.
+        let mut latest = Timestamp(i64::MIN);
+        entries.extend(history.into_iter().map(|(oid, at, event)| {
+            latest = latest.max(at);
+            (latest, key.clone(), oid, event)
+        }));
     }
     entries.sort_by_key(|(at, ..)| *at);
     Ok(entries)

@@ -74,10 +74,7 @@ fn change(app: &App, key: &ItemKey, state: &ItemState, base: &Oid) -> Result<Cha
         return Err(CommandError::usage(format!("story {key} has not been worked on, there is nothing to review")));
     };
     let lander = Rc::new(GitLander::new(&app.repo));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CommandError::operation(format!("cannot start the runtime: {error}")))?;
+    let runtime = super::app::runtime()?;
     runtime.block_on(async {
         let head = lander.tip(&attempt.branch).await?.ok_or_else(|| {
             CommandError::usage(format!("story {key} has no branch {} to review", attempt.branch.short()))

@@ -215,7 +215,10 @@ impl Attempt {
                 self.land().await?;
             }
             Some(phase) => {
-                self.announce(phase);
+                // What an agent performs begins with a session, and some phases need none.
+                if self.track.world.decisions.policy.phase(phase).by != Performer::Agent {
+                    self.announce(phase);
+                }
                 self.perform(phase).await?;
             }
         }

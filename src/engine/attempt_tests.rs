@@ -57,7 +57,7 @@ fn every_session_is_noted_before_its_agent_starts() {
 #[test]
 fn an_agent_without_a_commit_or_a_change_fails_its_story() {
     let stage = Stage::new();
-    stage.agents.on("1.1", Phase::Research, async |session| session.exit(0));
+    stage.agents.on("1.1", Phase::Implementation, async |session| session.exit(0));
     let summary = stage.run(&plan(&[("1.1", &[])])).unwrap();
     assert_eq!(failure_of(&summary, "1.1").0, FailureClass::NoCommit);
     assert_eq!(stage.git.merges_of("1.1"), 0);
@@ -66,7 +66,7 @@ fn an_agent_without_a_commit_or_a_change_fails_its_story() {
 #[test]
 fn a_documentation_item_without_a_change_is_done_and_its_dependants_go_on() {
     let stage = Stage::new();
-    stage.agents.on("1.1", Phase::Research, async |session| session.exit(0));
+    stage.agents.on("1.1", Phase::Implementation, async |session| session.exit(0));
     let mut items = plan(&[("1.1", &[]), ("1.2", &["1.1"])]);
     items[0].item.kind = ItemKind::Documentation;
     let summary = stage.run(&items).unwrap();
@@ -80,7 +80,7 @@ fn a_documentation_item_without_a_change_is_done_and_its_dependants_go_on() {
 #[test]
 fn an_agent_that_ends_in_error_fails_its_story_and_its_work_is_kept() {
     let stage = Stage::new();
-    stage.agents.on("1.1", Phase::Research, async |session| {
+    stage.agents.on("1.1", Phase::Implementation, async |session| {
         session.write("half.txt", "half\n");
         session.exit(3)
     });
@@ -94,13 +94,13 @@ fn a_failed_check_goes_back_to_the_author_with_its_output_and_passes_then() {
     let stage = Stage::with_check();
     stage.executor.judged_by(|run| Ended::Exit(i32::from(!run.files.contains_key("mended"))));
     stage.agents.on("1.1", Phase::Implementation, async |session| {
-        session.write("mended", "yes\n");
+        session.write(if session.turn == 0 { "broken" } else { "mended" }, "yes\n");
         session.exit(0)
     });
     let summary = stage.run(&plan(&[("1.1", &[])])).unwrap();
     assert_eq!(shown(&summary, "1.1").0, Status::Landed);
-    assert_eq!(stage.agents.phases_of("1.1"), [Phase::Research, Phase::Implementation, Phase::Review]);
-    let prompt = &stage.agents.prompts_of("1.1", Phase::Implementation)[0];
+    assert_eq!(stage.agents.phases_of("1.1"), [Phase::Implementation, Phase::Implementation, Phase::Review]);
+    let prompt = &stage.agents.prompts_of("1.1", Phase::Implementation)[1];
     assert!(prompt.contains("output of test") && prompt.contains("The check `test` failed"), "{prompt}");
     assert_eq!(stage.executor.names(), ["test in 1.1-do-it", "test in 1.1-do-it"], "the merge tree was tested already");
 }
@@ -217,7 +217,7 @@ fn a_worktree_that_cannot_be_removed_changes_nothing_about_the_landing() {
 #[test]
 fn a_panic_in_an_attempt_ends_the_run_with_an_error_instead_of_a_hang() {
     let stage = Stage::new();
-    stage.agents.on("1.1", Phase::Research, async |_| panic!("a bug"));
+    stage.agents.on("1.1", Phase::Implementation, async |_| panic!("a bug"));
     let error = stage.run(&plan(&[("1.1", &[])])).unwrap_err();
     assert!(error.message.contains("internal"), "{error}");
 }

@@ -129,6 +129,7 @@ impl Attempt {
         prompt: String,
         wants_result: bool,
     ) -> Result<(Principal, AgentEnd), Halt> {
+        self.announce(phase);
         let principal = Principal::Agent { adapter: adapter.to_owned(), session: session.clone() };
         let attempt = self.track.attempt.clone();
         self.track.note(ItemEvent::SessionStarted { attempt, phase, principal: principal.clone() })?;

@@ -87,6 +87,8 @@ impl Dispatcher {
         // One timer for the whole run: a new one per happening would never fire in a busy run.
         let mut rechecks = tokio::time::interval(std::time::Duration::from_millis(RECHECK_MILLIS));
         rechecks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut seconds = tokio::time::interval(std::time::Duration::from_secs(1));
+        seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !self.board.is_over() {
             let incoming = tokio::select! {
                 biased;
@@ -100,6 +102,10 @@ impl Dispatcher {
                     Incoming::Ended(key, end)
                 }
                 _ = rechecks.tick(), if self.board.has_waiting() => Incoming::Recheck,
+                _ = seconds.tick() => {
+                    self.reporter.tick(self.world.ports.clock.now());
+                    continue;
+                }
             };
             self.perform(incoming).await;
         }

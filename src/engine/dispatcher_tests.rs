@@ -16,7 +16,7 @@ use crate::domain::workflow::Phase;
 fn independent_stories_run_at_the_same_time() {
     let stage = Stage::new();
     let barrier = Rc::new(Barrier::new(2));
-    stage.agents.on("*", Phase::Research, move |session| {
+    stage.agents.on("*", Phase::Implementation, move |session| {
         let barrier = barrier.clone();
         async move {
             barrier.wait().await;
@@ -40,7 +40,7 @@ fn one_slot_runs_one_story_at_a_time() {
 #[test]
 fn dependants_start_only_after_the_landing_and_see_its_files() {
     let stage = Stage::new();
-    stage.agents.on("1.2", Phase::Research, async |session| {
+    stage.agents.on("1.2", Phase::Implementation, async |session| {
         let files = session.git.repo().desks[&session.request.worktree].files.clone();
         assert!(files.contains_key("1.1.txt"), "{files:?}");
         assert_eq!(session.ledger.state("1.1").status(), Status::Landed);
@@ -57,7 +57,7 @@ fn the_barrier_keeps_a_wave_back_until_all_lower_ones_have_ended() {
     let order = |waves: bool| {
         let mut stage = Stage::new();
         stage.waves = waves;
-        stage.agents.on("1.2", Phase::Research, async |session| {
+        stage.agents.on("1.2", Phase::Implementation, async |session| {
             // Long enough for 1.1 to land and for 1.3 to start where nothing holds it back.
             tokio::time::sleep(std::time::Duration::from_secs(60)).await;
             session.write("1.2.txt", "done\n");
@@ -77,7 +77,7 @@ fn the_barrier_keeps_a_wave_back_until_all_lower_ones_have_ended() {
 #[test]
 fn a_failed_story_blocks_its_dependants_with_the_chain_and_nobody_else() {
     let stage = Stage::new();
-    stage.agents.on("1.1", Phase::Research, async |session| session.exit(1));
+    stage.agents.on("1.1", Phase::Implementation, async |session| session.exit(1));
     let items = plan(&[("1.1", &[]), ("1.2", &["1.1"]), ("1.3", &["1.2"]), ("2.1", &[]), ("2.2", &["2.1"])]);
     let summary = stage.run(&items).unwrap();
     assert_eq!((summary.totals.failed, summary.totals.blocked, summary.totals.landed), (1, 2, 2));
@@ -114,7 +114,7 @@ fn the_first_signal_asks_and_the_next_run_goes_on_on_the_same_branch() {
     assert_eq!(summary.totals.landed, 2);
     assert_eq!(stage.ledger.state("1.1").attempt.unwrap().branch, branch);
     let sessions = stage.agents.phases_of("1.1");
-    assert_eq!(sessions, [Phase::Research, Phase::Review, Phase::Review], "the author's session is not repeated");
+    assert_eq!(sessions, [Phase::Implementation, Phase::Review, Phase::Review], "the author's session is not repeated");
     stage.assert_clean();
 }
 
@@ -122,7 +122,7 @@ fn the_first_signal_asks_and_the_next_run_goes_on_on_the_same_branch() {
 fn the_second_signal_kills_what_did_not_listen() {
     let stage = Stage::new();
     let interrupts = stage.interrupts.clone();
-    stage.agents.on("1.1", Phase::Research, move |mut session| {
+    stage.agents.on("1.1", Phase::Implementation, move |mut session| {
         let interrupts = interrupts.clone();
         async move {
             interrupts.send(Cancel::Ask).unwrap();
@@ -139,7 +139,7 @@ fn the_second_signal_kills_what_did_not_listen() {
 fn what_a_stopped_agent_left_uncommitted_is_taken_up_by_the_next_run() {
     let stage = Stage::new();
     let interrupts = stage.interrupts.clone();
-    stage.agents.on("1.1", Phase::Research, move |mut session| {
+    stage.agents.on("1.1", Phase::Implementation, move |mut session| {
         let interrupts = interrupts.clone();
         async move {
             if session.turn > 0 {
@@ -186,7 +186,7 @@ fn a_signal_while_a_check_runs_on_the_merge_tree_stops_and_leaves_no_scratch_wor
 fn a_ledger_that_fails_ends_the_run_with_an_error_and_stops_the_others() {
     let stage = Stage::new();
     let ledger = stage.ledger.clone();
-    stage.agents.on("1.1", Phase::Research, move |session| {
+    stage.agents.on("1.1", Phase::Implementation, move |session| {
         let ledger = ledger.clone();
         async move {
             let mut chains = ledger.chains();
@@ -195,12 +195,12 @@ fn a_ledger_that_fails_ends_the_run_with_an_error_and_stops_the_others() {
             session.exit(0)
         }
     });
-    stage.agents.on("1.2", Phase::Research, async |mut session| session.hang_until(Cancel::Ask).await);
+    stage.agents.on("1.2", Phase::Implementation, async |mut session| session.hang_until(Cancel::Ask).await);
     let error = stage.run(&plan(&[("1.1", &[]), ("1.2", &[])])).unwrap_err();
     assert!(error.message.contains("disk is full"), "{error}");
 
     stage.ledger.chains().fails_after = None;
-    stage.agents.on("1.2", Phase::Research, async |session| {
+    stage.agents.on("1.2", Phase::Implementation, async |session| {
         session.write("1.2.txt", "done\n");
         session.exit(0)
     });
@@ -241,7 +241,7 @@ fn twenty_stories_of_two_chains_all_land_once() {
 #[test]
 fn one_story_that_git_fails_for_stops_no_other() {
     let stage = Stage::new();
-    stage.agents.on("1.1", Phase::Research, async |session| {
+    stage.agents.on("1.1", Phase::Implementation, async |session| {
         session.git.repo().desks.remove(&session.request.worktree);
         session.exit(0)
     });

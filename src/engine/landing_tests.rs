@@ -19,7 +19,7 @@ fn reviews(stage: &Stage, key: &str) -> usize {
 /// The author of 1.1 writes `shared.txt`, and somebody writes another one on the target while it works.
 fn with_conflict() -> Stage {
     let stage = Stage::new();
-    stage.agents.on("1.1", Phase::Research, async |session| {
+    stage.agents.on("1.1", Phase::Implementation, async |session| {
         session.write("shared.txt", "ours\n");
         session.git.somebody_commits("main", "shared.txt", "theirs\n");
         session.exit(0)
@@ -29,14 +29,19 @@ fn with_conflict() -> Stage {
 
 #[test]
 fn a_conflict_goes_back_to_the_author_with_its_paths_and_lands_then() {
-    let stage = with_conflict();
+    let stage = Stage::new();
     stage.agents.on("1.1", Phase::Implementation, async |session| {
-        session.merge_target();
+        if session.turn == 0 {
+            session.write("shared.txt", "ours\n");
+            session.git.somebody_commits("main", "shared.txt", "theirs\n");
+        } else {
+            session.merge_target();
+        }
         session.exit(0)
     });
     let summary = stage.run(&plan(&[("1.1", &[])])).unwrap();
     assert_eq!(shown(&summary, "1.1").0, Status::Landed);
-    let prompt = &stage.agents.prompts_of("1.1", Phase::Implementation)[0];
+    let prompt = &stage.agents.prompts_of("1.1", Phase::Implementation)[1];
     assert!(prompt.starts_with("# Task: resolve the conflicts with branch main"), "{prompt}");
     assert!(prompt.contains("shared.txt"));
     assert_eq!(stage.git.files_of("main")["shared.txt"], "theirs\nours\n");
@@ -94,7 +99,7 @@ fn a_target_that_moved_elsewhere_carries_the_review_and_runs_the_checks_again() 
 #[test]
 fn a_target_that_moved_into_the_same_change_is_reviewed_again() {
     let stage = Stage::new();
-    stage.agents.on("1.1", Phase::Research, async |session| {
+    stage.agents.on("1.1", Phase::Implementation, async |session| {
         session.write("a.txt", "a\n");
         session.write("b.txt", "b\n");
         session.exit(0)
@@ -115,7 +120,7 @@ fn a_target_that_moved_into_the_same_change_is_reviewed_again() {
 #[test]
 fn a_target_that_moves_after_every_review_does_not_review_for_ever() {
     let stage = Stage::new();
-    stage.agents.on("1.1", Phase::Research, async |session| {
+    stage.agents.on("1.1", Phase::Implementation, async |session| {
         (0..40).for_each(|number| session.write(&format!("{number}.txt"), "same\n"));
         session.exit(0)
     });
@@ -149,7 +154,7 @@ fn a_failing_check_on_the_merge_tree_goes_to_the_author_then_tests_and_review_ag
     });
     let summary = stage.run(&plan(&[("1.1", &[])])).unwrap();
     assert_eq!(shown(&summary, "1.1").0, Status::Landed);
-    let order = [Phase::Research, Phase::Review, Phase::ReviewResponse, Phase::Review];
+    let order = [Phase::Implementation, Phase::Review, Phase::ReviewResponse, Phase::Review];
     assert_eq!(stage.agents.phases_of("1.1"), order);
     let prompt = &stage.agents.prompts_of("1.1", Phase::ReviewResponse)[0];
     assert!(prompt.contains("The check `test` failed") && prompt.contains("output of test"), "{prompt}");
@@ -208,7 +213,7 @@ fn a_run_that_does_not_land_ends_approved_and_the_next_one_lands_without_new_ses
     let mut stage = Stage::with_check();
     stage.land = false;
     // 1.2 works for a while: an approved item must rest meanwhile.
-    stage.agents.on("1.2", Phase::Research, async |session| {
+    stage.agents.on("1.2", Phase::Implementation, async |session| {
         tokio::time::sleep(std::time::Duration::from_secs(60)).await;
         session.write("1.2.txt", "done\n");
         session.exit(0)
@@ -223,7 +228,7 @@ fn a_run_that_does_not_land_ends_approved_and_the_next_one_lands_without_new_ses
 
     stage.land = true;
     assert_eq!(stage.run(&items).unwrap().totals.landed, 2);
-    assert_eq!(stage.agents.phases_of("1.1"), [Phase::Research, Phase::Review]);
+    assert_eq!(stage.agents.phases_of("1.1"), [Phase::Implementation, Phase::Review]);
     let interrupted = stage.ledger.events("1.1").iter().any(|event| matches!(event, ItemEvent::Interrupted { .. }));
     assert!(!interrupted);
     stage.assert_clean();
@@ -321,6 +326,6 @@ fn a_person_who_asks_for_changes_during_the_landing_is_heard() {
     });
     let summary = stage.run(&plan(&[("1.1", &[]), ("1.2", &[])])).unwrap();
     assert_eq!(summary.totals.landed, 2);
-    let order = [Phase::Research, Phase::Review, Phase::ReviewResponse, Phase::Review];
+    let order = [Phase::Implementation, Phase::Review, Phase::ReviewResponse, Phase::Review];
     assert_eq!(stage.agents.phases_of("1.1"), order);
 }

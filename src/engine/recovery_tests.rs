@@ -45,13 +45,13 @@ fn an_attempt_left_open_by_a_dead_process_is_fenced_swept_and_continued() {
     assert_eq!(*stage.host.swept.borrow(), std::slice::from_ref(&dead));
     let fenced = |event: &ItemEvent| matches!(event, ItemEvent::Interrupted { attempt, .. } if *attempt == dead);
     assert_eq!(count(&stage, "1.1", fenced), 1);
-    assert_eq!(stage.agents.phases_of("1.1"), [Phase::Research, Phase::Review, Phase::Review]);
+    assert_eq!(stage.agents.phases_of("1.1"), [Phase::Implementation, Phase::Review, Phase::Review]);
     stage.assert_clean();
 }
 
 #[test]
 fn a_death_in_the_authors_session_costs_that_session_and_no_file() {
-    let stage = dies_in(Phase::Research);
+    let stage = dies_in(Phase::Implementation);
     assert!(stage.play(&plan(&[("1.1", &[])])).is_none());
     assert_eq!(stage.run(&plan(&[("1.1", &[])])).unwrap().totals.landed, 1);
     assert_eq!(stage.git.repo().made.values().sum::<u32>(), 1, "the worktree is adopted");

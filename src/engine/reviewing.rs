@@ -25,7 +25,6 @@ impl Attempt {
     pub(crate) async fn review(&mut self) -> Result<(), Halt> {
         if self.rejected() {
             self.limit_rounds()?;
-            self.announce(Phase::ReviewResponse);
             return self.respond().await;
         }
         let Some(merge) = self.merge_now(Phase::Review).await? else { return Ok(()) };

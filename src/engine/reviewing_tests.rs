@@ -17,7 +17,7 @@ fn findings_go_to_the_author_then_tests_and_review_run_again_and_it_lands() {
     });
     let summary = stage.run(&plan(&[("1.1", &[])])).unwrap();
     assert_eq!(shown(&summary, "1.1").0, Status::Landed);
-    let order = [Phase::Research, Phase::Review, Phase::ReviewResponse, Phase::Review];
+    let order = [Phase::Implementation, Phase::Review, Phase::ReviewResponse, Phase::Review];
     assert_eq!(stage.agents.phases_of("1.1"), order);
     assert!(stage.agents.prompts_of("1.1", Phase::ReviewResponse)[0].contains("name it better"));
     assert_eq!(stage.executor.names(), ["test in 1.1-do-it", "test in 1.1-do-it"]);
@@ -144,7 +144,7 @@ fn a_story_for_a_person_waits_and_the_next_run_lands_what_the_person_approved() 
     review = review_by(&stage, "1.2", "ada@example.org", ReviewVerdict::Approve);
     stage.ledger.somebody_writes("1.2", review);
     assert_eq!(stage.run(&items).unwrap().totals.landed, 2);
-    assert_eq!(stage.agents.phases_of("1.1"), [Phase::Research]);
+    assert_eq!(stage.agents.phases_of("1.1"), [Phase::Implementation]);
     let interrupted = stage.ledger.events("1.1").iter().any(|event| matches!(event, ItemEvent::Interrupted { .. }));
     assert!(!interrupted, "waiting for a person is no interruption");
     stage.assert_clean();
@@ -154,7 +154,7 @@ fn a_story_for_a_person_waits_and_the_next_run_lands_what_the_person_approved() 
 fn a_persons_review_during_the_run_lets_the_item_go_on_however_busy_the_run_is() {
     let stage = std::rc::Rc::new(for_people());
     let person = stage.clone();
-    stage.agents.on("1.2", Phase::Research, move |session| {
+    stage.agents.on("1.2", Phase::Implementation, move |session| {
         let stage = person.clone();
         async move {
             // The first look finds nothing, then the person answers.
@@ -171,7 +171,7 @@ fn a_persons_review_during_the_run_lets_the_item_go_on_however_busy_the_run_is()
     });
     let summary = stage.run(&plan(&[("1.1", &[]), ("1.2", &[])])).unwrap();
     assert_eq!(shown(&summary, "1.1").0, Status::Landed);
-    stage.agents.on("1.2", Phase::Research, async |session| session.exit(1));
+    stage.agents.on("1.2", Phase::Implementation, async |session| session.exit(1));
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn a_person_who_asks_for_changes_sends_it_to_the_author_and_is_asked_again() {
     stage.ledger.somebody_writes("1.1", review);
     let summary = stage.run(&items).unwrap();
     assert_eq!(shown(&summary, "1.1").0, Status::ReadyForReview);
-    assert_eq!(stage.agents.phases_of("1.1"), [Phase::Research, Phase::ReviewResponse]);
+    assert_eq!(stage.agents.phases_of("1.1"), [Phase::Implementation, Phase::ReviewResponse]);
     review = review_by(&stage, "1.1", "ada@example.org", ReviewVerdict::Approve);
     stage.ledger.somebody_writes("1.1", review);
     assert_eq!(stage.run(&items).unwrap().totals.landed, 1);
@@ -192,7 +192,7 @@ fn a_person_who_asks_for_changes_sends_it_to_the_author_and_is_asked_again() {
 #[test]
 fn a_person_who_wrote_part_of_the_change_cannot_approve_it() {
     let stage = for_people();
-    stage.agents.on("1.1", Phase::Research, async |session| {
+    stage.agents.on("1.1", Phase::Implementation, async |session| {
         session.write("1.1.txt", "done\n");
         session.commit("Bob <bob@example.org>");
         session.exit(0)

@@ -10,6 +10,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::domain::names::{ItemKey, Timestamp};
+use crate::domain::state::Status;
 use crate::engine::events::{Happening, Line, Reporter};
 
 use super::text::{escape, json_safe, rfc3339, rfc3339_seconds, span};
@@ -61,6 +62,8 @@ impl Lines {
                 format!("{story_id} {} begins, {by}", numbered(*phase))
             }
             Happening::PhaseEnded { story_id, phase, summary } => format!("{story_id} {}: {summary}", numbered(*phase)),
+            // Start and end have lines of their own, which say more.
+            Happening::StatusChanged { status, .. } if !is_between(*status) => return None,
             Happening::StatusChanged { story_id, status } => format!("{story_id} is now {}", status.word()),
             Happening::Note { story_id, text } => format!("{story_id} {text}"),
             Happening::ItemEnded { item } => ended(item),
@@ -77,6 +80,19 @@ impl Lines {
             Some(line) => format!("{key} {verb}: {} ({} via {})", line.title, line.agent, line.adapter),
             None => format!("{key} {verb}"),
         }
+    }
+}
+
+/// Whether a status lies between the start and the end of an attempt.
+fn is_between(status: Status) -> bool {
+    match status {
+        Status::ReadyForReview | Status::Approved => true,
+        Status::NotStarted
+        | Status::InProgress
+        | Status::Landed
+        | Status::Failed
+        | Status::Blocked
+        | Status::Stopped => false,
     }
 }
 

@@ -184,6 +184,18 @@ fn a_small_run_is_shown_whole_by_wave() {
 }
 
 #[test]
+fn a_narrow_terminal_shows_phase_agent_time_and_title() {
+    let live = live(&story()[..7]);
+    let shown = live.lines(Timestamp(65_000), 80, 20, Color::Off).join("\n");
+    insta::assert_snapshot!(shown, @r"
+    wave 0 (1 ready for review)
+      1.1  4/13 research          python-developer  1 m 05 s   Story\x1b[2J 1.1 · c…
+    wave 1 (1 not started)
+      1.2  Not Started            python-developer             Story\x1b[2J 1.2
+    ");
+}
+
+#[test]
 fn a_run_of_a_hundred_shows_what_is_live_and_counts() {
     let mut happenings = vec![started((0..100).map(|n| line(&format!("1.{n}"), n / 50)).collect())];
     for n in 0..40 {

@@ -7,13 +7,11 @@ use crate::engine::events::{ItemSummary, Summary};
 
 use super::text::{Color, Tone, append, escape, span};
 
-/// The summary as text, ended by a line feed.
-pub fn render(summary: &Summary, color: Color) -> String {
-    render_with_left_out(summary, &[], color)
-}
+/// Most ids that are named for one reason.
+const SHOWN_IDS: usize = 8;
 
-/// The same with the items that the plan left out.
-pub fn render_with_left_out(summary: &Summary, left_out: &[LeftOut], color: Color) -> String {
+/// The summary as text, ended by a line feed; `left_out` are the items that the plan left out.
+pub fn render(summary: &Summary, left_out: &[LeftOut], color: Color) -> String {
     let mut page = Page { out: String::new(), color };
     page.head(summary);
     page.totals(summary, left_out);
@@ -152,8 +150,19 @@ impl Page {
         }
         let title = self.color.paint(Tone::Strong, "skipped:");
         append(&mut self.out, format_args!("\n{title}\n"));
+        // One line per reason: after a hundred landed stories the new ones are what matters.
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
         for left in left_out {
-            append(&mut self.out, format_args!("  {}: {}\n", left.id, escape(&left.why)));
+            match reasons.iter_mut().find(|(why, _)| *why == left.why) {
+                Some((_, ids)) => ids.push(left.id.as_str()),
+                None => reasons.push((&left.why, vec![left.id.as_str()])),
+            }
+        }
+        for (why, ids) in reasons {
+            let more = ids.len().saturating_sub(SHOWN_IDS);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let shown = ids[..ids.len().min(SHOWN_IDS)].join(", ");
+            append(&mut self.out, format_args!("  {}{more}: {}\n", escape(&shown), escape(why)));
         }
     }
 
@@ -244,7 +253,7 @@ mod tests {
         ];
         let totals = Totals { landed: 1, failed: 1, blocked: 1, waiting: 2, unfinished: 0 };
         let left = [LeftOut { id: ItemId::parse("0.1").unwrap(), why: "landed".into() }];
-        insta::assert_snapshot!(render_with_left_out(&summary(items, totals), &left, Color::Off), @r#"
+        insta::assert_snapshot!(render(&summary(items, totals), &left, Color::Off), @r#"
         run r1 onto main: ended with stories that did not land
 
         5 stories: 1 landed · 1 failed · 1 blocked · 2 waiting · 1 skipped
@@ -280,7 +289,7 @@ mod tests {
     #[test]
     fn a_complete_run_is_short() {
         let items = vec![item("1.1", Status::Landed, ""), item("1.2", Status::Landed, "")];
-        let text = render(&summary(items, Totals { landed: 2, ..Totals::default() }), Color::Off);
+        let text = render(&summary(items, Totals { landed: 2, ..Totals::default() }), &[], Color::Off);
         insta::assert_snapshot!(text, @r"
         run r1 onto main: complete
 
@@ -299,7 +308,7 @@ mod tests {
         let mut summary = summary(items, Totals { unfinished: 2, ..Totals::default() });
         summary.stopped = true;
         summary.attempt_millis = 0;
-        let text = render(&summary, Color::Off);
+        let text = render(&summary, &[], Color::Off);
         assert!(text.contains("stopped") && text.contains("Ctrl-C") && text.contains("2 unfinished"), "{text}");
         assert!(text.contains("git orchestrate resume") && !text.contains("times as fast"), "{text}");
     }
@@ -308,7 +317,7 @@ mod tests {
     fn colour_adds_sequences_and_changes_no_word() {
         let items = vec![item("1.1", Status::Landed, ""), item("1.2", Status::Failed, "no commit")];
         let summary = summary(items, Totals { landed: 1, failed: 1, ..Totals::default() });
-        let (plain, colored) = (render(&summary, Color::Off), render(&summary, Color::On));
+        let (plain, colored) = (render(&summary, &[], Color::Off), render(&summary, &[], Color::On));
         assert_ne!(plain, colored);
         assert_eq!(anstream::adapter::strip_str(&colored).to_string(), plain);
     }

@@ -14,6 +14,7 @@ use thiserror::Error;
 use super::super::process::spawn;
 use crate::domain::event::Finding;
 use crate::domain::prompt;
+use crate::domain::source::story;
 
 /// What the agent was started with: the variables of the agent contract.
 #[derive(Clone, Debug)]
@@ -143,7 +144,10 @@ impl DemoAgent {
 
     fn commit(&self) -> Result<bool, DemoError> {
         let folder = self.folder();
-        self.must(&["add", "--force", "--", &folder])?;
+        if !self.worktree.join(&folder).exists() {
+            return Ok(false);
+        }
+        self.must(&["add", "--", &folder])?;
         if self.git(&["diff", "--cached", "--quiet", "--no-ext-diff"])?.status.success() {
             return Ok(false);
         }
@@ -178,7 +182,7 @@ impl DemoAgent {
     fn wanted(&self) -> Result<Vec<(String, String)>, DemoError> {
         let bytes = fs::read(&self.item_file).map_err(|source| file_error(&self.item_file, source))?;
         let name = |(index, text): (usize, String)| (format!("{}/criterion-{}.md", self.folder(), index + 1), text);
-        Ok(criteria(&String::from_utf8_lossy(&bytes)).into_iter().enumerate().map(name).collect())
+        Ok(criteria(&self.item, &bytes).into_iter().enumerate().map(name).collect())
     }
 
     fn folder(&self) -> String {
@@ -229,32 +233,16 @@ fn added_lines(diff: &str) -> BTreeMap<&str, String> {
     files
 }
 
-/// First lines of the acceptance criteria, markup stripped; the title where there are none.
-fn criteria(story: &str) -> Vec<String> {
-    let mut inside = false;
-    let mut found = Vec::new();
-    for line in story.lines() {
-        if let Some(heading) = line.trim_start().strip_prefix('#') {
-            inside = heading.to_ascii_lowercase().contains("acceptance criteria");
-        } else if inside && !line.starts_with([' ', '\t']) {
-            found.extend(list_item(line));
-        }
+/// First lines of the acceptance criteria; the title where there are none, the id where there is neither.
+fn criteria(id: &str, story: &[u8]) -> Vec<String> {
+    // The agent's copy may have any name; this one never keeps it from being read as a story.
+    let Some(item) = story::parse("story.md", story).item.or_else(|| story::parse("1.1.md", story).item) else {
+        return vec![id.to_owned()];
+    };
+    if !item.criteria.is_empty() {
+        return item.criteria.into_iter().map(|criterion| criterion.text).collect();
     }
-    if found.is_empty() {
-        let title = story.lines().find_map(|line| line.strip_prefix("# "));
-        found.extend(title.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()));
-    }
-    found
-}
-
-/// Text of a list item (`- [ ] text`, `1. text`).
-fn list_item(line: &str) -> Option<String> {
-    let bullet = line.strip_prefix(['-', '*', '+']);
-    let number = line.trim_start_matches(|c: char| c.is_ascii_digit());
-    let numbered = (number.len() < line.len()).then(|| number.strip_prefix(['.', ')'])).flatten();
-    let text = bullet.or(numbered)?.strip_prefix(' ')?.trim();
-    let text = ["[ ]", "[x]", "[X]"].iter().find_map(|mark| text.strip_prefix(mark)).unwrap_or(text).trim();
-    (!text.is_empty()).then(|| text.to_owned())
+    vec![if item.title.is_empty() { id.to_owned() } else { item.title }]
 }
 
 #[cfg(test)]
@@ -262,10 +250,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn criteria_are_the_list_items_of_their_section() {
-        let story = "# Story 1.1: Title\n\n## Acceptance Criteria\n\n1. First\n   - detail\n2. [ ] Second\n\n- [x] Third\n\n## Tasks\n- no\n";
-        assert_eq!(criteria(story), ["First", "Second", "Third"]);
-        assert_eq!(criteria("# Story 1.2: Only a title\n"), ["Story 1.2: Only a title"]);
+    fn criteria_are_the_story_s_own_else_its_title_else_its_id() {
+        let story = b"# Story 1.1: Title\n\n## Acceptance Criteria\n\n1. First\n2. [ ] Second\n\n## Tasks\n- no\n";
+        assert_eq!(criteria("1.1", story), ["First", "Second"]);
+        assert_eq!(criteria("1.2", b"# Story 1.2: Only a title\n\n## Story\n\nAs a user.\n"), ["Only a title"]);
+        assert_eq!(criteria("1.3", b"# Plain heading\n\nStatus: Ready\n"), ["Plain heading"]);
+        assert_eq!(criteria("1.3", b""), ["1.3"]);
     }
 
     #[test]

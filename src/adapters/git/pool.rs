@@ -48,11 +48,25 @@ pub(super) fn keep(repo: &Repo, _lock: &RegistryLock, entry: &Entry, path: &Path
 pub(super) fn take(repo: &Repo, _lock: &RegistryLock, path: &Path) -> Option<Pooled> {
     for slot in fs::read_dir(pool_dir(repo)).ok()?.flatten().map(|slot| slot.path()) {
         let tree = slot.file_name().and_then(|name| name.to_str()).and_then(tree_in);
-        match tree.filter(|_| slot.join("index").is_file()) {
-            Some(tree) if fs::rename(slot.join("files"), path).is_ok() => return Some(Pooled { slot, tree }),
-            Some(_) | None => trash::discard(&slot),
+        let taken = tree.and_then(|tree| Some(Pooled { slot: take_out(repo, &slot, path)?, tree }));
+        trash::discard(&slot);
+        if taken.is_some() {
+            return taken;
         }
     }
+    None
+}
+
+/// Moves the files to `path` and the index to a place of its own: what stays in the pool after the lock is given back is
+/// another's to take, or to delete.
+fn take_out(repo: &Repo, slot: &Path, path: &Path) -> Option<PathBuf> {
+    let place = trash::new_directory(repo, "taken-from-the-pool").ok()?;
+    let moved =
+        fs::rename(slot.join("index"), place.join("index")).is_ok() && fs::rename(slot.join("files"), path).is_ok();
+    if moved {
+        return Some(place);
+    }
+    trash::discard(&place);
     None
 }
 

@@ -148,6 +148,9 @@ fn counts<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
     some.map(|(count, status)| format!("{count} {}", status.word().to_lowercase())).collect::<Vec<_>>().join(", ")
 }
 
+/// Columns from which on state and phase have a column each.
+const WIDE: usize = 100;
+
 /// Column widths that all rows share.
 struct Shape {
     id: usize,
@@ -171,15 +174,24 @@ impl Shape {
             (None, Some(began)) => span(between(began, now)),
         };
         let id = pad(&cut(row.line.story_id.as_str(), self.id), self.id);
-        let status = pad(row.status.word(), 16);
         let mut rest = String::new();
-        append(&mut rest, format_args!("  {}  {}", pad(&phase, 21), pad(&cut(&agent(row), self.agent), self.agent)));
+        // On a narrow terminal the phase says the state of what is live, and the title needs the room.
+        let (status, column) = match (self.width < WIDE, phase.is_empty()) {
+            (true, false) => (phase, 21),
+            (true, true) => (row.status.word().to_owned(), 21),
+            (false, _) => {
+                append(&mut rest, format_args!("  {}", pad(&phase, 21)));
+                (row.status.word().to_owned(), 16)
+            }
+        };
+        let status = pad(&status, column);
+        append(&mut rest, format_args!("  {}", pad(&cut(&agent(row), self.agent), self.agent)));
         append(&mut rest, format_args!("  {}  {}", pad(&elapsed, 9), escape(&row.line.title)));
         if !row.note.is_empty() {
             append(&mut rest, format_args!(" · {}", row.note));
         }
         // Colour only what is never cut, so that no sequence is left open.
-        let left = self.width.saturating_sub(2 + self.id + 2 + 16);
+        let left = self.width.saturating_sub(2 + self.id + 2 + column);
         format!("  {id}  {}{}", self.color.paint(tone(row.status), &status), cut(rest.trim_end(), left))
     }
 }

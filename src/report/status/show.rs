@@ -126,7 +126,8 @@ impl Page {
             let verdict = verdict(review.verdict);
             let at = rfc3339_seconds(review.at);
             let (who, tree) = (&review.reviewer, review.merge_tree.short());
-            self.plain(&format!("  {at} {verdict} by {who}, merge tree {tree}: {}", review.message));
+            let said = if review.message.is_empty() { String::new() } else { format!(": {}", review.message) };
+            self.plain(&format!("  {at} {verdict} by {who}, merge tree {tree}{said}"));
             for finding in &review.findings {
                 let place = match (finding.path.as_str(), finding.line) {
                     ("", _) => String::new(),

@@ -556,3 +556,41 @@ fn a_clean_worktree_is_used_again_and_a_touched_one_is_not() {
     drop(bed.trees);
     assert!(!pool.exists());
 }
+
+#[test]
+fn many_stories_take_kept_worktrees_at_the_same_time() {
+    let bed = Bed::new();
+    let specs = || -> Vec<WorktreeSpec> { (0..8).map(|number| bed.spec(&format!("1.{number}-story"))).collect() };
+    for spec in &specs() {
+        bed.prepare(spec).unwrap();
+    }
+    for spec in &specs() {
+        bed.retire(spec, Some(&bed.head()));
+    }
+    for round in 0..10 {
+        // The kept ones have files to change.
+        bed.scratch.write("round.txt", round.to_string());
+        bed.scratch.commit("round");
+        let specs = specs();
+        // Each thread takes one out of the pool while the others look into it.
+        let barrier = std::sync::Barrier::new(specs.len());
+        std::thread::scope(|scope| {
+            let one = |spec: &WorktreeSpec| {
+                let trees = bed.trees.clone();
+                let (spec, barrier) = (spec.clone(), &barrier);
+                scope.spawn(move || {
+                    barrier.wait();
+                    wait(trees.prepare(&spec)).map(drop).map_err(|error| format!("{error:?}"))
+                })
+            };
+            let all: Vec<_> = specs.iter().map(one).collect();
+            for ended in all {
+                assert_eq!(ended.join().unwrap(), Ok(()));
+            }
+        });
+        for spec in &specs {
+            assert_eq!(bed.inside(&spec.path, &["status", "--porcelain=v2", "--ignored"]), "");
+            bed.retire(spec, Some(&bed.head()));
+        }
+    }
+}
