@@ -256,7 +256,7 @@ impl Attempt {
             (_, Performer::Person) => Err(self.wait_for_person(phase)),
             (Phase::Setup, _) => self.set_up().await,
             (Phase::Branch, _) => self.record_branch(),
-            (Phase::Research | Phase::Implementation, _) => self.implement(phase).await,
+            (Phase::Research | Phase::Implementation, _) => self.implement().await,
             (Phase::Testing, _) => self.test().await,
             (Phase::Documentation, _) => self.record_documentation(),
             (Phase::Issue | Phase::PullRequest, Performer::Tool) => {

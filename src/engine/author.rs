@@ -13,7 +13,7 @@ use crate::domain::workflow::{Performer, Phase};
 
 impl Attempt {
     /// Phases 4 and 5 (and the work of 7): one session of the author's role.
-    pub(crate) async fn implement(&mut self, phase: Phase) -> Result<(), Halt> {
+    pub(crate) async fn implement(&mut self) -> Result<(), Halt> {
         let rework = match self.rework.take() {
             None => self.conflict_again().await?,
             known => known,
@@ -27,9 +27,9 @@ impl Attempt {
             // An interrupted attempt lost the details; the reason is in the ledger.
             None => PromptTask::Rework { failed: failed_check(&reason), output: "" },
         };
-        let (author, head, how) = self.author_session(phase, task).await?;
+        let (author, head, how) = self.author_session(Phase::Implementation, task).await?;
         if !self.has_work(&head).await? {
-            return self.without_work(phase, &how);
+            return self.without_work(Phase::Implementation, &how);
         }
         let changed = self.change_summary(&head).await?;
         if !self.track.state.phases.contains_key(&Phase::Research) {

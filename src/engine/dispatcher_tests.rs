@@ -254,7 +254,7 @@ fn one_story_that_git_fails_for_stops_no_other() {
 fn the_summary_sets_the_time_of_the_attempts_against_that_of_the_run() {
     let stage = Stage::new();
     let (clock, barrier) = (stage.clock.clone(), Rc::new(Barrier::new(2)));
-    stage.agents.on("*", Phase::Research, move |session| {
+    stage.agents.on("*", Phase::Implementation, move |session| {
         let (clock, barrier) = (clock.clone(), barrier.clone());
         async move {
             // Both are at work; the second to arrive lets the time pass.

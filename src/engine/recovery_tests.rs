@@ -254,6 +254,6 @@ fn a_lost_compare_and_swap_is_decided_anew() {
     });
     let summary = stage.run(&plan(&[("1.1", &[]), ("1.2", &["1.1"])])).unwrap();
     assert_eq!(summary.totals.landed, 2);
-    let order = [Phase::Research, Phase::Review, Phase::ReviewResponse, Phase::Review];
+    let order = [Phase::Implementation, Phase::Review, Phase::ReviewResponse, Phase::Review];
     assert_eq!(stage.agents.phases_of("1.1"), order, "the person was heard");
 }

@@ -128,9 +128,7 @@ impl Set {
 
 /// The status line says done, a review section is there, and everything else is as it was, byte for byte.
 fn assert_recorded(path: &str, before: &str, after: &str) {
-    if before == after {
-        panic!("{path} was not written to");
-    }
+    assert!(before != after, "{path} was not written to");
     let line = after.lines().nth(status_line(after)).unwrap();
     assert!(line.to_lowercase().ends_with("done"), "{path}: {line}");
     let mut rest = after.lines();

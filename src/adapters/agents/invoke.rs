@@ -85,12 +85,6 @@ impl Agents for RealAgents {
     }
 }
 
-/// The phase as an agent is told: the author's one session performs research, implementation and documentation, and the
-/// middle one names it.
-fn told(phase: Phase) -> Phase {
-    if phase == Phase::Research { Phase::Implementation } else { phase }
-}
-
 fn not_started(request: &AgentRequest, reason: String) -> AgentEnd {
     AgentEnd {
         ended: Ended::NotStarted(reason.clone()),
@@ -118,7 +112,7 @@ impl<'a> Invocation<'a> {
         let attempt = attempt_folder(&place.state_dir, request.attempt.as_str());
         fs::create_dir_all(&attempt)?;
         let folder = next_free(&attempt, |path| {
-            let folder = path.with_file_name(format!("{}-{}", path.file_name()?.to_str()?, told(request.phase)));
+            let folder = path.with_file_name(format!("{}-{}", path.file_name()?.to_str()?, request.phase));
             Some(DirBuilder::new().mode(0o700).create(&folder).map(|()| folder))
         })?;
         let story = folder.join("story").join(plain_name(&request.story_name));
@@ -232,7 +226,7 @@ impl<'a> Invocation<'a> {
             Placeholder::Base => request.base.to_string(),
             Placeholder::StoryId => request.key.to_string(),
             Placeholder::StoryPath => text(&self.story),
-            Placeholder::Phase => told(request.phase).to_string(),
+            Placeholder::Phase => request.phase.to_string(),
             Placeholder::Attempt => request.attempt.to_string(),
         }
     }
@@ -247,7 +241,7 @@ impl<'a> Invocation<'a> {
         environment.set(MARK, request.attempt.as_str());
         environment.set("ORCHESTRATE_ITEM", request.key.as_str());
         environment.set("ORCHESTRATE_ITEM_FILE", &self.story);
-        environment.set("ORCHESTRATE_PHASE", told(request.phase).name());
+        environment.set("ORCHESTRATE_PHASE", request.phase.name());
         environment.set("ORCHESTRATE_RUN", request.run.as_str());
         environment.set("ORCHESTRATE_BRANCH", request.branch.short());
         environment.set("ORCHESTRATE_BASE", request.base.as_str());
