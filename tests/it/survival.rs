@@ -129,6 +129,30 @@ fn killed_in_the_authors_session_that_left_a_daemon() {
 }
 
 #[test]
+fn killed_in_the_authors_session_while_its_git_held_locks() {
+    let locks = "lock=$(git rev-parse --absolute-git-dir)/index.lock && : > \\\"$lock\\\" && : > \\\"${lock%index.lock}HEAD.lock\\\"";
+    killed_where_it_blocks(
+        &format!(
+            "[[step]]\nphase = \"implementation\"\nitem = \"1.1\"\nnth = 1\n\
+             do = [{{ write = {{ path = \"left.txt\", text = \"left\" }} }}, {{ run = [\"sh\", \"-c\", \"{locks}\"] }}, {{ touch = AT }}, \"hang\"]\n"
+        ),
+        "",
+    );
+}
+
+#[test]
+fn what_was_taken_for_done_is_not_run_after_a_kill() {
+    let step = "[[step]]\nphase = \"implementation\"\nitem = \"1.2\"\nnth = 1\ndo = [{ touch = AT }, \"hang\"]\n";
+    let project = blocked(step, "");
+    let live = project.start(&["stories", "1.2", "--assume-done", "1.1"]);
+    until("the block", || project.meeting("blocked").exists());
+    live.kill();
+    assert_survived(&project, &["1.2"]);
+    assert_eq!(project.status_of("1.1"), "Not Started");
+    assert!(project.journal().iter().all(|line| line["item"] == "1.2"));
+}
+
+#[test]
 fn killed_in_testing() {
     let project = blocked("", "[checks]\nslow = BLOCK\n");
     let live = project.start(&["stories"]);

@@ -15,6 +15,7 @@ pub mod pool;
 pub mod refs;
 pub mod repo;
 mod retire;
+mod stale;
 pub mod status;
 pub mod trash;
 mod update_ref;
