@@ -1,6 +1,8 @@
 //! A kill at any moment costs at most the minutes since the last event: real binary, real processes, `kill -9` and signals.
 //! Must not assert durations.
 
+use std::os::unix::fs::MetadataExt;
+
 use nix::sys::signal::Signal;
 
 use crate::project::{Project, until};
@@ -291,6 +293,23 @@ fn a_checkout_that_did_not_follow_the_landing_is_brought_along() {
     let (project, base) = killed_after_landing();
     project.scratch.git(&["read-tree", "--reset", "-u", &base]);
     assert_ne!(project.scratch.git(&["status", "--porcelain"]), "");
+    assert_survived(&project, &["1.1", "1.2"]);
+}
+
+#[test]
+fn a_checkout_that_was_left_half_way_is_brought_along() {
+    // Files of the landing are there, the index knows nothing of them, and its lock is the killed process's.
+    let (project, base) = killed_after_landing();
+    project.scratch.git(&["read-tree", "--reset", "-u", &base]);
+    for path in ["1.1.txt", "docs/stories/1.1.first.md"] {
+        project.scratch.write(path, project.scratch.git(&["show", &format!("main:{path}")]) + "\n");
+    }
+    let git = project.scratch.root().join(".git");
+    std::fs::write(git.join("index.lock"), "half an index").unwrap();
+    let about = std::fs::metadata(git.join("index.lock")).unwrap();
+    let mark = format!("{} {}", about.dev(), about.ino());
+    std::fs::create_dir_all(git.join("orchestrate/index-locks")).unwrap();
+    std::fs::write(git.join("orchestrate/index-locks/dead"), mark).unwrap();
     assert_survived(&project, &["1.1", "1.2"]);
 }
 

@@ -9,6 +9,7 @@ pub mod content;
 pub mod follow;
 pub mod identity;
 pub mod include;
+mod index_lock;
 pub mod landing;
 pub mod merge;
 pub mod pool;
