@@ -139,6 +139,9 @@ pub struct Planning {
     /// Take the gate policy from the target where the work tree's `.orchestrate.toml` differs
     #[arg(long)]
     pub policy_from_target: bool,
+    /// Whether prerequisites outside the scope were dealt with before: by `resume`, whose run was planned already.
+    #[arg(skip)]
+    pub settled: bool,
 }
 
 /// Arguments of `stories`.

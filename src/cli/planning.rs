@@ -137,7 +137,7 @@ impl Context<'_> {
 
     fn build(&self, selection: &Selection, missing: Missing) -> Result<Plan, CommandError> {
         let done = plan::done_items(self.items, self.states);
-        let assume_done = self.assume_done()?;
+        let assume_done = self.assume_done(selection)?;
         let choices = self.agents.choices(self.app, self.asked);
         let typed = typed(self.asked);
         Ok(graph::build(&PlanRequest {
@@ -154,7 +154,12 @@ impl Context<'_> {
         }))
     }
 
-    fn assume_done(&self) -> Result<Vec<ItemId>, CommandError> {
+    fn assume_done(&self, selection: &Selection) -> Result<Vec<ItemId>, CommandError> {
+        if self.asked.settled {
+            // What is outside was done, or taken for done, when the run was planned.
+            let outside = self.items.iter().filter(|item| !selection.ids.contains(&item.id));
+            return Ok(outside.map(|item| item.id.clone()).collect());
+        }
         let parse = |text: &String| {
             ItemId::parse(text).ok_or_else(|| CommandError::usage(format!("--assume-done: `{text}` is not a story id")))
         };

@@ -29,7 +29,8 @@ pub(crate) fn run(args: &ResumeArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let asked = Planning {
         scope: run.items.iter().map(|item| item.key.to_string()).collect(),
         agent: run.agent.clone(),
-        missing: Some(Missing::Expand),
+        missing: Some(Missing::Fail),
+        settled: true,
         target: run.target.as_ref().map(|target| target.short().to_owned()),
         policy_from_target: true,
         ..Planning::default()

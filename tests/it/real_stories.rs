@@ -128,7 +128,7 @@ impl Set {
 
 /// The status line says done, a review section is there, and everything else is as it was, byte for byte.
 fn assert_recorded(path: &str, before: &str, after: &str) {
-    assert!(before != after, "{path} was not written to");
+    assert_ne!(before, after, "{path} was not written to");
     let line = after.lines().nth(status_line(after)).unwrap();
     assert!(line.to_lowercase().ends_with("done"), "{path}: {line}");
     let mut rest = after.lines();
@@ -183,6 +183,43 @@ fn stories_that_are_done_leave_nothing_to_do() {
         assert_nothing_to_do(&set, &[]);
         assert!(set.project.journal().is_empty(), "no agent was called");
     }
+    // The last story of this epic says `review`.
+    let Some(set) = vibe_dash(None) else { return };
+    assert_nothing_to_do(&set, &["15.1-15.6"]);
+    assert!(set.project.journal().is_empty(), "no agent was called");
+}
+
+#[test]
+fn prerequisites_that_were_not_copied_are_named_and_can_be_taken_for_done() {
+    let Some(set) = set("bmad-v4/ALLiDoizCode--connector/docs/stories", "17.5.", "docs/stories", "", Some("Ready"))
+    else {
+        return;
+    };
+    let ran = set.project.stories(&[]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    for id in ["17.1", "17.2", "17.3", "17.4", "17.7"] {
+        assert!(ran.stderr.contains(id), "{id} is named: {}", ran.stderr);
+    }
+    assert!(ran.stderr.contains("--assume-done"), "the way out is named: {}", ran.stderr);
+    assert!(set.project.journal().is_empty(), "nothing was started");
+    let known = ["17.1", "17.2", "17.3", "17.4", "17.7"];
+    let args: Vec<&str> = known.iter().flat_map(|id| ["--assume-done", id]).collect();
+    let ran = set.project.stories(&args);
+    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(set.landed(), ["17.5"]);
+    set.project.assert_tidy();
+}
+
+#[test]
+fn a_prerequisite_outside_the_scope_is_taken_in_only_when_asked() {
+    let Some(set) = connector("17", Some("Not Started")) else { return };
+    let ran = set.project.stories(&["17.2"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains("17.1") && ran.stderr.contains("--missing expand"), "{}", ran.stderr);
+    let ran = set.project.stories(&["17.2", "--missing", "expand"]);
+    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(set.landed(), ["17.1", "17.2"]);
+    set.project.assert_tidy();
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A kill at any moment costs at most the minutes since the last event: real binary, real processes, `kill -9` and signals.
 //! Must not assert durations.
 
+use std::os::unix::fs::MetadataExt;
+
 use nix::sys::signal::Signal;
 
 use crate::project::{Project, until};
@@ -126,6 +128,30 @@ fn killed_in_the_authors_session_that_left_a_daemon() {
         "[[step]]\nphase = \"implementation\"\nitem = \"1.1\"\nnth = 1\ndo = [{ daemon = AT }, \"hang\"]\n",
         "",
     );
+}
+
+#[test]
+fn killed_in_the_authors_session_while_its_git_held_locks() {
+    let locks = "lock=$(git rev-parse --absolute-git-dir)/index.lock && : > \\\"$lock\\\" && : > \\\"${lock%index.lock}HEAD.lock\\\"";
+    killed_where_it_blocks(
+        &format!(
+            "[[step]]\nphase = \"implementation\"\nitem = \"1.1\"\nnth = 1\n\
+             do = [{{ write = {{ path = \"left.txt\", text = \"left\" }} }}, {{ run = [\"sh\", \"-c\", \"{locks}\"] }}, {{ touch = AT }}, \"hang\"]\n"
+        ),
+        "",
+    );
+}
+
+#[test]
+fn what_was_taken_for_done_is_not_run_after_a_kill() {
+    let step = "[[step]]\nphase = \"implementation\"\nitem = \"1.2\"\nnth = 1\ndo = [{ touch = AT }, \"hang\"]\n";
+    let project = blocked(step, "");
+    let live = project.start(&["stories", "1.2", "--assume-done", "1.1"]);
+    until("the block", || project.meeting("blocked").exists());
+    live.kill();
+    assert_survived(&project, &["1.2"]);
+    assert_eq!(project.status_of("1.1"), "Not Started");
+    assert!(project.journal().iter().all(|line| line["item"] == "1.2"));
 }
 
 #[test]
@@ -271,6 +297,23 @@ fn a_checkout_that_did_not_follow_the_landing_is_brought_along() {
 }
 
 #[test]
+fn a_checkout_that_was_left_half_way_is_brought_along() {
+    // Files of the landing are there, the index knows nothing of them, and its lock is the killed process's.
+    let (project, base) = killed_after_landing();
+    project.scratch.git(&["read-tree", "--reset", "-u", &base]);
+    for path in ["1.1.txt", "docs/stories/1.1.first.md"] {
+        project.scratch.write(path, project.scratch.git(&["show", &format!("main:{path}")]) + "\n");
+    }
+    let git = project.scratch.root().join(".git");
+    std::fs::write(git.join("index.lock"), "half an index").unwrap();
+    let about = std::fs::metadata(git.join("index.lock")).unwrap();
+    let mark = format!("{} {}", about.dev(), about.ino());
+    std::fs::create_dir_all(git.join("orchestrate/index-locks")).unwrap();
+    std::fs::write(git.join("orchestrate/index-locks/dead"), mark).unwrap();
+    assert_survived(&project, &["1.1", "1.2"]);
+}
+
+#[test]
 fn a_landing_that_is_not_recorded_is_proved_by_the_branch() {
     let (project, base) = killed_after_landing();
     forget_last_record(&project, "1.1");
@@ -357,8 +400,9 @@ fn killed_twelve_times_at_any_moment() {
         live.kill();
         let runs = project.scratch.git(&["for-each-ref", "--format=%(contents:subject)", "refs/orchestrate/runs/"]);
         unfinished = runs.lines().last().is_some_and(|line| !line.contains("finished"));
-        let fsck = project.scratch.try_git(&["fsck", "--strict", "--no-dangling"]);
-        assert_eq!(fsck.code, 0, "after kill {kill}: {fsck:?}");
+        // An agent that nobody has ended yet may be writing an object that the look is just too early for.
+        let sound = || project.scratch.try_git(&["fsck", "--strict", "--no-dangling"]).code == 0;
+        until(&format!("a sound repository after kill {kill}"), sound);
     }
     let ran = project.orchestrate(&["resume"]);
     assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use gix::ObjectId;
 use gix::bstr::{BStr, BString, ByteSlice};
@@ -12,27 +13,21 @@ use gix::index::entry::{Flags, Mode, Stat};
 
 use super::admin::{self, Entry, Head, io_error};
 use super::commit::tree_of;
+use super::index_lock::IndexLock;
 use super::merge::{self, FileChange, Side};
 use super::repo::{Repo, git_error};
 use super::{checkout, cli, status};
 use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::PortError;
 
-/// Milliseconds that another program's hold on an index is waited for.
-const LOCK_WAIT: u64 = 5_000;
+/// How long another program's hold on an index is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// A work tree with the branch checked out.
 struct Checkout {
     root: PathBuf,
     git_dir: PathBuf,
     linked: Option<Entry>,
-}
-
-impl Checkout {
-    fn lock(&self) -> Result<gix::lock::File, gix::Error> {
-        let wait = gix::lock::acquire::Fail::AfterDurationWithBackoff(std::time::Duration::from_millis(LOCK_WAIT));
-        gix::lock::File::acquire_to_update_resource(self.git_dir.join("index"), wait, None, 0)
-    }
 }
 
 /// What a look at a checkout says.
@@ -57,7 +52,7 @@ pub(super) fn bring(
     let checkout = Checkout { root: root.to_owned(), git_dir: dir.to_owned(), linked: None };
     let changes = merge::changes(git, from, to)?;
     let Look::Clear(work) = look(git, &checkout, &changes)? else { return Ok(false) };
-    let lock = checkout.lock().map_err(|error| git_error("cannot lock an index", error))?;
+    let lock = IndexLock::take(dir, dir, LOCK_WAIT)?;
     apply(git, &checkout, *work, lock)?;
     Ok(true)
 }
@@ -111,7 +106,8 @@ fn follow_one(
         PortError::new(format!("{} cannot follow: {reason}", checkout.root.display()))
             .hint("put its changes aside (git stash), then: git orchestrate resume")
     };
-    let lock = checkout.lock().map_err(|error| cannot("its index is locked").because(error))?;
+    let lock = IndexLock::take(&repo.state_dir(), &checkout.git_dir, LOCK_WAIT)
+        .map_err(|error| cannot("its index is locked").because(error))?;
     // Looked at again under the lock: what obstacle() saw may have changed.
     match look(git, checkout, changes)? {
         Look::Clear(work) => apply(git, checkout, *work, lock),
@@ -216,6 +212,10 @@ impl View<'_> {
         if staged != side(change.old) {
             return Standing::Unclear;
         }
+        // A move that was killed half way has left files of the new commit without an entry in the index.
+        if self.is_new_already(path, change) {
+            return Standing::Old;
+        }
         if change.old.is_none() {
             return if self.is_free(path) { Standing::Old } else { Standing::Shadowed };
         }
@@ -253,6 +253,16 @@ impl View<'_> {
         fresh || self.has_bytes_of(&full, &metadata, mode, entry.id)
     }
 
+    /// Whether what lies there is byte for byte what the move would put there.
+    fn is_new_already(&self, path: &BStr, change: &FileChange) -> bool {
+        let (Some((mode, id)), Ok(relative)) = (change.new, path.to_path()) else { return false };
+        let (full, mode) = (self.root.join(relative), Mode::from(mode));
+        let Ok(metadata) = gix::index::fs::Metadata::from_path_no_follow(&full) else { return false };
+        !metadata.is_dir()
+            && metadata.is_symlink() == (mode == Mode::SYMLINK)
+            && self.has_bytes_of(&full, &metadata, mode, id)
+    }
+
     /// Compares bytes as they are; a file that git converts does not match and is left to git.
     fn has_bytes_of(&self, full: &Path, metadata: &gix::index::fs::Metadata, mode: Mode, id: ObjectId) -> bool {
         if metadata.is_executable() != (mode == Mode::FILE_EXECUTABLE) && !metadata.is_symlink() {
@@ -270,7 +280,7 @@ impl View<'_> {
 }
 
 /// Makes a clear move: old files go, new ones are written, the index says so, all under its lock.
-fn apply(git: &gix::Repository, checkout: &Checkout, work: Move, lock: gix::lock::File) -> Result<(), PortError> {
+fn apply(git: &gix::Repository, checkout: &Checkout, work: Move, lock: IndexLock) -> Result<(), PortError> {
     let Move { mut index, todo } = work;
     if todo.is_empty() {
         return Ok(());
@@ -295,12 +305,10 @@ fn apply(git: &gix::Repository, checkout: &Checkout, work: Move, lock: gix::lock
     index.remove_tree();
     index.remove_resolve_undo();
     let failed = |error| git_error(format!("cannot write the index of {}", checkout.root.display()), error);
-    let mut out = std::io::BufWriter::new(lock);
-    index.write_to(&mut out, gix::index::write::Options::default()).map_err(failed)?;
-    let path = checkout.git_dir.join("index");
-    let lock = out.into_inner().map_err(|error| io_error("cannot write", &path, error.into_error()))?;
-    lock.commit().map_err(|error| io_error("cannot write", &path, error.error))?;
-    Ok(())
+    lock.replace(|out| {
+        let written = index.write_to(out, gix::index::write::Options::default());
+        written.map(drop).map_err(failed)
+    })
 }
 
 /// Removes a file and, when nothing replaces it, the directories that became empty.

@@ -13,7 +13,7 @@ use super::refs::{self, Expected, RefError, RefUpdate, RefWriter};
 use super::repo::{Repo, oid};
 use super::status::{self, Depth, Survey};
 use super::worktree::locked;
-use super::{commit, pool, trash};
+use super::{commit, pool, stale, trash};
 use crate::domain::names::Oid;
 use crate::engine::ports::{PortError, Retired, WorktreeSpec};
 
@@ -49,6 +49,7 @@ impl Retirement<'_> {
         let merged = self.merged_into.map(|oid| self.repo.object_id(oid)).transpose()?;
         let mut retired = Retired::default();
         if let Some(entry) = &entry {
+            stale::clear(self.repo, entry, &self.spec.path, Some(&self.spec.branch));
             let reachable: Vec<ObjectId> = tip.iter().chain(merged.iter()).copied().collect();
             let kept = keep_work(self.repo, self.writer, &git, entry, &self.spec.path, &reachable)?;
             retired.rescue = kept.rescue;

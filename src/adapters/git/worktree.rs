@@ -15,7 +15,7 @@ use super::refs::{self, Expected, RefUpdate, RefWriter};
 use super::repo::{Repo, oid};
 use super::retire::{self, Retirement};
 use super::status::{self, Depth, Survey};
-use super::{checkout, cli, include, trash};
+use super::{checkout, cli, include, stale, trash};
 use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::{PortError, Prepared, Retired, WorktreeSpec, WorktreeState, Worktrees};
 
@@ -101,6 +101,7 @@ impl GitWorktrees {
             return Ok(None);
         };
         if there && admin::is_usable(&entry, &spec.path)? {
+            stale::clear(&self.repo, &entry, &spec.path, Some(&spec.branch));
             return Ok(Some(entry));
         }
         retire::set_aside(&self.repo, &self.writer, lock, &entry, &spec.path)?;
@@ -185,6 +186,7 @@ impl GitWorktrees {
             return Err(PortError::new(format!("{} is not on {}", spec.path.display(), spec.branch.short()))
                 .hint(format!("look at it: git -C {} status", spec.path.display())));
         }
+        stale::clear(&self.repo, &entry, &spec.path, Some(&spec.branch));
         let git = self.repo.gix();
         let head = self.commit_of(&entry)?;
         let tree = commit::tree_of(&git, head)?;
@@ -226,6 +228,7 @@ impl GitWorktrees {
         if let Some(entry) = admin::entry_of(&self.repo, path)? {
             if admin::is_usable(&entry, path)? {
                 drop(lock);
+                stale::clear(&self.repo, &entry, path, None);
                 return self.move_to(&git, &entry, path, commit, tree);
             }
             retire::set_aside(&self.repo, &self.writer, &lock, &entry, path)?;

@@ -1,0 +1,71 @@
+//! Lock files that git left in the worktree of an attempt when it was killed with the agent that called it. Must not be used
+//! where a person works: there a lock is named and stays.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::admin::{self, Entry};
+use super::repo::Repo;
+use crate::domain::names::BranchRef;
+
+/// How often a git process that still works there is looked for again, and after how long: it was about to end.
+const LOOKS: u32 = 100;
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Removes the locks of an entry, and that of its branch, that no live process can release any more. The caller holds the
+/// item's lock and has ended the processes of its attempts; what is left is a person's git, or a child of an orchestrator
+/// that was killed, which is waited for. A lock that stays is found by whoever needs it.
+pub(super) fn clear(repo: &Repo, entry: &Entry, path: &Path, branch: Option<&BranchRef>) {
+    let place = admin::real(path);
+    for _ in 0..LOOKS {
+        let locks = locks(repo, entry, branch);
+        if locks.is_empty() {
+            return;
+        }
+        if !in_use(&place, &locks) {
+            for lock in locks {
+                drop(fs::remove_file(lock));
+            }
+            return;
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn locks(repo: &Repo, entry: &Entry, branch: Option<&BranchRef>) -> Vec<PathBuf> {
+    let own = ["index.lock", "HEAD.lock", "ORIG_HEAD.lock"].map(|name| entry.dir.join(name));
+    let branch = branch.map(|branch| repo.common_dir().join(format!("{}.lock", branch.as_str())));
+    own.into_iter().chain(branch).filter(|lock| lock.symlink_metadata().is_ok()).collect()
+}
+
+/// Whether a git works in the place, or anybody has one of the files open. Where processes cannot be looked at, everything
+/// counts as in use.
+fn in_use(place: &Path, locks: &[PathBuf]) -> bool {
+    let Ok(processes) = fs::read_dir("/proc") else { return true };
+    let pids =
+        processes.flatten().filter(|entry| entry.file_name().to_str().is_some_and(|name| name.parse::<i32>().is_ok()));
+    pids.map(|entry| entry.path()).any(|process| {
+        let git = fs::read(process.join("comm")).is_ok_and(|name| name.trim_ascii() == b"git");
+        let here = fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(place));
+        let open = fs::read_dir(process.join("fd"));
+        let holds = |file: fs::DirEntry| fs::read_link(file.path()).is_ok_and(|file| locks.contains(&file));
+        git && here || open.is_ok_and(|files| files.flatten().any(holds))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_somebody_has_open_is_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().canonicalize().unwrap();
+        let lock = place.join("index.lock");
+        let file = fs::File::create(&lock).unwrap();
+        assert!(in_use(&place, std::slice::from_ref(&lock)));
+        drop(file);
+        assert!(!in_use(&place, &[lock]));
+    }
+}
