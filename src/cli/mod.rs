@@ -33,10 +33,10 @@ use std::process::ExitCode;
 use anstream::ColorChoice;
 use clap::Parser;
 
+use crate::domain::diagnostic::{escape, escape_line};
 use args::{Cli, ColorWhen, Command, Globals};
 use error::CommandError;
 use exit::Exit;
-use crate::domain::diagnostic::{escape, escape_line};
 use ui::{Loudness, Ui};
 
 /// Runs the program with its arguments (the program's name first) to its exit code.

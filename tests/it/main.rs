@@ -8,6 +8,7 @@
     missing_docs
 )]
 
+mod bad_input;
 mod corpus;
 mod delivery;
 mod hooks;

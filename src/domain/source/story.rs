@@ -30,7 +30,9 @@ pub fn parse(path: &str, bytes: &[u8]) -> Parsed {
     };
     if text.trim().is_empty() {
         found.push(
-            Diagnostic::error("empty", "the file is empty").at(Place::file(path)).hint("write the story, or delete the file"),
+            Diagnostic::error("empty", "the file is empty")
+                .at(Place::file(path))
+                .hint("write the story, or delete the file"),
         );
         return Parsed { diagnostics: found, ..Parsed::default() };
     }

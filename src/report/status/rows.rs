@@ -57,10 +57,8 @@ impl<'a> View<'a> {
             planned.iter().map(|item| (&item.key, (item.wave, item.after.as_slice()))).collect();
         let mut keys: BTreeSet<&'a ItemKey> = self.items.keys().chain(self.known.keys()).collect();
         keys.extend(planned.keys());
-        let mut rows: Vec<(Option<ItemId>, Row<'a>)> = keys
-            .into_iter()
-            .map(|key| (key.item_id(), self.row(key, planned.get(key).copied())))
-            .collect();
+        let mut rows: Vec<(Option<ItemId>, Row<'a>)> =
+            keys.into_iter().map(|key| (key.item_id(), self.row(key, planned.get(key).copied()))).collect();
         // Keys that are no ids come last; among themselves they keep the order of their text.
         rows.sort_by(|(a, _), (b, _)| (a.is_none(), a).cmp(&(b.is_none(), b)));
         rows.into_iter().map(|(_, row)| row).collect()
