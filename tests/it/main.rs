@@ -9,11 +9,13 @@
 )]
 
 mod bad_input;
+mod bad_usage;
 mod corpus;
 mod delivery;
 mod hooks;
 mod house;
 mod ledger;
+mod plan_view;
 mod planning;
 mod processes;
 mod project;
