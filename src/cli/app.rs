@@ -178,7 +178,7 @@ pub(crate) fn show(findings: &[Diagnostic], ui: &mut Ui) {
     let shown: Vec<Diagnostic> = findings.iter().filter(|finding| finding.severity <= wanted).cloned().collect();
     if !shown.is_empty() {
         let color = ui.err_color();
-        ui.message(&diagnostics::render(&shown, color));
+        ui.message(&diagnostics::render_all(&shown, color));
     }
 }
 

@@ -193,7 +193,8 @@ fn is_of(path: &str, technology: &str) -> bool {
     let extensions: &[&str] = match technology {
         "python" => &["py", "pyi", "ipynb"],
         "go" => &["go"],
-        "typescript" | "react" | "nextjs" => &["ts", "tsx", "jsx", "mts", "cts"],
+        "typescript" | "react" => &["ts", "tsx", "jsx", "mts", "cts"],
+        "nextjs" => &["ts", "tsx", "js", "jsx", "mjs", "cjs", "mts", "cts"],
         "javascript" => &["js", "mjs", "cjs", "jsx"],
         "rust" => &["rs"],
         "shell" => &["sh", "bash", "zsh"],

@@ -216,6 +216,15 @@ impl<'s, 'a> Planning<'s, 'a> {
         })
     }
 
+    /// Whether an item that is not in the plan is not done either.
+    fn is_lacking(&self, need: &Need<'_>) -> bool {
+        let gone = || self.survey.standing_without_file(need.id);
+        match need.index.map(|index| self.survey.standing[index]).or_else(gone) {
+            Some(Standing::Done(_) | Standing::Assumed | Standing::Skipped) => false,
+            Some(Standing::Open | Standing::Unread) | None => true,
+        }
+    }
+
     /// Up to three ids that look most like `id`, as the beginning of a hint.
     fn nearest(&self, id: &ItemId, item: &WorkItem) -> String {
         let distance = |other: &ItemId| {
@@ -246,6 +255,7 @@ impl<'s, 'a> Planning<'s, 'a> {
                 id: need.id.clone(),
                 kind: need.kind,
                 planned: self.node(need).is_some(),
+                lacking: self.node(need).is_none() && self.is_lacking(need),
             };
             items.push(PlannedItem {
                 key: ItemKey::from(&item.id),

@@ -31,8 +31,10 @@ pub struct Prerequisite {
     pub id: ItemId,
     /// Why.
     pub kind: EdgeKind,
-    /// Whether it is part of this plan; otherwise it is done already or assumed so.
+    /// Whether it is part of this plan; otherwise it is done already or assumed so, unless it is lacking.
     pub planned: bool,
+    /// Neither in the plan nor done: no such story, its file cannot be read, or it is out of scope. Only in plans with errors.
+    pub lacking: bool,
 }
 
 /// Which role and adapter get an item, and why.

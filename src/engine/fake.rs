@@ -301,7 +301,12 @@ fn assignment(role: &str) -> Assignment {
 /// A story with its prerequisites; its wave is set by [`plan`].
 pub(crate) fn story(id: &str, after: &[&str]) -> PlannedItem {
     let id = ItemId::parse(id).unwrap();
-    let needed = |id: &&str| Prerequisite { id: ItemId::parse(id).unwrap(), kind: EdgeKind::Declared, planned: true };
+    let needed = |id: &&str| Prerequisite {
+        id: ItemId::parse(id).unwrap(),
+        kind: EdgeKind::Declared,
+        planned: true,
+        lacking: false,
+    };
     PlannedItem {
         key: ItemKey::from(&id),
         wave: 0,

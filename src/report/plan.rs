@@ -149,10 +149,14 @@ fn item_table(plan: &Plan, reasons: Reasons) -> Table {
     table
 }
 
-/// Prerequisites; those that are done already in parentheses.
+/// Prerequisites; those that are done already in parentheses, those that nothing is known of with a question mark.
 fn after(planned: &PlannedItem) -> String {
-    let shown = |id: &ItemId, planned: bool| if planned { id.to_string() } else { format!("({id})") };
-    let ids: Vec<String> = planned.prerequisites.iter().map(|needed| shown(&needed.id, needed.planned)).collect();
+    let shown = |needed: &Prerequisite| match (needed.planned, needed.lacking) {
+        (true, _) => needed.id.to_string(),
+        (false, true) => format!("{}?", needed.id),
+        (false, false) => format!("({})", needed.id),
+    };
+    let ids: Vec<String> = planned.prerequisites.iter().map(shown).collect();
     ids.join(" ")
 }
 
@@ -228,6 +232,7 @@ struct ItemJson<'a> {
     why: &'a str,
     dependencies: Vec<&'a str>,
     satisfied: Vec<&'a str>,
+    lacking: Vec<&'a str>,
     edges: Vec<EdgeJson<'a>>,
     chain: u32,
     kind: ItemKind,
@@ -243,9 +248,9 @@ struct EdgeJson<'a> {
 
 impl<'a> ItemJson<'a> {
     fn new(planned: &'a PlannedItem) -> Self {
-        let (inside, outside): (Vec<&Prerequisite>, Vec<_>) =
-            planned.prerequisites.iter().partition(|needed| needed.planned);
-        let ids = |needs: Vec<&'a Prerequisite>| needs.into_iter().map(|needed| needed.id.as_str()).collect();
+        let ids = |wanted: fn(&Prerequisite) -> bool| {
+            planned.prerequisites.iter().filter(|needed| wanted(needed)).map(|needed| needed.id.as_str()).collect()
+        };
         let edge = |needed: &'a Prerequisite| EdgeJson { id: needed.id.as_str(), kind: needed.kind };
         Self {
             id: planned.item.id.as_str(),
@@ -254,8 +259,9 @@ impl<'a> ItemJson<'a> {
             agent: &planned.assignment.role,
             adapter: &planned.assignment.adapter,
             why: &planned.assignment.why,
-            dependencies: ids(inside),
-            satisfied: ids(outside),
+            dependencies: ids(|needed| needed.planned),
+            satisfied: ids(|needed| !needed.planned && !needed.lacking),
+            lacking: ids(|needed| needed.lacking),
             edges: planned.prerequisites.iter().map(edge).collect(),
             chain: planned.chain,
             kind: planned.item.kind,

@@ -16,8 +16,12 @@ fn place(path: &str) -> Place {
 }
 
 fn planned(name: &str, title: &str, wave: u32, needs: &[(&str, bool)]) -> PlannedItem {
-    let needed =
-        |(name, planned): &(&str, bool)| Prerequisite { id: id(name), kind: EdgeKind::Declared, planned: *planned };
+    let needed = |(name, planned): &(&str, bool)| Prerequisite {
+        id: id(name),
+        kind: EdgeKind::Declared,
+        planned: *planned,
+        lacking: false,
+    };
     let path = format!("docs/stories/{name}.md");
     let item = WorkItem {
         id: id(name),

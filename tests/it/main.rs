@@ -8,11 +8,14 @@
     missing_docs
 )]
 
+mod bad_input;
+mod bad_usage;
 mod corpus;
 mod delivery;
 mod hooks;
 mod house;
 mod ledger;
+mod plan_view;
 mod planning;
 mod policy;
 mod processes;

@@ -321,6 +321,9 @@ impl<'d, 'a> Walker<'d, 'a> {
         if reading.entries.is_empty() {
             return;
         }
+        if source != Source::Record {
+            self.broken(index, reading.tail);
+        }
         let (tail, row) = (reading.tail.to_lowercase(), row.to_lowercase());
         let all_soft = mode.strength == Strength::Soft || is_soft(&tail) || row.split('|').any(is_soft);
         let all_reverse = is_reverse(&tail) || is_reverse(&row);
@@ -347,6 +350,16 @@ impl<'d, 'a> Walker<'d, 'a> {
                     self.found.references.push(cut(entry.text, 80));
                 }
             }
+        }
+    }
+
+    /// Two separators in a row are never prose: the list goes on with something that is no id.
+    fn broken(&mut self, index: usize, tail: &'a str) {
+        let rest = tail.trim_start_matches([',', ' ']);
+        if tail.starts_with([',', ';']) && rest.contains(char::is_alphanumeric) {
+            let message = format!("`{}` is not a story id", cut(rest, 80));
+            let finding = Diagnostic::warning("not-an-id", message).at(self.document.place(index, rest));
+            self.found.diagnostics.push(finding.hint("separate ids by one comma: `1.1, 1.2`"));
         }
     }
 

@@ -205,6 +205,10 @@ fn quoted(document: &Document<'_>) -> Vec<String> {
 fn technology(path: &str) -> Option<&'static str> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
+    // The configuration of Next.js is JavaScript in a project that mostly is not.
+    if name.starts_with("next.config.") {
+        return Some("typescript");
+    }
     Some(match extension.as_str() {
         "py" | "pyi" | "ipynb" => "python",
         "go" => "go",

@@ -112,6 +112,9 @@ fn table_of_findings() {
         ("Depends on: 1.1\n", vec![]),
         ("Depends on: 1.5-1.2\n", vec![(Severity::Error, "bad-range")]),
         ("Depends on: 18.1-18.5.2\n", vec![(Severity::Error, "bad-range")]),
+        ("Depends on: 1.1,,; DROP TABLE\n", vec![(Severity::Warning, "not-an-id")]),
+        ("Depends on: 1.1, 1.2,;\n", vec![]),
+        ("Depends on: 1.1, React 18\n", vec![]),
         ("Depends on: 01.X\n", vec![(Severity::Warning, "placeholder-dependency")]),
         ("Depends on: 1.1 (soft)\n", vec![(Severity::Warning, "soft-dependency")]),
         ("Depends on: 3.2\n", vec![]),
@@ -187,6 +190,7 @@ fn files_and_technology() {
     for (body, technology, kind) in [
         ("**Files to modify:** `a.py`, `b.py`\n", Some("python"), ItemKind::Story),
         ("## Files to Create\n\n- src/app/page.tsx\n- a.ts\n", Some("nextjs"), ItemKind::Story),
+        ("## Files to Create\n\n- next.config.js\n- src/app/page.tsx\n", Some("nextjs"), ItemKind::Story),
         ("## Files to Create\n\n- src/x.tsx\n- a.ts\n", Some("react"), ItemKind::Story),
         ("## Files to Create\n\n- docs/architecture.md\n", Some("docs"), ItemKind::Documentation),
         ("## Files to Create\n\n- docs/design/login.md\n", Some("design"), ItemKind::Story),
