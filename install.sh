@@ -52,10 +52,12 @@ man=$prefix/share/man/man1
 bash=$prefix/share/bash-completion/completions
 zsh=$prefix/share/zsh/site-functions
 fish=$prefix/share/fish/vendor_completions.d
+fishconf=$prefix/share/fish/vendor_conf.d
 
 # Git's bash completion loads `git-orchestrate` for that name, and looks for _git_orchestrate when `git` is completed.
 installed() {
-    printf '%s\n' "$bin/git-orchestrate" "$bash/git-orchestrate" "$zsh/_git-orchestrate" "$fish/git-orchestrate.fish"
+    printf '%s\n' "$bin/git-orchestrate" "$bash/git-orchestrate" "$zsh/_git-orchestrate" "$fish/git-orchestrate.fish" \
+        "$fishconf/git-orchestrate.fish"
     for page in "$man"/git-orchestrate.1 "$man"/git-orchestrate-*.1; do
         printf '%s\n' "$page"
     done
@@ -102,6 +104,9 @@ install() {
     "$built" completions bash >"$list" && put "$list" "$bash/git-orchestrate" 644
     "$built" completions zsh >"$list" && put "$list" "$zsh/_git-orchestrate" 644
     "$built" completions fish >"$list" && put "$list" "$fish/git-orchestrate.fish" 644
+    # fish completes `git orchestrate` by asking for `git-orchestrate`, but loads no file while it completes.
+    printf 'status is-interactive; and source (dirname (status filename))/../%s\n' \
+        vendor_completions.d/git-orchestrate.fish >"$list" && put "$list" "$fishconf/git-orchestrate.fish" 644
     advise
 }
 

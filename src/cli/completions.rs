@@ -1,6 +1,6 @@
 //! Completion scripts, made from the clap definitions, for `git-orchestrate` and for `git orchestrate`.
 
-use clap::CommandFactory;
+use clap::{Command as Definition, CommandFactory};
 use clap_complete::{Shell as Generator, generate};
 
 use super::args::{Cli, CompletionsArgs, Shell};
@@ -49,7 +49,8 @@ pub(crate) fn run(args: &CompletionsArgs, ui: &mut Ui) -> Result<Exit, CommandEr
 /// The script of a shell.
 pub fn script(shell: Shell) -> String {
     match shell {
-        Shell::Bash => generated(Generator::Bash) + BASH,
+        // The generator spells the dash of our name in two ways, and then no command finds its options.
+        Shell::Bash => generated(Generator::Bash).replace("git__subcmd__orchestrate", "git__orchestrate") + BASH,
         Shell::Zsh => {
             let script = generated(Generator::Zsh);
             let (first, rest) = script.split_once('\n').unwrap_or((&script, ""));
@@ -60,8 +61,16 @@ pub fn script(shell: Shell) -> String {
 }
 
 fn generated(generator: Generator) -> String {
-    // Scripts complete the program's own name; "git orchestrate" is only how help spells it.
-    let mut command = Cli::command().bin_name(NAME);
+    // Scripts complete the program's own name; "git orchestrate" is only how help spells it. Made anew, because some of the
+    // generators list what is hidden.
+    let whole = Cli::command();
+    let shown = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let mut command = Definition::new(NAME)
+        .disable_help_subcommand(true)
+        .about(whole.get_about().cloned().unwrap_or_default())
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(whole.get_arguments().cloned())
+        .subcommands(shown);
     let mut script = Vec::new();
     generate(generator, &mut command, NAME, &mut script);
     String::from_utf8_lossy(&script).into_owned()

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &InitArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     exclude(&repo, &settings.worktrees, ui)?;
     install_hooks(&repo, ui)?;
     remember_target(&repo, &target, ui)?;
-    list_agents(ui);
+    list_agents(&settings, ui);
     let example = offer_example(&repo, &settings.story_roots, args, ui)?;
     offer_commit(&repo, &target, example.as_deref(), args, ui)?;
     Ok(Exit::DONE)
@@ -149,7 +149,11 @@ fn remember_target(repo: &Repo, target: &Target, ui: &mut Ui) -> Result<(), Comm
     Ok(())
 }
 
-fn list_agents(ui: &mut Ui) {
+fn list_agents(settings: &Settings, ui: &mut Ui) {
+    if let Some(chosen) = &settings.agent {
+        ui.status(&format!("the agent is {chosen}, as configured already"));
+        return;
+    }
     let found: Vec<&str> = AGENTS.into_iter().filter(|name| which::which(name).is_ok()).collect();
     if found.is_empty() {
         ui.warning(&format!("no coding agent on PATH; looked for {}", AGENTS.join(", ")));
