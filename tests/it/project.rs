@@ -76,6 +76,12 @@ impl Project {
         Live { child, out: path("live.out"), err: path("live.err") }
     }
 
+    /// Replaces the script of the agent.
+    pub fn script(&self, steps: &str) {
+        let text = format!("journal = \"{}\"\n{steps}", self.journal_path().display());
+        std::fs::write(self.script_path(), text).unwrap();
+    }
+
     /// A path outside the repository for scripts and tests to meet at.
     pub fn meeting(&self, name: &str) -> PathBuf {
         self.scratch.outside().join(name)

@@ -24,7 +24,7 @@ fn blocked(script: &str, policy: &str) -> Project {
     let command = format!("[\"sh\", \"-c\", {}]", toml::Value::String(command));
     let at = format!("{:?}", project.meeting("blocked").to_str().unwrap());
     let script = script.replace("AT", &at);
-    std::fs::write(project.script_path(), format!("journal = {:?}\n{script}", project.journal_path())).unwrap();
+    project.script(&script);
     let config = project.scratch.read(".orchestrate.toml");
     project.scratch.write(".orchestrate.toml", config + &policy.replace("BLOCK", &command));
     project.story("1.1", "First", "None").story("1.2", "Second", "1.1").commit();
@@ -251,14 +251,14 @@ fn killed_in_the_checks_of_the_merged_tree() {
     let config = project.scratch.read(".orchestrate.toml");
     project.scratch.write(".orchestrate.toml", config + &check);
     let barrier = format!("{{ barrier = {{ dir = {:?}, count = 2 }} }}", project.meeting("barrier").to_str().unwrap());
-    let mut script = format!("journal = {:?}\n", project.journal_path());
+    let mut script = String::new();
     for id in ["1.1", "2.1"] {
         script.push_str(&format!(
             "[[step]]\nitem = \"{id}\"\nphase = \"implementation\"\n\
              do = [{barrier}, {{ write = {{ path = \"{id}.txt\", text = \"x\" }} }}, {{ commit = \"w\" }}]\n"
         ));
     }
-    std::fs::write(project.script_path(), script).unwrap();
+    project.script(&script);
     project.story("1.1", "First", "None").story("2.1", "Second", "None").commit();
     let live = project.start(&["stories", "-j", "2"]);
     until("the check of the merged tree", || project.meeting("blocked").exists());
@@ -346,7 +346,9 @@ fn killed_after_each_number_of_events() {
     const MOST: usize = 18;
     let project = Project::new("", "[checks]\nfine = [\"true\"]\n");
     let ids: Vec<String> = (1..=MOST).map(|number| format!("1.{number}")).collect();
-    ids.iter().for_each(|id| _ = project.story(id, &format!("Story {id}").replace('.', " "), "None"));
+    for id in &ids {
+        project.story(id, &format!("Story {id}").replace('.', " "), "None");
+    }
     project.commit();
     for (number, id) in (1..).zip(&ids) {
         let chain = project.scratch.root().join(format!(".git/refs/orchestrate/items/{id}"));
