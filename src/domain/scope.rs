@@ -111,7 +111,10 @@ impl Selector {
                     near => format!("no story {shown} (did you mean {near}?)"),
                 };
                 let finding = Diagnostic::error("no-such-story", message);
-                if items.iter().any(|item| item.epic.as_deref() == Some(id.as_str())) { finding.hint(format!("`epic:{id}` selects the stories of epic {id}")) } else { finding }
+                if items.iter().any(|item| item.epic.as_deref() == Some(id.as_str())) {
+                    return finding.hint(format!("`epic:{id}` selects the stories of epic {id}"));
+                }
+                finding
             }
             Kind::Range(..) | Kind::Glob(_) | Kind::All => {
                 let finding = Diagnostic::error("empty-selection", format!("`{shown}` matches nothing"));
