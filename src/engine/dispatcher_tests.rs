@@ -81,7 +81,7 @@ fn a_failed_story_blocks_its_dependants_with_the_chain_and_nobody_else() {
     assert_eq!((summary.totals.failed, summary.totals.blocked, summary.totals.landed), (1, 2, 2));
     assert_eq!(shown(&summary, "1.3"), (Status::Blocked, "needs 1.2 → 1.1".to_owned()));
     let Some(Outcome::Blocked { by }) = stage.ledger.state("1.3").outcome else { panic!("not blocked") };
-    assert_eq!(by.iter().map(|key| key.as_str()).collect::<Vec<_>>(), ["1.2", "1.1"]);
+    assert_eq!(by.iter().map(crate::domain::names::ItemKey::as_str).collect::<Vec<_>>(), ["1.2", "1.1"]);
     assert!(matches!(stage.ledger.chains().run_log.last(), Some(RunEvent::Finished { .. })));
 }
 

@@ -42,7 +42,7 @@ fn an_attempt_left_open_by_a_dead_process_is_fenced_swept_and_continued() {
     assert_eq!(stage.status("1.1"), Status::ReadyForReview);
 
     assert_eq!(stage.run(&plan(&[("1.1", &[])])).unwrap().totals.landed, 1);
-    assert_eq!(*stage.host.swept.borrow(), [dead.clone()]);
+    assert_eq!(*stage.host.swept.borrow(), std::slice::from_ref(&dead));
     let fenced = |event: &ItemEvent| matches!(event, ItemEvent::Interrupted { attempt, .. } if *attempt == dead);
     assert_eq!(count(&stage, "1.1", fenced), 1);
     assert_eq!(stage.agents.phases_of("1.1"), [Phase::Implementation, Phase::Review, Phase::Review]);

@@ -10,6 +10,7 @@
 
 mod corpus;
 mod delivery;
+mod everyday;
 mod hooks;
 mod house;
 mod ledger;
