@@ -26,17 +26,10 @@ use crate::domain::policy::{CheckSpec, Policy};
 use crate::domain::settings::Settings;
 use crate::domain::state::Status;
 
-/// A clock that moves when a test says so.
+/// A clock that stands still.
 #[derive(Clone, Default)]
 pub(crate) struct FakeClock {
     now: Rc<Cell<i64>>,
-}
-
-impl FakeClock {
-    /// Lets time pass.
-    pub(crate) fn advance(&self, millis: i64) {
-        self.now.set(self.now.get() + millis);
-    }
 }
 
 impl Clock for FakeClock {

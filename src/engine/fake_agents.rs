@@ -174,7 +174,12 @@ impl Agents for FakeAgents {
         assert!(turn < 50, "{} goes round in circles in {}", request.key, request.phase);
         let script = self.script(request.key.as_str(), request.phase);
         let session = Session { request, turn, git: self.git.clone(), ledger: self.ledger.clone(), cancel };
-        let end = if let Some(script) = script { script(session).await } else { by_default(&session) };
+        let end = if let Some(script) = script {
+            script(session).await
+        } else {
+            tokio::task::yield_now().await;
+            by_default(&session)
+        };
         self.played.borrow_mut().live -= 1;
         end
     }

@@ -145,7 +145,7 @@ fn the_table_shows_every_item_in_natural_order() {
     1.1   Landed                     0     python-developer (claude)  5.0 s     Title 1.1
     1.9   Failed       6/13 testing  0     python-developer (claude)  1.0 s     Title 1.9   check `test` kept failing
     1.10  In Progress  2/13 issue    1     python-developer (claude)  1 m 00 s  Title 1.10
-    2.1   Blocked                    2                                                      by 1.2 → 1.9
+    2.1   Blocked                    2                                                      needs 1.2 → 1.9
     3.1   Not Started                                                           Next\u202e
     ");
 }

@@ -50,10 +50,12 @@ impl Page {
         let totals = &summary.totals;
         let (tone, word) = if summary.stopped {
             (Tone::Warn, "stopped")
-        } else if totals.failed + totals.blocked + totals.unfinished > 0 {
+        } else if totals.failed + totals.blocked > 0 {
             (Tone::Bad, "ended with stories that did not land")
         } else if totals.waiting > 0 {
-            (Tone::Warn, "paused")
+            (Tone::Warn, "paused, it waits for a person")
+        } else if totals.unfinished > 0 {
+            (Tone::Bad, "ended with stories that did not land")
         } else {
             (Tone::Good, "complete")
         };
@@ -140,7 +142,7 @@ impl Page {
             self.hint(&format!("git orchestrate land {key}"));
         } else {
             self.plain(item, "");
-            self.hint("then git orchestrate resume");
+            self.hint("when that is settled (git commit or git stash): git orchestrate resume");
         }
     }
 
@@ -197,7 +199,8 @@ impl Page {
 /// Wall time against the sum of the attempts' times.
 fn speed(summary: &Summary) -> String {
     let wall = span(summary.millis);
-    if summary.attempt_millis == 0 || summary.millis == 0 {
+    // Below that there is nothing to boast of, as for a single story.
+    if summary.millis == 0 || summary.attempt_millis.saturating_mul(10) < summary.millis.saturating_mul(11) {
         return format!("wall time {wall}");
     }
     let tenths = summary.attempt_millis.saturating_mul(10) / summary.millis;
@@ -272,7 +275,7 @@ mod tests {
               git orchestrate review 1.2 --approve -m "…"
               then git orchestrate resume
           1.3 Title\u202e 1.3: README.md is edited in a checkout of main
-              then git orchestrate resume
+              when that is settled (git commit or git stash): git orchestrate resume
 
         skipped:
           0.1: landed

@@ -12,6 +12,7 @@ mod bad_input;
 mod bad_usage;
 mod corpus;
 mod delivery;
+mod everyday;
 mod hooks;
 mod house;
 mod ledger;

@@ -170,7 +170,10 @@ fn look(
             Standing::New => {}
             Standing::Unclear => return Ok(Look::Doubt),
             Standing::Shadowed => {
-                return Ok(Look::Blocked(format!("{} is in the way", path.to_string().escape_debug())));
+                return Ok(Look::Blocked(format!(
+                    "{}, which git does not know, is in the way",
+                    path.to_string().escape_debug()
+                )));
             }
         }
     }
@@ -338,7 +341,20 @@ fn asked(repo: &Repo, checkout: &Checkout, from: &Oid, to: &Oid) -> Result<Optio
     let mut read = git_at(repo, checkout)?;
     read.args(["read-tree", "-m", "-u", "-n", from.as_str(), to.as_str()]);
     let output = cli::output(&mut read)?;
-    Ok((!output.status.success()).then(|| cli::shown(&output.stderr)))
+    Ok((!output.status.success()).then(|| plainly(&output.stderr)))
+}
+
+/// What `read-tree` said against a move, for people; as it is where it says something else.
+fn plainly(stderr: &[u8]) -> String {
+    let said = String::from_utf8_lossy(stderr);
+    let path = said.split_once('\'').and_then(|(_, rest)| rest.rsplit_once('\'')).map(|(path, _)| path.escape_debug());
+    match path {
+        Some(path) if said.contains("Untracked") => format!("{path}, which git does not know, is in the way"),
+        Some(path) if said.contains("not uptodate") || said.contains("would be overwritten") => {
+            format!("{path} has changes that are not committed")
+        }
+        Some(_) | None => cli::shown(stderr),
+    }
 }
 
 /// Lets git compare files whose stat data changed; what it prints and its exit code only say that there are edits.

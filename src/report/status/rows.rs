@@ -109,7 +109,7 @@ pub(super) fn reason(state: &ItemState) -> String {
     match &state.outcome {
         Some(Outcome::Failed { failure }) => failure.message.clone(),
         Some(Outcome::Blocked { by }) => {
-            format!("by {}", by.iter().map(ItemKey::as_str).collect::<Vec<_>>().join(" → "))
+            format!("needs {}", by.iter().map(ItemKey::as_str).collect::<Vec<_>>().join(" → "))
         }
         Some(Outcome::Stopped { reason } | Outcome::Interrupted { reason } | Outcome::NoChange { reason }) => {
             reason.clone()
