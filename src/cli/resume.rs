@@ -11,8 +11,9 @@ use super::planning::Planned;
 use super::ui::Ui;
 use crate::domain::event::Failure;
 use crate::domain::names::{ItemKey, RunId};
+use crate::domain::run_state::RunState;
 use crate::domain::settings::Missing;
-use crate::domain::state::{ItemState, Outcome, RunState};
+use crate::domain::state::{ItemState, Outcome};
 use crate::engine::ports::Ledger;
 
 /// Runs `git orchestrate resume`.

@@ -13,6 +13,7 @@ pub mod names;
 pub mod plan;
 pub mod policy;
 pub mod prompt;
+pub mod run_state;
 pub mod schedule;
 pub mod scope;
 pub mod settings;

@@ -32,6 +32,13 @@ pub(crate) struct FakeClock {
     now: Rc<Cell<i64>>,
 }
 
+impl FakeClock {
+    /// Lets time pass.
+    pub(crate) fn advance(&self, millis: i64) {
+        self.now.set(self.now.get() + millis);
+    }
+}
+
 impl Clock for FakeClock {
     fn now(&self) -> Timestamp {
         Timestamp(1_700_000_000_000 + self.now.get())

@@ -9,7 +9,8 @@ use super::ports::{Ledger, LedgerError, PortError, Record};
 use crate::domain::event::{ItemEvent, Landing, RunEvent};
 use crate::domain::gate::MergePermit;
 use crate::domain::names::{ItemKey, Oid, RunId, Timestamp};
-use crate::domain::state::{ItemState, RunState};
+use crate::domain::run_state::RunState;
+use crate::domain::state::ItemState;
 
 /// What happens to the next `land`.
 pub(crate) enum Trap {

@@ -10,7 +10,8 @@ use thiserror::Error;
 use crate::domain::event::{FailureClass, ItemEvent, Landing, RunEvent};
 use crate::domain::gate::MergePermit;
 use crate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, Principal, RunId, Timestamp};
-use crate::domain::state::{ItemState, Rejected, RunState};
+use crate::domain::run_state::RunState;
+use crate::domain::state::{ItemState, Rejected};
 use crate::domain::workflow::Phase;
 
 /// An error of a port, ready for a person: a lower-case sentence, its causes, and the command that helps.

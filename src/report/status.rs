@@ -6,7 +6,8 @@ mod show;
 use serde_json::json;
 
 use crate::domain::names::{RunId, Timestamp};
-use crate::domain::state::{RunState, Status};
+use crate::domain::run_state::RunState;
+use crate::domain::state::Status;
 
 use super::text::{Cell, Color, Fit, Table, Tone, append, between, escape, json_safe, rfc3339, span};
 use super::words::{numbered, tone};

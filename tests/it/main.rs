@@ -3,6 +3,7 @@
     clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::print_stderr,
+    clippy::unnecessary_debug_formatting,
     dead_code,
     unreachable_pub,
     missing_docs

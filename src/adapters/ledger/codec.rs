@@ -14,7 +14,8 @@ use thiserror::Error;
 use super::diary;
 use crate::domain::event::{ItemEvent, RunEvent};
 use crate::domain::names::Timestamp;
-use crate::domain::state::{ItemState, Rejected, RunState};
+use crate::domain::run_state::RunState;
+use crate::domain::state::{ItemState, Rejected};
 
 /// The newest format this version reads, and the one it writes.
 pub const FORMAT: u64 = 1;

@@ -20,7 +20,8 @@ use crate::adapters::git::repo::{Repo, git_error, oid};
 use crate::domain::event::{ItemEvent, Landing, RunEvent};
 use crate::domain::gate::MergePermit;
 use crate::domain::names::{ItemKey, Oid, RunId, Timestamp};
-use crate::domain::state::{ItemState, RunState};
+use crate::domain::run_state::RunState;
+use crate::domain::state::ItemState;
 use crate::engine::ports::{Artefact, Ledger, LedgerError, PortError, Record};
 
 /// Chains of items.

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::domain::id::ItemId;
 use crate::domain::names::{ItemKey, RunId, Timestamp};
-use crate::domain::state::{ItemState, Outcome, RunState, Status};
+use crate::domain::run_state::RunState;
+use crate::domain::state::{ItemState, Outcome, Status};
 use crate::domain::workflow::Phase;
 use crate::report::text::rfc3339;
 
