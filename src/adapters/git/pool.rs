@@ -48,6 +48,8 @@ pub(super) fn keep(repo: &Repo, _lock: &RegistryLock, entry: &Entry, path: &Path
 pub(super) fn take(repo: &Repo, _lock: &RegistryLock, path: &Path) -> Option<Pooled> {
     for slot in fs::read_dir(pool_dir(repo)).ok()?.flatten().map(|slot| slot.path()) {
         let tree = slot.file_name().and_then(|name| name.to_str()).and_then(tree_in);
+        // Out of the pool first: what is being settled must not be met, and deleted, by whoever takes the next one.
+        let Ok(Some(slot)) = trash::put(repo, &slot) else { continue };
         match tree.filter(|_| slot.join("index").is_file()) {
             Some(tree) if fs::rename(slot.join("files"), path).is_ok() => return Some(Pooled { slot, tree }),
             Some(_) | None => trash::discard(&slot),
