@@ -372,6 +372,19 @@ fn killed_after_each_number_of_events() {
     assert_complete(&project, &ids);
 }
 
+#[test]
+fn locks_of_killed_processes_are_cleared_by_the_next_run() {
+    let project = Project::new("", "");
+    project.story("1.1", "First", "None").commit();
+    for name in ["runs/20260101T000000-abcdef.lock", "locks/9.9.lock"] {
+        let path = project.scratch.root().join(".git/orchestrate").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "1").unwrap();
+    }
+    assert_eq!(project.stories(&[]).code, 0);
+    assert_eq!(project.own_locks(), Vec::<std::path::PathBuf>::new());
+}
+
 /// A small generator of numbers (xorshift): the same seed, the same kills.
 struct Numbers(u64);
 
