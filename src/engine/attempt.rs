@@ -59,9 +59,25 @@ impl Halt {
 
 /// A port's error in one line, its hint included.
 pub(crate) fn describe(error: &PortError) -> String {
+    let mut text = error.to_string();
+    // The last cause is what a person can do something about: "No space left on device".
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    if let Some(cause) = causes.last().map(ToString::to_string).filter(|cause| !text.contains(cause)) {
+        text = format!("{text}: {cause}");
+    }
     match &error.hint {
-        Some(hint) => format!("{error} ({hint})"),
-        None => error.to_string(),
+        Some(hint) => format!("{text} ({hint})"),
+        None => text,
+    }
+}
+
+/// The same of an error of the ledger.
+fn describe_ledger(error: &LedgerError) -> String {
+    match error {
+        LedgerError::Port(error) => describe(error),
+        LedgerError::Rejected(_) | LedgerError::Unreadable { .. } | LedgerError::TargetMoved { .. } => {
+            error.to_string()
+        }
     }
 }
 
@@ -147,7 +163,7 @@ pub(crate) async fn drive(task: Task) -> End {
 
 fn broken(halt: &Halt) -> End {
     match halt {
-        Halt::Ledger(error) => End::Broken(error.to_string()),
+        Halt::Ledger(error) => End::Broken(describe_ledger(error)),
         Halt::Fail(failure) => End::Broken(failure.message.clone()),
         Halt::Wait(reason) | Halt::Stop(reason) => End::Broken(reason.clone()),
         Halt::Approved | Halt::Finished | Halt::Over(_) => End::Broken("it ended before it began".to_owned()),
@@ -568,9 +584,9 @@ impl Attempt {
                 Err(LedgerError::Rejected(_)) => match self.reread().await {
                     Ok(None) => {}
                     Ok(Some(end)) => return end,
-                    Err(error) => return End::Broken(error.to_string()),
+                    Err(error) => return End::Broken(describe_ledger(&error)),
                 },
-                Err(error) => return End::Broken(error.to_string()),
+                Err(error) => return End::Broken(describe_ledger(&error)),
             }
         }
         End::Broken(format!("the ledger does not take the end of the attempt at {}", self.track.key))
@@ -587,7 +603,7 @@ impl Attempt {
         Ok(match halt {
             Halt::Finished => return Err(End::Done(landed_tip(&self.track.state))),
             Halt::Over(end) => return Err(end),
-            Halt::Ledger(error) => return Err(End::Broken(error.to_string())),
+            Halt::Ledger(error) => return Err(End::Broken(describe_ledger(&error))),
             Halt::Approved => {
                 let key = &self.track.key;
                 let (event, reason) = waits(attempt, format!("approved; `git orchestrate land {key}` lands it"));
