@@ -54,9 +54,25 @@ impl Halt {
 
 /// A port's error in one line, its hint included.
 pub(crate) fn describe(error: &PortError) -> String {
+    let mut text = error.to_string();
+    // The last cause is what a person can do something about: "No space left on device".
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    if let Some(cause) = causes.last().map(ToString::to_string).filter(|cause| !text.contains(cause)) {
+        text = format!("{text}: {cause}");
+    }
     match &error.hint {
-        Some(hint) => format!("{error} ({hint})"),
-        None => error.to_string(),
+        Some(hint) => format!("{text} ({hint})"),
+        None => text,
+    }
+}
+
+/// The same of an error of the ledger.
+pub(crate) fn describe_ledger(error: &LedgerError) -> String {
+    match error {
+        LedgerError::Port(error) => describe(error),
+        LedgerError::Rejected(_) | LedgerError::Unreadable { .. } | LedgerError::TargetMoved { .. } => {
+            error.to_string()
+        }
     }
 }
 
@@ -142,7 +158,7 @@ pub(crate) async fn drive(task: Task) -> End {
 
 fn broken(halt: &Halt) -> End {
     match halt {
-        Halt::Ledger(error) => End::Broken(error.to_string()),
+        Halt::Ledger(error) => End::Broken(describe_ledger(error)),
         Halt::Fail(failure) => End::Broken(failure.message.clone()),
         Halt::Wait(reason) | Halt::Stop(reason) => End::Broken(reason.clone()),
         Halt::Approved | Halt::Finished | Halt::Over(_) => End::Broken("it ended before it began".to_owned()),

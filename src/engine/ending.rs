@@ -1,7 +1,7 @@
 //! How an attempt ends: phase 13 after a landing, and the event that says how it ended otherwise.
 //! Must not take a landing back, whatever happens after it.
 
-use super::attempt::{Attempt, End, Halt, MOST_REFUSALS, describe, ended, landed_tip};
+use super::attempt::{Attempt, End, Halt, MOST_REFUSALS, describe, describe_ledger, ended, landed_tip};
 use super::ports::{LedgerError, PortError};
 use crate::domain::event::{Failure, ItemEvent};
 use crate::domain::names::{Oid, Principal};
@@ -69,9 +69,9 @@ impl Attempt {
                 Err(LedgerError::Rejected(_)) => match self.reread().await {
                     Ok(None) => {}
                     Ok(Some(end)) => return end,
-                    Err(error) => return End::Broken(error.to_string()),
+                    Err(error) => return End::Broken(describe_ledger(&error)),
                 },
-                Err(error) => return End::Broken(error.to_string()),
+                Err(error) => return End::Broken(describe_ledger(&error)),
             }
         }
         End::Broken(format!("the ledger does not take the end of the attempt at {}", self.track.key))
@@ -88,7 +88,7 @@ impl Attempt {
         Ok(match halt {
             Halt::Finished => return Err(End::Done(landed_tip(&self.track.state))),
             Halt::Over(end) => return Err(end),
-            Halt::Ledger(error) => return Err(End::Broken(error.to_string())),
+            Halt::Ledger(error) => return Err(End::Broken(describe_ledger(&error))),
             Halt::Approved => {
                 let key = &self.track.key;
                 let (event, reason) = waits(attempt, format!("approved; `git orchestrate land {key}` lands it"));

@@ -70,9 +70,11 @@ impl Page {
             (totals.landed, "landed", Tone::Good),
             (totals.failed, "failed", Tone::Bad),
             (totals.blocked, "blocked", Tone::Warn),
-            (totals.waiting, "waiting", Tone::Warn),
             (u32::try_from(left_out.len()).unwrap_or(u32::MAX), "skipped", Tone::Faint),
         ];
+        if totals.waiting > 0 {
+            counts.push((totals.waiting, "waiting", Tone::Warn));
+        }
         if totals.unfinished > 0 {
             counts.push((totals.unfinished, "unfinished", Tone::Warn));
         }
@@ -142,6 +144,9 @@ impl Page {
             self.hint(&format!("git orchestrate land {key}"));
         } else {
             self.plain(item, "");
+            if item.reason.contains("git orchestrate ") {
+                return;
+            }
             self.hint("when that is settled (git commit or git stash): git orchestrate resume");
         }
     }
@@ -175,7 +180,12 @@ impl Page {
             steps.push((format!("git orchestrate log {}", item.story_id), "what happened"));
             steps.push((format!("git orchestrate retry {}", item.story_id), "try it again"));
         }
-        if summary.stopped || first(is_waiting).is_some() {
+        let only_landing = |item: &ItemSummary| item.reason.contains("git orchestrate land ");
+        let waiting: Vec<&ItemSummary> = summary.items.iter().filter(|item| is_waiting(item)).collect();
+        if !summary.stopped && !waiting.is_empty() && waiting.iter().all(|item| only_landing(item)) {
+            let ids = waiting.iter().map(|item| item.story_id.as_str()).collect::<Vec<_>>().join(" ");
+            steps.push((format!("git orchestrate land {ids}"), "land what is approved"));
+        } else if summary.stopped || !waiting.is_empty() {
             steps.push(("git orchestrate resume".to_owned(), "go on"));
         }
         if let Some(item) = first(|item| item.status == Status::Landed) {
@@ -259,7 +269,7 @@ mod tests {
         insta::assert_snapshot!(render(&summary(items, totals), &left, Color::Off), @r#"
         run r1 onto main: ended with stories that did not land
 
-        5 stories: 1 landed · 1 failed · 1 blocked · 2 waiting · 1 skipped
+        5 stories: 1 landed · 1 failed · 1 blocked · 1 skipped · 2 waiting
         wall time 1 m 00 s, attempts 2 m 42 s in all: 2.7 times as fast as one by one
 
         failed:
@@ -290,13 +300,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_to_land_is_offered_for_landing() {
+        let items = vec![item("1.1", Status::Approved, "approved; `git orchestrate land 1.1` lands it")];
+        let text = render(&summary(items, Totals { waiting: 1, ..Totals::default() }), &[], Color::Off);
+        assert!(text.contains("paused") && text.contains("  git orchestrate land 1.1  # land what"), "{text}");
+        assert!(!text.contains("git stash") && !text.contains("resume"), "{text}");
+    }
+
+    #[test]
     fn a_complete_run_is_short() {
         let items = vec![item("1.1", Status::Landed, ""), item("1.2", Status::Landed, "")];
         let text = render(&summary(items, Totals { landed: 2, ..Totals::default() }), &[], Color::Off);
         insta::assert_snapshot!(text, @r"
         run r1 onto main: complete
 
-        2 stories: 2 landed · 0 failed · 0 blocked · 0 waiting · 0 skipped
+        2 stories: 2 landed · 0 failed · 0 blocked · 0 skipped
         wall time 1 m 00 s, attempts 2 m 42 s in all: 2.7 times as fast as one by one
 
         next:

@@ -8,9 +8,9 @@ use crate::support::{Ran, run};
 fn with_author_doing(command: &str) -> Project {
     let project = Project::new("", "");
     let script = format!(
-        "journal = {:?}\n[[step]]\nitem = \"1.1\"\nphase = \"implementation\"\nnth = 1\ndo = [{{ run = [\"sh\", \"-c\", {command:?}] }}, \
+        "journal = \"{}\"\n[[step]]\nitem = \"1.1\"\nphase = \"implementation\"\nnth = 1\ndo = [{{ run = [\"sh\", \"-c\", {command:?}] }}, \
          {{ write = {{ path = \"1.1.txt\", text = \"x\" }} }}, {{ commit = \"work\" }}]\n",
-        project.journal_path()
+        project.journal_path().display()
     );
     std::fs::write(project.script_path(), script.replace("ROOT", project.scratch.root().to_str().unwrap())).unwrap();
     project.story("1.1", "First", "None").story("1.2", "Second", "1.1").commit();

@@ -35,9 +35,11 @@ impl Bars {
         let multi = MultiProgress::with_draw_target(target);
         let overall = multi.add(ProgressBar::new(0));
         overall.set_style(style("{bar:24} {pos}/{len}  {msg}  {elapsed_precise}"));
-        let (columns, lines) = size.map_or((100, HEIGHT), |(columns, lines)| (columns.into(), lines.into()));
+        let (columns, lines): (usize, usize) =
+            size.map_or((100, HEIGHT), |(columns, lines)| (columns.into(), lines.into()));
         // Below the lines: the overall bar and the cursor; above: room for the prompt the run was started from.
-        let size = (columns.max(20), lines.saturating_sub(3).max(1));
+        // A line as wide as the terminal may wrap, and then what is cleared is not what was drawn.
+        let size = (columns.saturating_sub(1).max(20), lines.saturating_sub(3).max(1));
         Self { live: Live::default(), multi, overall, lines: Vec::new(), size, color }
     }
 
