@@ -349,3 +349,24 @@ fn json_is_one_object_per_line() {
     let phases = events.iter().filter(|event| event["event"] == "phase-ended").count();
     assert!(phases >= 13, "{phases}");
 }
+
+#[test]
+fn an_agent_that_runs_too_long_is_ended_and_its_story_fails() {
+    let project = Project::new("[[step]]\nphase = \"implementation\"\ndo = [\"hang-ignoring-term\"]\n", "");
+    let config = project.scratch.read(".orchestrate.toml").replace("[agents]\n", "[agents]\ntimeout = 1\ngrace = 0\n");
+    project.scratch.write(".orchestrate.toml", config);
+    project.story("1.1", "First", "None").story("2.1", "Other", "None").commit();
+    std::fs::write(
+        project.script_path(),
+        format!(
+            "journal = \"{}\"\n[[step]]\nitem = \"1.1\"\nphase = \"implementation\"\ndo = [\"hang-ignoring-term\"]\n",
+            project.journal_path().display()
+        ),
+    )
+    .unwrap();
+    let ran = project.stories(&[]);
+    assert_eq!(ran.code, 4, "{}\n{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("ran longer than 1 s"), "{}", ran.stdout);
+    assert_eq!(project.status_of("2.1"), "Landed", "one story's time limit stops no other");
+    project.assert_sound();
+}

@@ -267,3 +267,16 @@ fn install_script_parses_helps_and_uninstalls_from_an_empty_place() {
     assert!(!page.exists() && prefix.join("share/man/man1/other.1").exists(), "{}", gone.stdout);
     assert_eq!(sh(&["--prefix", prefix.to_str().unwrap(), "--uninstall"]).code, 0);
 }
+
+#[test]
+fn a_git_that_is_too_old_is_refused_with_the_version_needed() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let scratch = Scratch::new();
+    let tools = scratch.outside().join("old");
+    std::fs::create_dir_all(&tools).unwrap();
+    std::fs::write(tools.join("git"), "#!/bin/sh\necho git version 2.30.2\n").unwrap();
+    std::fs::set_permissions(tools.join("git"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let ran = run(scratch.orchestrate_command().arg("stories").env("PATH", &tools));
+    refused(&ran, &["2.30", "too old", "2.38"]);
+}
