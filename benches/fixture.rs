@@ -100,8 +100,11 @@ pub fn story(number: usize, before: &[usize], size: usize) -> String {
     let mut line = 0;
     while text.len() < size {
         line += 1;
-        writeln!(text, "- Note {line}: a page has a number, a date and a sum; `pages/page.rs` reads it, tests cover it.")
-            .unwrap();
+        writeln!(
+            text,
+            "- Note {line}: a page has a number, a date and a sum; `pages/page.rs` reads it, tests cover it."
+        )
+        .unwrap();
     }
     text
 }

@@ -19,7 +19,8 @@ pub fn measure() {
     for (what, refname) in [("a branch", "refs/heads/other"), ("a tag", "refs/tags/other")] {
         let update = |hook: Option<PathBuf>| {
             let (scratch, mut turn) = (&scratch, false);
-            let hooks = scratch.outside().join(format!("hooks-{}", hook.as_ref().map_or(0, |path| path.as_os_str().len())));
+            let hooks =
+                scratch.outside().join(format!("hooks-{}", hook.as_ref().map_or(0, |path| path.as_os_str().len())));
             std::fs::create_dir_all(&hooks).unwrap();
             if let Some(hook) = hook.filter(|_| !hooks.join(HOOK).exists()) {
                 std::os::unix::fs::symlink(hook, hooks.join(HOOK)).unwrap();

@@ -8,6 +8,7 @@
     missing_docs
 )]
 
+mod budget;
 mod corpus;
 mod delivery;
 mod hooks;
