@@ -15,12 +15,15 @@ const FILES: usize = 100;
 
 pub fn measure() {
     let (mut looped, mut noted) = (Vec::new(), Vec::new());
+    // Kept to the end: ext4 is slow to make files for a while after many were deleted, on whichever side comes next.
+    let kept = std::cell::RefCell::new(Vec::new());
     let shell = Box::new(|| {
         let scratch = project();
         let agent = scratch.outside().join(agent::NAME);
         let mut sh = scratch.command("sh");
         sh.arg(beside("loop.sh")).arg(scratch.root()).arg(&agent).arg(STORIES.to_string());
         let cost = program(&mut sh);
+        kept.borrow_mut().push(scratch);
         without(cost, &agent::spent(&agent), STORIES, &mut looped)
     }) as Box<dyn FnMut() -> Cost + '_>;
     let ours = Box::new(|| {
@@ -29,6 +32,7 @@ pub fn measure() {
         let cost = program(&mut scratch.orchestrate(&["stories"]));
         let landed = scratch.git(&["log", "--first-parent", "--merges", "--format=%s", "main"]);
         assert_eq!(landed.lines().count(), STORIES as usize, "{landed}");
+        kept.borrow_mut().push(scratch);
         // One author and one reviewer for each story.
         without(cost, &agent::spent(&agent), 2 * STORIES, &mut noted)
     });

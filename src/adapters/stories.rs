@@ -1,11 +1,13 @@
 //! Reads story files from disk: discovery below the roots, safe opening, parsing in parallel. Must not judge their content,
 //! follow a link out of the repository, wait for a pipe, or run anything.
 
-use std::fs::{self, File, OpenOptions};
+use std::collections::HashMap;
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
 use rayon::prelude::*;
 
 use crate::domain::diagnostic::{Diagnostic, Place, escape_line};
@@ -55,7 +57,8 @@ pub fn load(root: &Path, roots: &[String]) -> Result<Loaded, PortError> {
     let Walk { mut files, mut parsed, .. } = walk;
     files.sort();
     files.dedup();
-    parsed.par_extend(files.par_iter().map(|path| one(&home, path)));
+    let folders = real_folders(&home, &files);
+    parsed.par_extend(files.par_iter().map(|path| one(&home, &folders, path)));
     let (items, diagnostics) = assemble(parsed);
     Ok(Loaded { items, diagnostics, present })
 }
@@ -70,11 +73,25 @@ fn failed(what: &str, path: &Path, error: std::io::Error) -> PortError {
     PortError::new(format!("failed to {what} {}", escape_line(&path.display().to_string()))).because(error)
 }
 
-fn one(home: &Path, path: &str) -> Parsed {
+/// Where the folders of the files really lie; those outside of the repository are left out. Asked once for a folder, because
+/// resolving a path costs more than reading a story.
+fn real_folders<'f>(home: &Path, files: &'f [String]) -> HashMap<&'f str, PathBuf> {
+    let mut folders = HashMap::new();
+    for folder in files.iter().filter_map(|path| Some(path.rsplit_once('/')?.0)) {
+        if !folders.contains_key(folder) {
+            let real = home.join(folder).canonicalize().ok().filter(|real| real.starts_with(home));
+            folders.extend(real.map(|real| (folder, real)));
+        }
+    }
+    folders
+}
+
+fn one(home: &Path, folders: &HashMap<&str, PathBuf>, path: &str) -> Parsed {
     if !story::is_candidate(path) {
         return story::parse(path, b"");
     }
-    match bytes(home, path) {
+    let plain = path.rsplit_once('/').and_then(|(folder, name)| plain_bytes(&folders.get(folder)?.join(name)));
+    match plain.map_or_else(|| bytes(home, path), Ok) {
         Ok(bytes) => story::parse(path, &bytes),
         Err(why) => refused(path, why),
     }
@@ -92,16 +109,31 @@ fn bytes(home: &Path, path: &str) -> Result<Vec<u8>, String> {
     if !real.starts_with(home) {
         return Err("symlink leaves the repository".to_owned());
     }
-    let nonblocking = nix::fcntl::OFlag::O_NONBLOCK.bits();
+    let nonblocking = OFlag::O_NONBLOCK.bits();
     let file: File =
         OpenOptions::new().read(true).custom_flags(nonblocking).open(&real).map_err(|error| reason(&error))?;
     let about = file.metadata().map_err(|error| reason(&error))?;
     if !about.is_file() {
         return Err("not a regular file".to_owned());
     }
-    let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX) + 1;
-    let mut bytes = Vec::new();
-    file.take(limit).read_to_end(&mut bytes).map_err(|error| reason(&error))?;
+    content(file, about.len()).map_err(|error| reason(&error))
+}
+
+/// The bytes of a file that is no link; `None` leaves it to [`bytes`] to say what is wrong.
+fn plain_bytes(real: &Path) -> Option<Vec<u8>> {
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(real).ok()?;
+    let about = file.metadata().ok().filter(Metadata::is_file)?;
+    content(file, about.len()).ok()
+}
+
+/// At most a little more than the parser accepts; `length` is what to expect.
+fn content(file: File, length: u64) -> std::io::Result<Vec<u8>> {
+    let most = MAX_BYTES + 1;
+    let expected = usize::try_from(length).unwrap_or(most).min(most);
+    // One more, so that the end is met without growing.
+    let mut bytes = Vec::with_capacity(expected + 1);
+    file.take(u64::try_from(most).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -11,6 +11,7 @@
 
 mod bad_input;
 mod bad_usage;
+mod budget;
 mod clients;
 mod corpus;
 mod delivery;

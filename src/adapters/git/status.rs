@@ -19,6 +19,9 @@ use super::admin::Entry;
 use super::repo::git_error;
 use crate::engine::ports::PortError;
 
+/// Files from which on a look is worth more than one thread.
+const PARALLEL: usize = 2_000;
+
 /// How far to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
@@ -71,6 +74,8 @@ pub fn survey(
     let mut survey = Survey::default();
     let mut index = read_index(&git, entry, head_tree)?;
     survey.hidden = reveal(&mut index, worktree);
+    // Threads cost more than they save on trees of usual size.
+    let threads = (index.entries().len() < PARALLEL).then_some(1);
     let index = gix::worktree::IndexPersistedOrInMemory::InMemory(index);
     let everything = depth == Depth::Everything;
     let ignored = everything.then_some(EmissionMode::CollapseDirectory);
@@ -82,6 +87,7 @@ pub fn survey(
         .tree_index_track_renames(TrackRenames::Disabled)
         .index_worktree_rewrites(None)
         .index_worktree_submodules(None)
+        .index_worktree_options_mut(|options| options.thread_limit = threads)
         .untracked_files(UntrackedFiles::Files)
         .dirwalk_options(|walk| {
             walk.emit_ignored(ignored)

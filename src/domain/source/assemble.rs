@@ -26,28 +26,36 @@ impl Parsed {
 /// The items sorted by id, each id once, and all findings in order of path and line.
 pub fn assemble(mut parsed: Vec<Parsed>) -> (Vec<WorkItem>, Vec<Diagnostic>) {
     let mut found: Vec<Diagnostic> = Vec::new();
-    let mut by_id: BTreeMap<ItemId, Vec<Parsed>> = BTreeMap::new();
-    for mut file in parsed.drain(..) {
-        match &file.item {
-            Some(item) => by_id.entry(item.id.clone()).or_default().push(file),
-            None => found.append(&mut file.diagnostics),
+    // Files come in order of path and most ids are claimed once: findings that stay in the order of files are sorted already.
+    let mut in_order: Vec<Vec<Diagnostic>> =
+        parsed.iter_mut().map(|file| std::mem::take(&mut file.diagnostics)).collect();
+    let mut by_id: BTreeMap<ItemId, Vec<(usize, Parsed)>> = BTreeMap::new();
+    for (at, file) in parsed.drain(..).enumerate() {
+        if let Some(item) = &file.item {
+            by_id.entry(item.id.clone()).or_default().push((at, file));
         }
     }
     let mut items = Vec::with_capacity(by_id.len());
     for (id, mut files) in by_id {
-        if files.len() > 1 {
-            files = settle(&id, files, &mut found);
+        if files.len() == 1 {
+            items.extend(files.pop().and_then(|(_, file)| file.item));
+            continue;
         }
-        for file in files {
+        let whole = |(at, file): (usize, Parsed)| Parsed { diagnostics: std::mem::take(&mut in_order[at]), ..file };
+        for file in settle(&id, files.into_iter().map(whole).collect(), &mut found) {
             found.extend(file.diagnostics);
             items.extend(file.item);
         }
     }
+    found.splice(0..0, in_order.into_iter().flatten());
     name_clashes(&items, &mut found);
-    let place =
-        |finding: &Diagnostic| finding.place.as_ref().map(|place| (place.path.clone(), place.line, place.column));
-    found.sort_by_cached_key(place);
+    found.sort_by(|a, b| standing(a).cmp(&standing(b)));
     (items, found)
+}
+
+/// Where a finding belongs among all.
+fn standing(finding: &Diagnostic) -> Option<(&str, u32, u32)> {
+    finding.place.as_ref().map(|place| (place.path.as_str(), place.line, place.column))
 }
 
 /// Files that claim one id: companions are passed over, a file whose heading and name contradict gives way.
