@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::app;
+use super::app::{self, App};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::planning::Planned;
@@ -15,7 +15,7 @@ use crate::domain::event::{Failure, RunEvent};
 use crate::domain::names::{ItemKey, RunId};
 use crate::engine::dispatcher::{self, RunRequest};
 use crate::engine::events::{Reporter, Summary};
-use crate::engine::ports::Host;
+use crate::engine::ports::{Host, Ledger};
 use crate::engine::recovery;
 use crate::engine::world::Decisions;
 use crate::report::progress::{Bars, JsonLines, Lines};
@@ -70,13 +70,34 @@ pub(crate) fn execute(planned: Planned, options: Options, ui: &mut Ui) -> Result
     Ok(exit_of(&summary, signal))
 }
 
-async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<(Summary, Option<u8>), CommandError> {
-    let Planned { app, target, registry, store, states, plan, reviewer, .. } = planned;
-    let run = options.continues.clone().unwrap_or_else(|| app.machine.run_id());
-    let _lock = RunLock::take(&app.repo.state_dir(), &run)?;
+/// Finishes what a killed run left half done: landings without their record, checkouts that did not follow, worktrees that
+/// stayed. Comes before the stories are read, for a checkout that was left half way lacks some of them.
+pub(crate) fn recover(app: &App, ui: &mut Ui) -> Result<(), CommandError> {
     for folder in ["runs", "locks"] {
         runs::clear_dead(&app.repo.state_dir().join(folder));
     }
+    let mut store = app.ledger();
+    let states: Vec<_> = store.items()?.into_iter().filter(|(_, state)| recovery::is_pending(state)).collect();
+    if states.is_empty() {
+        return Ok(());
+    }
+    let registry = app.agents()?;
+    let runtime = app::runtime()?;
+    let local = tokio::task::LocalSet::new();
+    let mended = local.block_on(&runtime, async {
+        let ports = app.ports(registry, store)?;
+        Ok::<_, CommandError>(recovery::reconcile(&ports, app.repo.root(), &states).await?)
+    })?;
+    for line in mended {
+        ui.status(&line);
+    }
+    Ok(())
+}
+
+async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<(Summary, Option<u8>), CommandError> {
+    let Planned { app, target, registry, store, plan, reviewer, .. } = planned;
+    let run = options.continues.clone().unwrap_or_else(|| app.machine.run_id());
+    let _lock = RunLock::take(&app.repo.state_dir(), &run)?;
     let jobs = options.jobs.or(app.settings.jobs).unwrap_or_else(default_jobs);
     let mut bytes = BTreeMap::new();
     for item in &plan.items {
@@ -84,10 +105,6 @@ async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<(Summary
     }
     let interrupts = signals::listen()?;
     let ports = app.ports(registry, store)?;
-    let states: Vec<_> = states.into_iter().collect();
-    for line in recovery::reconcile(&ports, app.repo.root(), &states).await? {
-        ui.status(&line);
-    }
     let host = app.machine.describe();
     let opening = match &options.continues {
         Some(_) => RunEvent::Resumed { host },
@@ -158,7 +175,7 @@ fn exit_of(summary: &Summary, signal: Option<u8>) -> Exit {
 
 /// Whether another process executes a run that shares items with this plan is decided per item, by its lock; here the
 /// person is only told that a run is alive.
-pub(crate) fn note_live_runs(app: &app::App, ui: &mut Ui) {
+pub(crate) fn note_live_runs(app: &App, ui: &mut Ui) {
     for live in runs::live(&app.repo.state_dir()) {
         ui.warning(&format!(
             "run {} is going on in process {}; stories it works on are left to it",

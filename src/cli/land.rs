@@ -19,6 +19,7 @@ use crate::engine::ports::Ledger;
 /// Runs `git orchestrate land`.
 pub(crate) fn run(args: &LandArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let app = App::open_to_change()?;
+    execute::recover(&app, ui)?;
     let mut store = app.ledger();
     let states = store.items()?;
     drop(store);

@@ -31,7 +31,6 @@ pub(crate) struct Planned {
     pub(crate) target: Target,
     pub(crate) registry: Registry,
     pub(crate) store: Store,
-    pub(crate) states: BTreeMap<ItemKey, ItemState>,
     pub(crate) plan: Plan,
     pub(crate) reviewer: Assignment,
 }
@@ -81,7 +80,7 @@ impl Planned {
         join(&mut findings, std::mem::take(&mut plan.diagnostics));
         app::show(&findings, ui);
         plan.diagnostics = findings;
-        Ok(Self { app, target, registry, store, states, plan, reviewer })
+        Ok(Self { app, target, registry, store, plan, reviewer })
     }
 
     /// Refuses a plan with errors, or with warnings under `--strict`; they were shown already.

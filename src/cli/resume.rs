@@ -19,6 +19,7 @@ use crate::engine::ports::Ledger;
 /// Runs `git orchestrate resume`.
 pub(crate) fn run(args: &ResumeArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let app = App::open_to_change()?;
+    execute::recover(&app, ui)?;
     let mut store = app.ledger();
     let unfinished = store.runs()?.into_iter().rfind(|(_, run)| run.is_unfinished());
     let Some((id, run)) = unfinished else {

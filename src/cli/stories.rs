@@ -16,6 +16,9 @@ use crate::report::text::Color;
 /// Runs `git orchestrate stories`.
 pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let app = App::open_to_change()?;
+    if !args.dry_run {
+        execute::recover(&app, ui)?;
+    }
     let mut planned = Planned::survey(app, &args.planning, ui)?;
     let headline = planned.headline();
     if args.dry_run {

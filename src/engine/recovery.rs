@@ -37,7 +37,7 @@ pub async fn reconcile(
 }
 
 /// Whether a landing is under way or has not been followed up to the end.
-fn is_pending(state: &ItemState) -> bool {
+pub fn is_pending(state: &ItemState) -> bool {
     let unfinished = state.is_done() && !state.phases.contains_key(&Phase::Reflection);
     state.attempt.is_some() && (state.intended.is_some() || unfinished)
 }
@@ -94,12 +94,13 @@ async fn follow(ports: &Ports, landing: &Landing) -> Result<Option<String>, Port
     if tip.as_ref() != Some(&landing.tip) {
         return Ok(None);
     }
-    if let Some(obstacle) = ports.lander.obstacle(&landing.target, &landing.base, &landing.tip).await? {
-        let (base, tip) = (landing.base.short(), landing.tip.short());
-        return Ok(Some(format!("{obstacle} (put that aside, then: git read-tree -m -u {base} {tip})")));
-    }
-    ports.lander.follow(&landing.target, &landing.base, &landing.tip).await?;
-    Ok(None)
+    // Followed first and asked about afterwards: only whoever follows learns that a killed process was in the middle of it.
+    let Err(error) = ports.lander.follow(&landing.target, &landing.base, &landing.tip).await else { return Ok(None) };
+    let Some(obstacle) = ports.lander.obstacle(&landing.target, &landing.base, &landing.tip).await? else {
+        return Err(error);
+    };
+    let (base, tip) = (landing.base.short(), landing.tip.short());
+    Ok(Some(format!("{obstacle} (put that aside, then: git read-tree -m -u {base} {tip})")))
 }
 
 fn spec(root: &std::path::Path, attempt: &Attempt) -> WorktreeSpec {

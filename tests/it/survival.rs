@@ -304,13 +304,40 @@ fn a_checkout_that_was_left_half_way_is_brought_along() {
     for path in ["1.1.txt", "docs/stories/1.1.first.md"] {
         project.scratch.write(path, project.scratch.git(&["show", &format!("main:{path}")]) + "\n");
     }
+    leave_index_lock(&project);
+    assert_survived(&project, &["1.1", "1.2"]);
+}
+
+/// An index lock as a killed process of ours leaves it.
+fn leave_index_lock(project: &Project) {
     let git = project.scratch.root().join(".git");
     std::fs::write(git.join("index.lock"), "half an index").unwrap();
     let about = std::fs::metadata(git.join("index.lock")).unwrap();
     let mark = format!("{} {}", about.dev(), about.ino());
     std::fs::create_dir_all(git.join("orchestrate/index-locks")).unwrap();
     std::fs::write(git.join("orchestrate/index-locks/dead"), mark).unwrap();
+}
+
+#[test]
+fn a_checkout_whose_files_were_being_written_is_brought_along() {
+    // The old story file is gone already and the new one not there yet; the new file has its first byte.
+    let (project, base) = killed_after_landing();
+    project.scratch.git(&["read-tree", "--reset", "-u", &base]);
+    std::fs::remove_file(project.scratch.root().join("docs/stories/1.1.first.md")).unwrap();
+    project.scratch.write("1.1.txt", &project.scratch.git(&["show", "main:1.1.txt"])[..1]);
+    leave_index_lock(&project);
     assert_survived(&project, &["1.1", "1.2"]);
+}
+
+#[test]
+fn a_file_of_a_persons_own_is_not_taken_for_one_that_was_being_written() {
+    let (project, base) = killed_after_landing();
+    project.scratch.git(&["read-tree", "--reset", "-u", &base]);
+    project.scratch.write("1.1.txt", "mine, and nothing the landing writes\n");
+    leave_index_lock(&project);
+    let ran = project.orchestrate(&["resume"]);
+    assert!(ran.stderr.contains("1.1.txt"), "it is named: {ran:?}");
+    assert_eq!(project.scratch.read("1.1.txt"), "mine, and nothing the landing writes\n");
 }
 
 #[test]

@@ -30,6 +30,15 @@ struct Checkout {
     linked: Option<Entry>,
 }
 
+/// What became of an earlier move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    /// None was under way.
+    Whole,
+    /// One was killed in the middle: files that hold the beginning of what it wrote are its own.
+    CutShort,
+}
+
 /// What a look at a checkout says.
 enum Look {
     /// Every file of the move is as the old commit has it, or already as the new one.
@@ -51,7 +60,7 @@ pub(super) fn bring(
 ) -> Result<bool, PortError> {
     let checkout = Checkout { root: root.to_owned(), git_dir: dir.to_owned(), linked: None };
     let changes = merge::changes(git, from, to)?;
-    let Look::Clear(work) = look(git, &checkout, &changes)? else { return Ok(false) };
+    let Look::Clear(work) = look(git, &checkout, &changes, Before::Whole)? else { return Ok(false) };
     let lock = IndexLock::take(dir, dir, LOCK_WAIT)?;
     apply(git, &checkout, *work, lock)?;
     Ok(true)
@@ -68,7 +77,12 @@ pub fn obstacle(repo: &Repo, branch: &BranchRef, from: &Oid, to: &Oid) -> Result
     let git = repo.gix();
     let changes = changes(repo, &git, from, to)?;
     for checkout in checkouts(repo, branch)? {
-        let reason = match look(&git, &checkout, &changes)? {
+        if checkout.git_dir.join("index.lock").exists()
+            && let Err(error) = IndexLock::take(&repo.state_dir(), &checkout.git_dir, LOCK_WAIT)
+        {
+            return Ok(Some(format!("{} cannot follow: its index is locked: {error}", checkout.root.display())));
+        }
+        let reason = match look(&git, &checkout, &changes, Before::Whole)? {
             Look::Clear(_) => None,
             Look::Blocked(reason) => Some(reason),
             Look::Doubt => asked(repo, &checkout, from, to)?,
@@ -109,7 +123,8 @@ fn follow_one(
     let lock = IndexLock::take(&repo.state_dir(), &checkout.git_dir, LOCK_WAIT)
         .map_err(|error| cannot("its index is locked").because(error))?;
     // Looked at again under the lock: what obstacle() saw may have changed.
-    match look(git, checkout, changes)? {
+    let before = if lock.was_a_dead_ones() { Before::CutShort } else { Before::Whole };
+    match look(git, checkout, changes, before)? {
         Look::Clear(work) => apply(git, checkout, *work, lock),
         Look::Blocked(reason) => Err(cannot(&reason)),
         Look::Doubt => {
@@ -150,6 +165,7 @@ fn look(
     git: &gix::Repository,
     checkout: &Checkout,
     changes: &BTreeMap<BString, FileChange>,
+    before: Before,
 ) -> Result<Look, PortError> {
     let path = checkout.git_dir.join("index");
     let options = gix::index::decode::Options::default();
@@ -162,7 +178,7 @@ fn look(
         return Ok(Look::Doubt);
     }
     let stat = git.stat_options().map_err(|error| git_error("cannot read the configuration", error))?;
-    let view = View { root: &checkout.root, index: &index, stat, hash: git.object_hash() };
+    let view = View { git, before, root: &checkout.root, index: &index, stat, hash: git.object_hash() };
     let mut todo = BTreeMap::new();
     for (path, change) in changes {
         match view.standing(path.as_bstr(), change) {
@@ -199,6 +215,8 @@ enum Standing {
 }
 
 struct View<'a> {
+    git: &'a gix::Repository,
+    before: Before,
     root: &'a Path,
     index: &'a gix::index::File,
     stat: gix::index::entry::stat::Options,
@@ -216,7 +234,7 @@ impl View<'_> {
             return Standing::Unclear;
         }
         // A move that was killed half way has left files of the new commit without an entry in the index.
-        if self.is_new_already(path, change) {
+        if self.is_new_already(path, change) || self.is_cut_short(path, change) {
             return Standing::Old;
         }
         if change.old.is_none() {
@@ -264,6 +282,20 @@ impl View<'_> {
         !metadata.is_dir()
             && metadata.is_symlink() == (mode == Mode::SYMLINK)
             && self.has_bytes_of(&full, &metadata, mode, id)
+    }
+
+    /// Whether a killed move left the path like this: the old file is gone, or what lies there is the beginning of the new.
+    fn is_cut_short(&self, path: &BStr, change: &FileChange) -> bool {
+        let (Before::CutShort, Ok(relative)) = (self.before, path.to_path()) else { return false };
+        let full = self.root.join(relative);
+        match (full.symlink_metadata(), change.new) {
+            (Err(error), _) => error.kind() == std::io::ErrorKind::NotFound && change.old.is_some(),
+            (Ok(found), Some((_, id))) if found.is_file() => {
+                let begins = |there: Vec<u8>| self.git.find_blob(id).is_ok_and(|new| new.data.starts_with(&there));
+                fs::read(&full).is_ok_and(begins)
+            }
+            (Ok(_), _) => false,
+        }
     }
 
     /// Compares bytes as they are; a file that git converts does not match and is left to git.

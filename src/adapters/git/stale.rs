@@ -39,6 +39,16 @@ fn locks(repo: &Repo, entry: &Entry, branch: Option<&BranchRef>) -> Vec<PathBuf>
     own.into_iter().chain(branch).filter(|lock| lock.symlink_metadata().is_ok()).collect()
 }
 
+/// Whether any process has a file open; where processes cannot be looked at, it counts as open.
+pub(super) fn is_open(file: &Path) -> bool {
+    let Ok(processes) = fs::read_dir("/proc") else { return true };
+    let open = |process: fs::DirEntry| {
+        let mut files = fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
+        files.any(|open| fs::read_link(open.path()).is_ok_and(|open| open == file))
+    };
+    processes.flatten().any(open)
+}
+
 /// Whether a git works in the place, or anybody has one of the files open. Where processes cannot be looked at, everything
 /// counts as in use.
 fn in_use(place: &Path, locks: &[PathBuf]) -> bool {
