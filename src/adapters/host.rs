@@ -1,6 +1,7 @@
 //! The machine: clock, ids, liveness locks, the sweep of marked processes. Must not know git.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -81,8 +82,19 @@ impl Host for Machine {
 impl Machine {
     /// Those of `keys` that a process works on now. Looks without taking anything for longer than the look.
     pub fn held<'a>(&self, keys: impl Iterator<Item = &'a ItemKey>) -> BTreeSet<ItemKey> {
+        let folder = self.state_dir.join("locks");
+        // Few items of many are at work: one listing instead of a look for each.
+        let there: HashSet<OsString> =
+            std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
+        if there.is_empty() {
+            return BTreeSet::new();
+        }
         let held = |key: &&ItemKey| {
-            let path = self.state_dir.join("locks").join(file_name(key));
+            let name = file_name(key);
+            if !there.contains(OsStr::new(&name)) {
+                return false;
+            }
+            let path = folder.join(name);
             // A shared lock is refused as long as somebody holds the exclusive one.
             File::open(path).is_ok_and(|file| Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
         };
