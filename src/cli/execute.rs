@@ -98,6 +98,7 @@ async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<(Summary
     let Planned { app, target, registry, store, plan, reviewer, .. } = planned;
     let run = options.continues.clone().unwrap_or_else(|| app.machine.run_id());
     let _lock = RunLock::take(&app.repo.state_dir(), &run)?;
+    super::init::exclude_for_run(&app.repo, &app.settings.worktrees, ui)?;
     let jobs = options.jobs.or(app.settings.jobs).unwrap_or_else(default_jobs);
     let mut bytes = BTreeMap::new();
     for item in &plan.items {

@@ -88,6 +88,17 @@ fn write_config(repo: &Repo, ui: &mut Ui) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// The same for a run in a repository without `init`: says something only when there was something to do.
+pub(super) fn exclude_for_run(repo: &Repo, worktrees: &str, ui: &mut Ui) -> Result<(), CommandError> {
+    let ignored = fs::read_to_string(repo.root().join(".gitignore")).unwrap_or_default();
+    let excluded = fs::read_to_string(repo.common_dir().join("info").join("exclude")).unwrap_or_default();
+    let names = |line: &str| line.trim().trim_matches('/') == worktrees;
+    if ignored.lines().chain(excluded.lines()).any(names) {
+        return Ok(());
+    }
+    exclude(repo, worktrees, ui)
+}
+
 /// Keeps the worktrees out of `git status` without touching a tracked file.
 fn exclude(repo: &Repo, worktrees: &str, ui: &mut Ui) -> Result<(), CommandError> {
     let path = repo.common_dir().join("info").join("exclude");

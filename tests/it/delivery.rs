@@ -328,10 +328,12 @@ fn stories_work_without_init_and_say_so() {
     let project = Project::new("", "");
     project.story("1.1", "First", "None");
     std::fs::remove_file(project.scratch.root().join(".orchestrate.toml")).unwrap();
+    std::fs::remove_file(project.scratch.root().join(".gitignore")).unwrap();
     project.commit();
     let ran = project.stories(&["--agent", "demo"]);
     assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
     assert!(ran.stderr.contains("built-in policy") && ran.stderr.contains("git orchestrate init"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("added .worktrees/ to .git/info/exclude"), "{}", ran.stderr);
     assert_eq!(project.merges_of("1.1"), 1);
     project.assert_tidy();
 }
