@@ -84,7 +84,7 @@ enum Origin {
 ///
 /// ```compile_fail
 /// use git_orchestrate::domain::gate::MergePermit;
-/// let forged = MergePermit { origin: todo!(), base: todo!(), head: todo!(), merge_tree: todo!() };
+/// let forged = MergePermit { origin: unreachable!(), base: unreachable!(), head: unreachable!(), merge_tree: unreachable!() };
 /// ```
 /// ```compile_fail
 /// fn twice(permit: git_orchestrate::domain::gate::MergePermit) -> [git_orchestrate::domain::gate::MergePermit; 2] {
