@@ -97,14 +97,19 @@ impl Objects {
             self.written += 1;
         }
         self.held = Batch::default();
-        for directory in &directories {
-            sync(directory)?;
+        let mut unsettled = Vec::new();
+        for directory in directories {
+            sync(&directory)?;
             // The folder itself may be new, made by us or by somebody who does not sync.
-            let identity = identity(directory);
-            if identity.is_none() || self.settled.get(directory) != identity.as_ref() {
-                sync(&self.directory)?;
-                self.settled.extend(identity.map(|identity| (directory.clone(), identity)));
+            let identity = identity(&directory);
+            if identity.is_none() || self.settled.get(&directory) != identity.as_ref() {
+                unsettled.push((directory, identity));
             }
+        }
+        if !unsettled.is_empty() {
+            sync(&self.directory)?;
+            let known = unsettled.into_iter().filter_map(|(directory, identity)| Some((directory, identity?)));
+            self.settled.extend(known);
         }
         Ok(())
     }
