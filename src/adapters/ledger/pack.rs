@@ -1,7 +1,7 @@
 //! Packs our own loose objects and refs, so that they never make `git gc` start inside an agent's commit. Must not touch
 //! what others wrote, and is safe while others read, write and pack: an object is removed only when a pack on disk has it.
 
-use std::collections::BTreeSet;
+use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -69,17 +69,18 @@ impl Store {
         Ok(Packed { objects: objects.len(), refs: packed })
     }
 
-    /// Loose objects that our loose refs lead to, at most about `limit`. A ref that is packed was packed after its objects.
-    fn loose_objects(&self, limit: usize) -> Result<BTreeSet<ObjectId>, PortError> {
-        let mut found = BTreeSet::new();
-        let mut pending = Vec::new();
+    /// Loose objects that our loose refs lead to, at most about `limit`, the tips of all chains first: a pack keeps that
+    /// order, and tips are what is read most. A ref that is packed was packed after its objects.
+    fn loose_objects(&self, limit: usize) -> Result<Vec<ObjectId>, PortError> {
+        let (mut found, mut seen) = (Vec::new(), HashSet::new());
+        let mut pending = VecDeque::new();
         for (name, tip) in refs::list_in(&self.git, OURS)? {
             if is_chain(&name) && self.repo.common_dir().join(&name).is_file() {
-                pending.push(self.repo.object_id(&tip)?);
+                pending.push_back(self.repo.object_id(&tip)?);
             }
         }
-        while let Some(id) = pending.pop() {
-            if found.len() >= limit || found.contains(&id) || !self.is_loose(&id) {
+        while let Some(id) = pending.pop_front() {
+            if found.len() >= limit || !seen.insert(id) || !self.is_loose(&id) {
                 continue;
             }
             // What cannot be read is not ours to move.
@@ -87,8 +88,8 @@ impl Store {
             let Ok(tree) = commit.tree() else { continue };
             pending.extend(commit.parent_ids().map(gix::Id::detach));
             let blobs = tree.iter().filter_map(Result::ok).map(|entry| entry.object_id());
-            found.extend(blobs.chain([tree.id]).filter(|id| self.is_loose(id)));
-            found.insert(id);
+            found.push(id);
+            found.extend(blobs.chain([tree.id]).filter(|id| seen.insert(*id) && self.is_loose(id)));
         }
         Ok(found)
     }
@@ -97,7 +98,7 @@ impl Store {
         self.objects.path(id).is_file()
     }
 
-    fn remove_loose(&self, objects: &BTreeSet<ObjectId>, index: &Path) -> Result<(), PortError> {
+    fn remove_loose(&self, objects: &[ObjectId], index: &Path) -> Result<(), PortError> {
         let packed = gix::odb::pack::index::File::at(index, self.repo.object_hash())
             .map_err(|error| git_error(format!("cannot read {}", index.display()), error))?;
         for id in objects.iter().filter(|id| packed.lookup(id).is_some()) {
@@ -148,7 +149,7 @@ fn lock(repo: &Repo) -> Result<Option<File>, PortError> {
 }
 
 /// Writes one pack of exactly these objects, durably, and returns its index.
-fn write_pack(repo: &Repo, objects: &BTreeSet<ObjectId>) -> Result<PathBuf, PortError> {
+fn write_pack(repo: &Repo, objects: &[ObjectId]) -> Result<PathBuf, PortError> {
     let folder = repo.common_dir().join("objects/pack");
     fs::create_dir_all(&folder)
         .map_err(|error| PortError::new(format!("cannot make {}", folder.display())).because(error))?;
