@@ -72,6 +72,10 @@ pub struct JobEnd {
     pub swept: usize,
 }
 
+/// How often a killed group is looked for again, and after how long.
+const GROUP_LOOKS: u32 = 50;
+const GROUP_LOOK: Duration = Duration::from_millis(4);
+
 /// Runs a job to its end.
 pub async fn run(job: &Job, cancel: CancelSignal) -> JobEnd {
     let started = Instant::now();
@@ -79,6 +83,7 @@ pub async fn run(job: &Job, cancel: CancelSignal) -> JobEnd {
         Ok(mut live) => {
             let ended = live.wait(cancel).await;
             let swept = sweep::sweep(&job.attempt).await.killed;
+            live.until_the_group_is_gone().await;
             // Once more: what was written between the last look and the end counts against the cap as well.
             let _ = live.log.finish();
             (ended, live.log.left_out(), swept)
@@ -231,6 +236,16 @@ impl Live<'_> {
         let pid = WaitId::Pid(rustix::process::Pid::from_child(&self.child));
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         !matches!(waitid(pid, look), Ok(None) | Err(rustix::io::Errno::INTR))
+    }
+
+    /// A killed process takes a moment to go. Zombies that nobody reaps count as members, hence the bound.
+    async fn until_the_group_is_gone(&self) {
+        for _ in 0..GROUP_LOOKS {
+            if killpg(self.pid(), None) == Err(nix::errno::Errno::ESRCH) {
+                return;
+            }
+            tokio::time::sleep(GROUP_LOOK).await;
+        }
     }
 
     fn reap(&mut self) -> std::io::Result<ExitStatus> {
