@@ -108,7 +108,7 @@ impl Decision {
             Self::RefuseDeletion => "it is the target branch of git-orchestrate".to_owned(),
             Self::RefuseStories(names) => {
                 let names = names.iter().map(StoryName::shown).collect::<Vec<_>>().join(", ");
-                format!("it brings in commits of {names} without a review and a landing on record")
+                format!("it brings in commits of {names} that have no reviewed landing on record")
             }
         }
     }

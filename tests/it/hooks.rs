@@ -93,7 +93,8 @@ fn no_ordinary_way_brings_an_unreviewed_story_to_main() {
     record_attempt(&scratch);
     let said = main_stays(&scratch, &["merge", "-q", "story/1.1-a"]).stderr;
     assert!(
-        said.contains("commits of story 1.1 without a review") && said.contains("to undo:    git reset --merge"),
+        said.contains("commits of story 1.1 that have no reviewed landing")
+            && said.contains("to undo:    git reset --merge"),
         "{said}"
     );
     assert!(said.contains("git orchestrate review 1.1 --approve"), "{said}");
