@@ -3,7 +3,11 @@
 
 use std::ops::Range;
 
+use super::event::{Review, ReviewVerdict};
 use super::source::outline::{Outline, outline};
+
+/// The status that a landing writes.
+pub const DONE: &str = "Done";
 
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -16,6 +20,19 @@ pub fn bookkeep(text: &[u8], status: &str, review_lines: &[String]) -> Vec<u8> {
     let body = set_status(body, &one_line(status));
     let body = add_review(&body, review_lines);
     [mark, body.as_bytes()].concat()
+}
+
+/// What the story file says of its reviews: one line each, from nothing but what was recorded.
+pub fn review_lines(reviews: &[Review]) -> Vec<String> {
+    let line = |review: &Review| {
+        let word = match review.verdict {
+            ReviewVerdict::Approve => "approved",
+            ReviewVerdict::RequestChanges => "changes requested",
+        };
+        let date = review.at.date();
+        format!("- {date}: {word} by {}, merge tree {}", review.reviewer, review.merge_tree.short())
+    };
+    reviews.iter().map(line).collect()
 }
 
 fn set_status(text: &str, status: &str) -> String {

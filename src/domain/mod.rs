@@ -3,6 +3,7 @@
 
 pub mod assign;
 pub mod bookkeep;
+pub mod branch;
 pub mod diagnostic;
 pub mod event;
 pub mod gate;
@@ -10,6 +11,7 @@ pub mod graph;
 pub mod id;
 pub mod item;
 pub mod names;
+pub mod passage;
 pub mod plan;
 pub mod policy;
 pub mod prompt;

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::fake_git::{FakeGit, digest};
 use super::ports::{Ledger, LedgerError, PortError, Record};
+use crate::domain::branch::BranchState;
 use crate::domain::event::{ItemEvent, Landing, RunEvent};
 use crate::domain::gate::MergePermit;
-use crate::domain::names::{ItemKey, Oid, RunId, Timestamp};
+use crate::domain::names::{BranchRef, ItemKey, Oid, RunId, Timestamp};
 use crate::domain::run_state::RunState;
 use crate::domain::state::ItemState;
 
@@ -29,6 +30,7 @@ pub(crate) struct Chains {
     pub(crate) run_log: Vec<RunEvent>,
     pub(crate) items: BTreeMap<ItemKey, ItemState>,
     pub(crate) runs: BTreeMap<RunId, RunState>,
+    pub(crate) branches: BTreeMap<BranchRef, BranchState>,
     /// Appends and landings that wrote something.
     pub(crate) writes: u32,
     /// Calls that wanted to write, refused and failed ones included.
@@ -107,6 +109,10 @@ impl Chains {
                     self.runs.insert(run.clone(), state);
                     self.run_log.push(event.clone());
                 }
+                Record::Branch { branch, event, at } => {
+                    let state = self.branches.get(branch).cloned().unwrap_or_default().apply(event, *at)?;
+                    self.branches.insert(branch.clone(), state);
+                }
             }
         }
         Ok(())
@@ -124,6 +130,10 @@ impl Ledger for FakeLedger {
 
     fn item(&mut self, key: &ItemKey) -> Result<Option<ItemState>, LedgerError> {
         Ok(self.chains().items.get(key).cloned())
+    }
+
+    fn branch(&mut self, branch: &BranchRef) -> Result<BranchState, LedgerError> {
+        Ok(self.chains().branches.get(branch).cloned().unwrap_or_default())
     }
 
     fn record(&mut self, key: &ItemKey) -> Result<Option<Oid>, LedgerError> {

@@ -6,6 +6,7 @@ use super::attempt::{Attempt, Halt};
 use super::checks::READINESS_FAILED;
 use super::ports::{Bookkeeping, LandingPlan, LedgerError};
 use super::reviewing::Merge;
+use crate::domain::bookkeep::review_lines;
 use crate::domain::event::{FailureClass, ItemEvent, Landing, ReviewVerdict};
 use crate::domain::gate::{self, Candidate, MergePermit, Refusal, Verdict};
 use crate::domain::names::{Principal, Timestamp};
@@ -197,7 +198,7 @@ impl Attempt {
         let bookkeeping = self.track.world.decisions.settings.write_back.then(|| Bookkeeping {
             path: self.planned.item.path.clone(),
             message: format!("Record story {key} as done\n\nStory: {key}\nOrchestrate-Record: {record}\n"),
-            review_lines: self.review_lines(),
+            review_lines: review_lines(&self.track.state.reviews),
         });
         Ok(LandingPlan {
             target: self.recorded().target.clone(),
@@ -208,19 +209,6 @@ impl Attempt {
             bookkeeping,
             at,
         })
-    }
-
-    /// What the story file says of its reviews: one line each, a pure function of the recorded reviews.
-    fn review_lines(&self) -> Vec<String> {
-        let line = |review: &crate::domain::event::Review| {
-            let word = match review.verdict {
-                ReviewVerdict::Approve => "approved",
-                ReviewVerdict::RequestChanges => "changes requested",
-            };
-            let date = review.at.date();
-            format!("- {date}: {word} by {}, merge tree {}", review.reviewer, review.merge_tree.short())
-        };
-        self.track.state.reviews.iter().map(line).collect()
     }
 
     /// The gate found something that another round may mend, or that nothing mends.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use thiserror::Error;
 
+use crate::domain::branch::{BranchEvent, BranchState};
 use crate::domain::event::{FailureClass, ItemEvent, Landing, RunEvent};
 use crate::domain::gate::MergePermit;
 use crate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, Principal, RunId, Timestamp};
@@ -71,6 +72,15 @@ pub enum Record {
         /// Kept beside it.
         artefacts: Vec<Artefact>,
     },
+    /// For the chain of a protected branch.
+    Branch {
+        /// The branch.
+        branch: BranchRef,
+        /// The fact.
+        event: BranchEvent,
+        /// When.
+        at: Timestamp,
+    },
     /// For the chain of a run.
     Run {
         /// The run.
@@ -122,6 +132,9 @@ pub trait Ledger: Send {
 
     /// Folded state of every run.
     fn runs(&mut self) -> Result<BTreeMap<RunId, RunState>, LedgerError>;
+
+    /// Folded state of a protected branch; the default when nothing is recorded of it.
+    fn branch(&mut self, branch: &BranchRef) -> Result<BranchState, LedgerError>;
 
     /// Appends records in order, several of one chain allowed, in one ref transaction with one sync. Each is applied to the
     /// chain as it stands; on a lost compare-and-swap the chains are read again and the records re-applied, at most 10 times.

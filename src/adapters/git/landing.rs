@@ -12,7 +12,7 @@ use super::commit::{self, AGENT_ADDRESS, Draft, TOOL};
 use super::repo::{Repo, git_error, oid};
 use super::worktree::apart;
 use super::{admin, follow, merge, refs};
-use crate::domain::bookkeep::bookkeep;
+use crate::domain::bookkeep::{DONE, bookkeep};
 use crate::domain::event::Landing;
 use crate::domain::names::{BranchRef, Oid, Principal, Timestamp};
 use crate::engine::ports::{Bookkeeping, Changes, Lander, LandingPlan, Merged, PortError};
@@ -198,7 +198,7 @@ fn bookkeeping_commit(
         return Ok(None);
     }
     let before = git.find_blob(entry.object_id()).map_err(failed)?;
-    let after = bookkeep(&before.data, "Done", &kept.review_lines);
+    let after = bookkeep(&before.data, DONE, &kept.review_lines);
     if after == before.data {
         return Ok(None);
     }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::diary;
+use crate::domain::branch::{BranchEvent, BranchState};
 use crate::domain::event::{ItemEvent, RunEvent};
 use crate::domain::names::Timestamp;
 use crate::domain::run_state::RunState;
@@ -56,6 +57,18 @@ impl Fact for RunEvent {
 
     fn subject(&self, name: &str) -> String {
         diary::of_run(name, self)
+    }
+}
+
+impl Fact for BranchEvent {
+    type State = BranchState;
+
+    fn fold(&self, state: &BranchState, at: Timestamp) -> Result<BranchState, Rejected> {
+        state.apply(self, at)
+    }
+
+    fn subject(&self, name: &str) -> String {
+        diary::of_branch(name, self)
     }
 }
 

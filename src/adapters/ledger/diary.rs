@@ -1,5 +1,6 @@
 //! The subject line of a record: one sentence for people under `git log`. Must not be read back by anything.
 
+use crate::domain::branch::BranchEvent;
 use crate::domain::event::{ItemEvent, PhaseOutcome, Review, ReviewVerdict, RunEvent};
 use crate::domain::names::{ItemKey, Principal};
 
@@ -29,6 +30,30 @@ pub(super) fn of_run(run: &str, event: &RunEvent) -> String {
         RunEvent::Stopped { reason } => format!("stopped: {}", line(reason)),
     };
     format!("run {}: {sentence}", line(run))
+}
+
+/// The subject of a protected branch's record.
+pub(super) fn of_branch(branch: &str, event: &BranchEvent) -> String {
+    let sentence = match event {
+        BranchEvent::Adopted { tip, by } => format!("adopted at {} by {}", tip.short(), who(by)),
+        BranchEvent::Certified { tip } => format!("proven up to {}", tip.short()),
+        BranchEvent::Breached { breach } => format!("breach at {}: {}", breach.commit.short(), line(&breach.reason)),
+        BranchEvent::Acknowledged { tip, by, message } => {
+            format!("breaches up to {} acknowledged by {}: {}", tip.short(), who(by), line(message))
+        }
+        BranchEvent::HotfixLanded { hotfix } => format!(
+            "emergency hotfix {} by {}, {} as {}: {}",
+            line(&hotfix.id),
+            who(&hotfix.by),
+            count(usize::try_from(hotfix.lines).unwrap_or(usize::MAX), "line"),
+            hotfix.tip.short(),
+            line(&hotfix.emergency)
+        ),
+        BranchEvent::HotfixResolved { id, by, message } => {
+            format!("hotfix {} resolved by {}: {}", line(id), who(by), line(message))
+        }
+    };
+    format!("branch {}: {sentence}", line(branch))
 }
 
 fn sentence(event: &ItemEvent) -> String {

@@ -17,9 +17,10 @@ use super::landing::Move;
 use super::objects::{Batch, NewCommit, Objects};
 use crate::adapters::git::refs::{self, Expected, RefError, RefUpdate, RefWriter};
 use crate::adapters::git::repo::{Repo, git_error, oid};
+use crate::domain::branch::{BranchEvent, BranchState};
 use crate::domain::event::{ItemEvent, Landing, RunEvent};
 use crate::domain::gate::MergePermit;
-use crate::domain::names::{ItemKey, Oid, RunId, Timestamp};
+use crate::domain::names::{BranchRef, ItemKey, Oid, RunId, Timestamp};
 use crate::domain::run_state::RunState;
 use crate::domain::state::ItemState;
 use crate::engine::ports::{Artefact, Ledger, LedgerError, PortError, Record};
@@ -28,6 +29,8 @@ use crate::engine::ports::{Artefact, Ledger, LedgerError, PortError, Record};
 pub const ITEMS: &str = "refs/orchestrate/items/";
 /// Chains of runs.
 pub const RUNS: &str = "refs/orchestrate/runs/";
+/// Chains of protected branches.
+pub const CERTIFIED: &str = "refs/orchestrate/certified/";
 /// Records of landings by result tree.
 pub const LANDINGS: &str = "refs/orchestrate/landings/";
 /// Format version.
@@ -53,6 +56,7 @@ pub struct Store {
     writer: Arc<Mutex<RefWriter>>,
     items: Chains<ItemEvent>,
     runs: Chains<RunEvent>,
+    branches: Chains<BranchEvent>,
     /// The `meta` commit that was found readable.
     format: Option<Oid>,
     /// Value of [`written`](Self::written) when packing was last considered.
@@ -70,6 +74,7 @@ pub(super) struct Work {
     batch: Batch,
     items: BTreeMap<String, Draft<ItemEvent>>,
     runs: BTreeMap<String, Draft<RunEvent>>,
+    branches: BTreeMap<String, Draft<BranchEvent>>,
     pub(super) updates: Vec<RefUpdate>,
 }
 
@@ -95,6 +100,7 @@ impl Store {
             writer,
             items: Chains::new(ITEMS),
             runs: Chains::new(RUNS),
+            branches: Chains::new(CERTIFIED),
             format: None,
             considered: 0,
         }
@@ -110,6 +116,12 @@ impl Store {
     pub fn run_history(&mut self, run: &RunId) -> Result<Vec<Entry<RunEvent>>, LedgerError> {
         self.check_format()?;
         self.runs.history(&self.git, run.as_str())
+    }
+
+    /// Every record of a protected branch, oldest first; empty when there is none.
+    pub fn branch_history(&mut self, branch: &BranchRef) -> Result<Vec<Entry<BranchEvent>>, LedgerError> {
+        self.check_format()?;
+        self.branches.history(&self.git, &branch_chain(branch))
     }
 
     /// The state of an item derived again from its events; what the snapshot in the tip must equal.
@@ -210,6 +222,7 @@ impl Store {
             batch: Batch::default(),
             items: BTreeMap::new(),
             runs: BTreeMap::new(),
+            branches: BTreeMap::new(),
             updates: moved.map(Move::update).into_iter().collect(),
         };
         let meta = self.check_format()?;
@@ -238,6 +251,7 @@ impl Store {
             Ok(()) => {
                 self.items.adopt(work.items.into_iter().map(|(key, draft)| (key, draft.now)));
                 self.runs.adopt(work.runs.into_iter().map(|(key, draft)| (key, draft.now)));
+                self.branches.adopt(work.branches.into_iter().map(|(key, draft)| (key, draft.now)));
                 Ok(Tried::Done)
             }
             Err(RefError::Conflict { name }) => match moved {
@@ -271,6 +285,12 @@ impl Store {
                 let tree = ObjectId::empty_tree(self.objects.hash());
                 let draft = draft(&mut self.runs, &self.git, &mut work.runs, run.as_str())?;
                 extend(&self.git, &mut work.batch, draft, run.as_str(), event, *at, tree)?;
+            }
+            Record::Branch { branch, event, at } => {
+                let tree = ObjectId::empty_tree(self.objects.hash());
+                let name = branch_chain(branch);
+                let draft = draft(&mut self.branches, &self.git, &mut work.branches, &name)?;
+                extend(&self.git, &mut work.batch, draft, branch.short(), event, *at, tree)?;
             }
         }
         Ok(())
@@ -313,7 +333,7 @@ impl Store {
     fn begin_ledger(&self, work: &mut Work, records: &[Record]) -> Result<(), LedgerError> {
         let hash = self.objects.hash();
         let at = records.first().map_or(Timestamp(0), |record| match record {
-            Record::Item { at, .. } | Record::Run { at, .. } => *at,
+            Record::Item { at, .. } | Record::Run { at, .. } | Record::Branch { at, .. } => *at,
         });
         // Git knows the empty tree without the object; other programs look for it.
         let tree = work.batch.add_tree(hash, BTreeMap::new())?;
@@ -345,6 +365,12 @@ impl Ledger for Store {
         self.check_format()?;
         let states = self.runs.all(&self.git)?;
         Ok(states.into_iter().map(|(run, state)| (RunId::new(run), state)).collect())
+    }
+
+    fn branch(&mut self, branch: &BranchRef) -> Result<BranchState, LedgerError> {
+        self.check_format()?;
+        let chain = self.branches.current(&self.git, &branch_chain(branch))?;
+        Ok(chain.map(|chain| chain.state.clone()).unwrap_or_default())
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), LedgerError> {
@@ -387,14 +413,17 @@ impl Work {
     /// The chains it builds on, with their tips.
     fn bases(&self) -> impl Iterator<Item = (String, &Option<Oid>)> {
         let items = self.items.iter().map(|(key, draft)| (format!("{ITEMS}{key}"), &draft.before));
-        items.chain(self.runs.iter().map(|(run, draft)| (format!("{RUNS}{run}"), &draft.before)))
+        let runs = self.runs.iter().map(|(run, draft)| (format!("{RUNS}{run}"), &draft.before));
+        let branches = self.branches.iter().map(|(name, draft)| (format!("{CERTIFIED}{name}"), &draft.before));
+        items.chain(runs).chain(branches)
     }
 
     /// Adds the chains after a branch that moves: should the machine stop between the two, the branch tells.
     fn collect_updates(&mut self) {
         let items = self.items.iter().map(|(key, draft)| draft.update(ITEMS, key));
         let runs = self.runs.iter().map(|(run, draft)| draft.update(RUNS, run));
-        let chains: Vec<RefUpdate> = items.chain(runs).collect();
+        let branches = self.branches.iter().map(|(name, draft)| draft.update(CERTIFIED, name));
+        let chains: Vec<RefUpdate> = items.chain(runs).chain(branches).collect();
         self.updates.extend(chains);
     }
 }
@@ -404,6 +433,11 @@ impl<F: Fact> Draft<F> {
         let expected = expected(self.before.clone());
         RefUpdate { name: format!("{prefix}{name}"), expected, new: self.now.tip.clone() }
     }
+}
+
+/// The last part of the ref of a branch's chain: no slash, so that no branch's chain lies inside another's.
+pub fn branch_chain(branch: &BranchRef) -> String {
+    ItemKey::escaped(branch.short()).as_str().to_owned()
 }
 
 pub(super) fn expected(tip: Option<Oid>) -> Expected {
