@@ -3,6 +3,7 @@
 #[allow(clippy::disallowed_methods, reason = "looks for programs on PATH; the demo agent is configured by variables")]
 pub mod agents;
 pub mod config;
+pub mod gate;
 pub mod git;
 pub mod host;
 pub mod ledger;

@@ -6,6 +6,7 @@ pub mod bookkeep;
 pub mod branch;
 pub mod diagnostic;
 pub mod event;
+pub mod explanation;
 pub mod gate;
 pub mod graph;
 pub mod id;

@@ -101,8 +101,48 @@ impl Policy {
         }
     }
 
+    /// Whether `[protect] branches` names a branch, by its short name.
+    pub fn protects(&self, branch: &str) -> bool {
+        self.protected.iter().any(|pattern| matches(pattern.strip_prefix("refs/heads/").unwrap_or(pattern), branch))
+    }
+
     /// What the policy says of a phase.
     pub fn phase(&self, phase: Phase) -> &PhaseSpec {
         self.phases.get(&phase).expect("every phase is present by construction")
+    }
+}
+
+/// Whether a name fits a pattern in which `*` stands for any text.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut left) = name.strip_prefix(head) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some(at) = left.find(part) else { return false };
+        left = &left[at + part.len()..];
+    }
+    left.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, name, fits) in [
+            ("release", "release", true),
+            ("release", "release/1", false),
+            ("release/*", "release/1.0", true),
+            ("release/*", "release/", true),
+            ("*-stable", "1-stable", true),
+            ("v*.*", "v1.2", true),
+            ("v*.*", "v12", false),
+            ("a*a", "a", false),
+            ("*", "anything/at/all", true),
+        ] {
+            assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
+        }
     }
 }

@@ -8,10 +8,11 @@ use crate::adapters::process::spawn;
 use crate::engine::ports::PortError;
 
 /// The hook templates, for chaining by hand and for file systems without symbolic links.
-pub const TEMPLATES: [(&str, &str); 3] = [
+pub const TEMPLATES: [(&str, &str); 4] = [
     ("reference-transaction", include_str!("../../hooks/reference-transaction")),
     ("pre-merge-commit", include_str!("../../hooks/pre-merge-commit")),
     ("pre-push", include_str!("../../hooks/pre-push")),
+    ("prepare-commit-msg", include_str!("../../hooks/prepare-commit-msg")),
 ];
 
 /// What became of one hook.

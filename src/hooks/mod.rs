@@ -1,24 +1,25 @@
 //! Git hooks: read stdin, ask the gate, exit code and message. An accident guard that runs 7 to 33 times per git command, so
 //! it loads neither clap nor tokio nor the settings of a run, and it never writes to the repository.
 
-mod decide;
-mod facts;
 pub mod install;
 mod pre_merge_commit;
 mod pre_push;
+mod prepare_commit_msg;
+mod records;
 mod reference_transaction;
+mod refused;
+mod undo;
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use decide::{Decision, Undo};
-
-use crate::domain::names::Oid;
+use crate::adapters::gate::reader::Reader;
+use crate::adapters::git::repo::Repo;
 use crate::engine::ports::PortError;
 
 /// The hooks that exist.
-pub const NAMES: [&str; 3] = ["reference-transaction", "pre-merge-commit", "pre-push"];
+pub const NAMES: [&str; 4] = ["reference-transaction", "pre-merge-commit", "pre-push", "prepare-commit-msg"];
 
 /// Most bytes of stdin that are read: more than a transaction of 100,000 refs needs.
 const STDIN_LIMIT: u64 = 64 * 1024 * 1024;
@@ -38,10 +39,15 @@ pub fn called_as_hook(argv: &[OsString]) -> Option<(String, Vec<OsString>)> {
 
 /// Runs a hook to its exit code: 0 lets git go on, anything else stops it.
 pub fn dispatch(name: &str, args: &[OsString], stdin: &mut dyn Read, err: &mut dyn Write) -> u8 {
-    let answer = match name {
+    let answer: Result<Option<refused::Refused>, PortError> = match name {
         "reference-transaction" => reference_transaction::run(args, stdin),
         "pre-merge-commit" => pre_merge_commit::run(),
         "pre-push" => pre_push::run(stdin),
+        // A trailer that cannot be added is no reason to stop a commit.
+        "prepare-commit-msg" => {
+            drop(prepare_commit_msg::run(args));
+            return 0;
+        }
         _ => return 2,
     };
     let text = match answer {
@@ -55,25 +61,44 @@ pub fn dispatch(name: &str, args: &[OsString], stdin: &mut dyn Read, err: &mut d
     1
 }
 
-/// A refusal with everything its message says.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    refname: String,
-    new: Option<Oid>,
-    decision: Decision,
-    undo: Undo,
+/// The repository that git called the hook in: git stands in the top of the work tree, or in a bare repository.
+fn repository() -> Result<Repo, PortError> {
+    match git_dir() {
+        Some(dir) if !Path::new(".git").exists() => Repo::discover(&dir),
+        Some(_) | None => Repo::discover(Path::new(".")),
+    }
 }
 
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let new = self.new.as_ref().map_or_else(String::new, |new| format!(" -> {}", new.short()));
-        writeln!(f, "git-orchestrate: refused: {}{new}", self.refname)?;
-        writeln!(f, "  why:        {}", self.decision.reason())?;
-        if let Some(remedy) = self.decision.remedy() {
-            writeln!(f, "  to land it: {remedy}")?;
+/// The private git directory: git names it in linked worktrees and bare repositories.
+fn git_dir() -> Option<PathBuf> {
+    let named = std::env::var_os("GIT_DIR").map(PathBuf::from);
+    let found = named.or_else(|| {
+        let dot_git = Path::new(".git");
+        if dot_git.is_dir() {
+            return Some(dot_git.to_owned());
         }
-        writeln!(f, "  to undo:    {}", self.undo.command())
+        let text = std::fs::read_to_string(dot_git).ok()?;
+        Some(PathBuf::from(text.strip_prefix("gitdir:")?.trim()))
+    });
+    found.and_then(|dir| dir.canonicalize().ok())
+}
+
+/// The ref that HEAD of this worktree names.
+fn head() -> Option<String> {
+    let text = std::fs::read_to_string(git_dir()?.join("HEAD")).ok()?;
+    Some(text.strip_prefix("ref:")?.trim().to_owned())
+}
+
+/// The branch that is checked out in this worktree, as a full name; none in a bare repository.
+fn checked_out(reader: &Reader) -> Option<String> {
+    if reader.repo().is_bare() && git_dir().is_some_and(|dir| dir == reader.repo().common_dir()) {
+        return None;
     }
+    head()
+}
+
+fn is_checked_out(reader: &Reader, refname: &str) -> bool {
+    checked_out(reader).is_some_and(|head| head == refname)
 }
 
 fn unreadable(error: &PortError) -> String {

@@ -2,33 +2,43 @@
 
 use std::io::Read;
 
-use super::decide::{Decision, NewValue, Undo, decide};
-use super::facts::{Facts, may_be_protected};
-use super::{Refused, read_all};
-use crate::domain::names::Oid;
+use super::read_all;
+use super::refused::{Refused, Why};
+use super::undo::Undo;
+use crate::adapters::gate::line::Asked;
+use crate::adapters::gate::reader::{BRANCHES, Reader};
+use crate::domain::names::{BranchRef, Oid};
+use crate::domain::passage::Objection;
 use crate::engine::ports::PortError;
 
 pub(super) fn run(stdin: &mut dyn Read) -> Result<Option<Refused>, PortError> {
     let input = read_all(stdin)?;
     // `<local ref> <local oid> <remote ref> <remote oid>`
     let lines: Vec<Vec<&str>> = input.lines().map(|line| line.split(' ').collect()).collect();
-    let asked: Vec<_> = lines.iter().filter(|fields| fields.len() == 4 && may_be_protected(fields[2])).collect();
+    let asked: Vec<_> = lines.iter().filter(|line| line.len() == 4 && line[2].starts_with(BRANCHES)).collect();
     if asked.is_empty() {
         return Ok(None);
     }
-    let facts = Facts::open()?;
-    for fields in asked {
-        let (new, refname, old) = (fields[1], fields[2], Oid::new(fields[3]));
-        // Deleting a remote branch brings nothing in; what the remote has and we do not know counts as nothing.
-        if !facts.is_protected(refname) || new.bytes().all(|byte| byte == b'0') {
+    let reader = Reader::of(&super::repository()?);
+    for line in asked {
+        let (new, refname, old) = (Oid::new(line[1]), line[2], Oid::new(line[3]));
+        // Deleting a remote branch brings nothing in.
+        if !reader.is_protected(refname)? || new.as_str().bytes().all(|byte| byte == b'0') {
             continue;
         }
-        let current = Some(old).filter(|old| facts.has(old));
-        let asked = facts.asked(refname, current, NewValue::Commit(Oid::new(new)), false)?;
-        let decision = decide(&asked);
-        if decision != Decision::Allow {
-            let new = Some(Oid::new(new));
-            return Ok(Some(Refused { refname: refname.to_owned(), new, decision, undo: Undo::Nothing }));
+        // What the remote has and we do not know counts as nothing; what our own branch has was let in already.
+        let known = Some(old).filter(|old| reader.history().has(old));
+        let from = match known {
+            Some(old) => Some(old),
+            None => reader.branch(&BranchRef::new(refname))?.adopted.filter(|adopted| reader.history().has(adopted)),
+        };
+        let branch = BranchRef::new(refname);
+        let answer = reader.judge(&Asked { branch: &branch, from: from.as_ref(), to: &new, again: false })?;
+        // Taking back is the remote's business.
+        let ours = |objection: &Objection| !matches!(objection, Objection::TakesBack(_) | Objection::Rewinds);
+        if let Some(objected) = answer.objections.into_iter().find(|objected| ours(&objected.objection)) {
+            let refname = refname.to_owned();
+            return Ok(Some(Refused { refname, new: Some(new), why: Why::Gate(objected), undo: Undo::Nothing }));
         }
     }
     Ok(None)

@@ -1,12 +1,18 @@
-//! `reference-transaction`: every local way to move a branch passes here. Decides in the state "prepared" only.
+//! `reference-transaction`: every local way to move a branch passes here. Decides in the state "prepared" only. The rule and
+//! its traps (zero old values, packing, symbolic refs) are those measured with git 2.47: never trust the old value, read the
+//! current one, which the transaction has locked.
 
 use std::ffi::OsString;
 use std::io::Read;
 
-use super::decide::{Decision, NewValue, Undo, decide};
-use super::facts::{Facts, may_be_protected};
-use super::{Refused, read_all};
-use crate::domain::names::Oid;
+use super::read_all;
+use super::records::{self, LEDGER};
+use super::refused::{Refused, Why};
+use super::undo::Undo;
+use crate::adapters::gate::line::{Asked, STORY_BRANCHES};
+use crate::adapters::gate::reader::{BRANCHES, Reader};
+use crate::adapters::process::ancestry;
+use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::PortError;
 
 /// One line of stdin: `<old> <new> <ref>`.
@@ -17,22 +23,34 @@ struct Line<'a> {
     refname: &'a str,
 }
 
+/// Where a ref is asked to go.
+enum New {
+    Deleted,
+    Symbolic,
+    Commit(Oid),
+}
+
 pub(super) fn run(args: &[OsString], stdin: &mut dyn Read) -> Result<Option<Refused>, PortError> {
     if args.first().is_none_or(|state| state != "prepared") {
         return Ok(None);
     }
     let input = read_all(stdin)?;
-    let lines: Vec<Line<'_>> = input.lines().filter_map(parse).filter(|line| may_be_protected(line.refname)).collect();
+    let lines: Vec<Line<'_>> = input.lines().filter_map(parse).filter(|line| may_be_guarded(line.refname)).collect();
     if lines.is_empty() {
         return Ok(None);
     }
-    let facts = Facts::open()?;
-    for line in lines.iter().filter(|line| facts.is_protected(line.refname)) {
-        if let Some(refused) = judge(&facts, line)? {
+    let reader = Reader::of(&super::repository()?);
+    for line in &lines {
+        if let Some(refused) = judge(&reader, line)? {
             return Ok(Some(refused));
         }
     }
     Ok(None)
+}
+
+/// Saves opening the repository for story branches, tags and the like.
+fn may_be_guarded(refname: &str) -> bool {
+    refname.starts_with(LEDGER) || refname.starts_with(BRANCHES) && !refname.starts_with(STORY_BRANCHES)
 }
 
 fn parse(line: &str) -> Option<Line<'_>> {
@@ -40,26 +58,78 @@ fn parse(line: &str) -> Option<Line<'_>> {
     Some(Line { old: fields.next()?, new: fields.next()?, refname: fields.next()? })
 }
 
-fn judge(facts: &Facts, line: &Line<'_>) -> Result<Option<Refused>, PortError> {
-    let new = if line.new.starts_with("ref:") {
-        NewValue::Symbolic
-    } else if line.new.bytes().all(|byte| byte == b'0') {
-        NewValue::Deleted
-    } else {
-        NewValue::Commit(Oid::new(line.new))
-    };
-    let commit = match &new {
-        NewValue::Commit(oid) => Some(oid.clone()),
-        NewValue::Deleted | NewValue::Symbolic => None,
-    };
-    let prunes = new == NewValue::Deleted && facts.prunes(line.refname, line.old);
-    let asked = facts.asked(line.refname, facts.current(line.refname)?, new, prunes)?;
-    Ok(match decide(&asked) {
-        Decision::Allow => None,
-        decision => {
-            let action = std::env::var("GIT_REFLOG_ACTION").unwrap_or_default();
-            let undo = Undo::guess(&action, commit.as_ref().is_some_and(|commit| facts.is_merge(commit)));
-            Some(Refused { refname: line.refname.to_owned(), new: commit, decision, undo })
+impl Line<'_> {
+    fn new(&self) -> New {
+        if self.new.starts_with("ref:") {
+            New::Symbolic
+        } else if is_zero(self.new) {
+            New::Deleted
+        } else {
+            New::Commit(Oid::new(self.new))
         }
-    })
+    }
+}
+
+fn is_zero(oid: &str) -> bool {
+    oid.bytes().all(|byte| byte == b'0')
+}
+
+fn judge(reader: &Reader, line: &Line<'_>) -> Result<Option<Refused>, PortError> {
+    let ledger = line.refname.starts_with(LEDGER);
+    if !ledger && !reader.is_protected(line.refname)? {
+        return Ok(None);
+    }
+    let current = reader.standing(line.refname)?;
+    let new = line.new();
+    let stays = matches!(&new, New::Commit(new) if current.as_ref() == Some(new));
+    if stays || matches!(new, New::Deleted) && prunes(reader, line) {
+        return Ok(None);
+    }
+    let why = if ledger { judge_record(reader, line, &new)? } else { judge_branch(reader, line, current, &new)? };
+    Ok(why.map(|why| Refused {
+        refname: line.refname.to_owned(),
+        new: if let New::Commit(commit) = new { Some(commit) } else { None },
+        why,
+        undo: Undo::guess(super::git_dir().as_deref(), super::is_checked_out(reader, line.refname)),
+    }))
+}
+
+fn judge_branch(reader: &Reader, line: &Line<'_>, current: Option<Oid>, new: &New) -> Result<Option<Why>, PortError> {
+    if ancestry::marked_attempt().is_some() {
+        return Ok(Some(Why::Agent));
+    }
+    let commit = match new {
+        New::Symbolic => return Ok(Some(Why::Symbolic)),
+        New::Deleted => return Ok(current.map(|_| Why::Deletion)),
+        New::Commit(commit) => commit,
+    };
+    // Making the first branch of a repository that has no records yet.
+    if current.is_none() && !reader.has_ledger()? {
+        return Ok(None);
+    }
+    let branch = BranchRef::new(line.refname);
+    let asked = Asked { branch: &branch, from: current.as_ref(), to: commit, again: records::is_server(reader) };
+    Ok(reader.judge(&asked)?.objections.into_iter().next().map(Why::Gate))
+}
+
+fn judge_record(reader: &Reader, line: &Line<'_>, new: &New) -> Result<Option<Why>, PortError> {
+    if !records::is_server(reader) {
+        return Ok(Some(Why::Ledger));
+    }
+    match new {
+        New::Symbolic => Ok(Some(Why::LedgerRewind)),
+        New::Deleted => Ok(Some(Why::LedgerRewind)),
+        New::Commit(commit) => records::judge_push(reader, line.refname, Some(commit)),
+    }
+}
+
+/// Whether git only removes the loose copy of a ref that packed-refs holds with the same value. While git rewrites
+/// packed-refs to delete a ref for good it holds its lock.
+fn prunes(reader: &Reader, line: &Line<'_>) -> bool {
+    let packed = reader.repo().common_dir().join("packed-refs");
+    if packed.with_extension("lock").exists() || is_zero(line.old) {
+        return false;
+    }
+    let wanted = format!("{} {}", line.old, line.refname);
+    std::fs::read_to_string(packed).is_ok_and(|text| text.lines().any(|found| found == wanted))
 }

@@ -5,7 +5,7 @@ use git_orchestrate::adapters::ledger::codec;
 use git_orchestrate::adapters::ledger::store::Store;
 use git_orchestrate::domain::event::{ItemEvent, Landing};
 use git_orchestrate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, PolicyVersion, RunId, Timestamp};
-use git_orchestrate::domain::state::ItemState;
+use git_orchestrate::domain::state::{ItemState, Outcome};
 use git_orchestrate::engine::ports::{Artefact, Ledger, Record};
 
 use super::support::{Ran, Scratch, run};
@@ -70,12 +70,19 @@ fn record_landing(scratch: &Scratch, merge: &str) {
         merge: Oid::new(merge),
         tip: Oid::new(merge),
     };
-    let snapshot = codec::to_snapshot(&ItemState::default());
+    let state = ItemState { landings: vec![landing.clone()], outcome: Some(Outcome::Landed), ..ItemState::default() };
+    let snapshot = codec::to_snapshot(&state);
     let message = codec::encode("1.1", &ItemEvent::Landed { landing }, Timestamp(2), &snapshot);
     scratch.write(".git/message", message);
     let empty = scratch.git(&["hash-object", "-t", "tree", "-w", "/dev/null"]);
     let record = scratch.git(&["commit-tree", &empty, "-F", ".git/message"]);
-    scratch.git(&["update-ref", &format!("refs/orchestrate/landings/{tree}"), &record]);
+    write_record(scratch, &record);
+}
+
+/// Writes a record as nobody but the ledger may: with hooks off.
+fn write_record(scratch: &Scratch, record: &str) {
+    let off = ["-c", "core.hooksPath=/dev/null", "update-ref", "refs/orchestrate/items/1.1", record];
+    scratch.git(&off);
 }
 
 fn main_stays(scratch: &Scratch, args: &[&str]) -> Ran {
@@ -199,7 +206,7 @@ fn a_record_that_cannot_be_read_keeps_the_gate_shut() {
     let scratch = guarded();
     let empty = scratch.git(&["hash-object", "-t", "tree", "-w", "/dev/null"]);
     let broken = scratch.git(&["commit-tree", &empty, "-m", "no record"]);
-    scratch.git(&["update-ref", "refs/orchestrate/items/9.9", &broken]);
+    write_record(&scratch, &broken);
     let ran = scratch.try_git(&["merge", "-q", "story/1.1-a"]);
     assert_ne!(ran.code, 0);
     assert!(ran.stderr.contains("the record of reviews cannot be read"), "{}", ran.stderr);

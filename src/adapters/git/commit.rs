@@ -19,6 +19,9 @@ use crate::engine::ports::PortError;
 /// Address in every commit that an agent's work is recorded with.
 pub const AGENT_ADDRESS: &str = "git-orchestrate-agent@localhost";
 
+/// Address of the tool's own commits.
+pub const TOOL_ADDRESS: &str = "git-orchestrate@localhost";
+
 /// Identity of the tool itself.
 pub const TOOL: &str = "git-orchestrate <git-orchestrate@localhost>";
 

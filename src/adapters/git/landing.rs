@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use gix::ObjectId;
 use gix::objs::tree::EntryKind;
 
-use super::commit::{self, AGENT_ADDRESS, Draft, TOOL};
+use super::commit::{self, AGENT_ADDRESS, Draft, TOOL, TOOL_ADDRESS};
 use super::repo::{Repo, git_error, oid};
 use super::worktree::apart;
 use super::{admin, follow, merge, refs};
@@ -19,9 +19,6 @@ use crate::engine::ports::{Bookkeeping, Changes, Lander, LandingPlan, Merged, Po
 
 /// From this many objects on, one sync of the file system is cheaper than one per object.
 const MANY: usize = 64;
-
-/// Address of the tool's own commits.
-const TOOL_ADDRESS: &str = "git-orchestrate@localhost";
 
 /// Merges and moves for one repository. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -195,7 +195,13 @@ fn options() -> gix::open::Options {
         ..Environment::all()
     };
     let permissions = Permissions { env, config: Config { env: false, ..Config::all() }, ..Permissions::all() };
-    gix::open::Options::default().permissions(permissions).open_path_as_is(true).bail_if_untrusted(true)
+    // A replace ref would show another content than the one that lands.
+    let overrides = ["core.useReplaceRefs=false"];
+    gix::open::Options::default()
+        .permissions(permissions)
+        .config_overrides(overrides)
+        .open_path_as_is(true)
+        .bail_if_untrusted(true)
 }
 
 fn open_failed(git_dir: &Path, error: gix::Error) -> PortError {

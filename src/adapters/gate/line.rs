@@ -1,0 +1,223 @@
+//! The line of a branch: the commits that a move brings in along first parents, and which stories they belong to. Must
+//! write nothing, and must not judge.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::history::CommitFacts;
+use super::reader::{BRANCHES, Reader};
+use crate::adapters::git::commit::{AGENT_ADDRESS, TOOL_ADDRESS};
+use crate::domain::branch::BranchState;
+use crate::domain::names::{BranchRef, ItemKey, Oid, Principal};
+use crate::domain::passage::{self, Answer, Passage, Rewrite, Step, StoryName};
+use crate::engine::ports::PortError;
+
+/// Branches of stories begin so.
+pub const STORY_BRANCHES: &str = "refs/heads/story/";
+
+/// The line of a message that says which story a commit belongs to.
+const TRAILER: &str = "story:";
+
+/// A move that somebody asks for.
+#[derive(Clone, Debug)]
+pub struct Asked<'a> {
+    /// The branch.
+    pub branch: &'a BranchRef,
+    /// Where it is; `None` when it is being made.
+    pub from: Option<&'a Oid>,
+    /// Where it is to go.
+    pub to: &'a Oid,
+    /// Whether evidence is judged again and write-backs are recomputed.
+    pub again: bool,
+}
+
+/// Commits of one story that the branch does not have.
+struct Story {
+    name: StoryName,
+    own: BTreeSet<Oid>,
+}
+
+/// Everything that a move brings and takes.
+#[derive(Clone, Debug, Default)]
+pub struct Line {
+    /// Oldest first.
+    pub steps: Vec<Step>,
+    /// What the branch would lose.
+    pub dropped: BTreeSet<Oid>,
+}
+
+impl Reader {
+    /// The gate's answer to a move.
+    pub fn judge(&self, asked: &Asked<'_>) -> Result<Answer, PortError> {
+        let line = self.line(asked)?;
+        self.judge_line(asked, &self.branch(asked.branch)?, line)
+    }
+
+    /// The gate's answer to a line that is there already.
+    pub fn judge_line(&self, asked: &Asked<'_>, record: &BranchState, line: Line) -> Result<Answer, PortError> {
+        Ok(passage::judge(&Passage {
+            policy: self.policy()?,
+            record,
+            branch: asked.branch,
+            items: self.items()?,
+            steps: line.steps,
+            dropped: line.dropped,
+            again: asked.again,
+        }))
+    }
+
+    /// What a move brings and takes.
+    pub fn line(&self, asked: &Asked<'_>) -> Result<Line, PortError> {
+        let mut hidden: Vec<Oid> = asked.from.cloned().into_iter().collect();
+        if !self.is_target(asked.branch.as_str())?
+            && let Some(target) = self.target()?
+        {
+            // What the target has passed its gate already.
+            hidden.extend(self.standing(target.as_str())?);
+        }
+        let gained = self.history().between(std::slice::from_ref(asked.to), &hidden)?;
+        let dropped = match asked.from {
+            Some(from) => self.history().between(std::slice::from_ref(from), std::slice::from_ref(asked.to))?,
+            None => BTreeMap::new(),
+        };
+        let stories = if gained.is_empty() { Vec::new() } else { self.stories(&hidden, &gained)? };
+        let steps = self.steps(asked, &gained, &stories)?;
+        Ok(Line { steps, dropped: dropped.into_keys().collect() })
+    }
+
+    fn steps(
+        &self,
+        asked: &Asked<'_>,
+        gained: &BTreeMap<Oid, Vec<Oid>>,
+        stories: &[Story],
+    ) -> Result<Vec<Step>, PortError> {
+        let mut line = Vec::new();
+        let mut next = Some(asked.to);
+        while let Some((commit, parents)) = next.and_then(|commit| gained.get_key_value(commit)) {
+            line.push(commit);
+            next = parents.first();
+        }
+        line.reverse();
+        let mut taken = BTreeSet::new();
+        let mut steps = Vec::with_capacity(line.len());
+        for commit in line {
+            steps.push(self.step(commit, gained, &mut taken, stories, asked.again)?);
+        }
+        Ok(steps)
+    }
+
+    /// One commit of the line with everything that came with it and with none before it.
+    fn step<'a>(
+        &self,
+        commit: &'a Oid,
+        gained: &'a BTreeMap<Oid, Vec<Oid>>,
+        taken: &mut BTreeSet<&'a Oid>,
+        stories: &[Story],
+        again: bool,
+    ) -> Result<Step, PortError> {
+        let facts = self.history().commit(commit)?;
+        let mut step = Step {
+            commit: Some(commit.clone()),
+            parents: facts.parents.clone(),
+            tree: Some(facts.tree.clone()),
+            ..Step::default()
+        };
+        let mut waiting = vec![commit];
+        while let Some(brought) = waiting.pop() {
+            let Some((brought, parents)) = gained.get_key_value(brought) else { continue };
+            if taken.insert(brought) {
+                self.bring(&mut step, brought, stories)?;
+                waiting.extend(parents);
+            }
+        }
+        let of_commit = stories.iter().filter(|story| story.own.contains(commit));
+        step.is_of = of_commit.map(|story| story.name.clone()).collect();
+        if again {
+            step.rewrite = self.rewrite(&facts)?;
+        }
+        Ok(step)
+    }
+
+    fn bring(&self, step: &mut Step, commit: &Oid, stories: &[Story]) -> Result<(), PortError> {
+        let facts = self.history().commit(commit)?;
+        let own = stories.iter().filter(|story| story.own.contains(commit));
+        step.brings.extend(own.map(|story| story.name.clone()));
+        for key in trailers(&facts.message) {
+            if self.items()?.contains_key(&key) {
+                step.brings.insert(StoryName::Key(key));
+            }
+        }
+        if facts.author != AGENT_ADDRESS && facts.author != TOOL_ADDRESS {
+            step.persons.insert(Principal::Person(facts.author.clone()));
+        }
+        Ok(())
+    }
+
+    /// Commits of every story that lie outside the branch: of its branch, and of what was reviewed, since its recorded base.
+    /// Of a story branch without a record the tip alone counts: nobody knows where it began.
+    fn stories(&self, hidden: &[Oid], gained: &BTreeMap<Oid, Vec<Oid>>) -> Result<Vec<Story>, PortError> {
+        let mut branches = self.list(STORY_BRANCHES)?;
+        let mut stories = Vec::new();
+        for (key, state) in self.items()? {
+            let Some(attempt) = &state.attempt else { continue };
+            let listed = branches.remove(attempt.branch.as_str());
+            let tip = match listed {
+                None if !attempt.branch.as_str().starts_with(STORY_BRANCHES) => self.tip(attempt.branch.as_str())?,
+                listed => listed,
+            };
+            let reviewed = state.reviews.last().filter(|_| !state.is_done()).map(|review| review.head.clone());
+            let tips: Vec<Oid> = tip.into_iter().chain(reviewed).filter(|tip| self.history().has(tip)).collect();
+            let base = Some(&attempt.base).filter(|base| self.history().has(base));
+            let own = self.own(&tips, &hidden.iter().chain(base).cloned().collect::<Vec<_>>(), gained)?;
+            stories.push(Story { name: StoryName::Key(key.clone()), own });
+        }
+        for (branch, tip) in branches {
+            let name = branch.strip_prefix(BRANCHES).unwrap_or(&branch).to_owned();
+            stories.push(Story { name: StoryName::Branch(name), own: BTreeSet::from([tip]) });
+        }
+        stories.retain(|story| !story.own.is_empty());
+        Ok(stories)
+    }
+
+    fn own(&self, tips: &[Oid], hidden: &[Oid], gained: &BTreeMap<Oid, Vec<Oid>>) -> Result<BTreeSet<Oid>, PortError> {
+        if tips.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let own = self.history().between(tips, hidden)?;
+        Ok(own.into_keys().filter(|commit| gained.contains_key(commit)).collect())
+    }
+
+    /// What a commit changes against its only parent, when that is one file in place.
+    fn rewrite(&self, facts: &CommitFacts) -> Result<Option<Rewrite>, PortError> {
+        let [parent] = facts.parents.as_slice() else { return Ok(None) };
+        let before = self.history().commit(parent)?.tree.clone();
+        let Some(path) = self.history().only_change(&before, &facts.tree)? else { return Ok(None) };
+        let content = |tree: &Oid| self.history().file(tree, &path);
+        let (Some(before), Some(after)) = (content(&before)?, content(&facts.tree)?) else { return Ok(None) };
+        Ok(Some(Rewrite { path, before: before.bytes, after: after.bytes }))
+    }
+}
+
+/// Keys of the stories that a message's last paragraph names.
+pub fn trailers(message: &[u8]) -> Vec<ItemKey> {
+    let text = String::from_utf8_lossy(message);
+    let last = text.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    let value = |line: &str| {
+        let (name, value) = line.split_at_checked(TRAILER.len())?;
+        name.eq_ignore_ascii_case(TRAILER).then(|| value.trim().to_owned())
+    };
+    last.lines().filter_map(value).filter(|value| !value.is_empty()).map(|value| ItemKey::escaped(&value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_story_is_named_by_a_trailer_and_by_nothing_else() {
+        let keys = |message: &str| trailers(message.as_bytes()).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(keys("Add login\n\nStory: 1.2\nSigned-off-by: x\n"), ["1.2"]);
+        assert_eq!(keys("Add login\n\nstory:1.2\r\nStory: 1.3\n"), ["1.2", "1.3"]);
+        assert_eq!(keys("Story: 1.2 is hard\n\nIt is.\n"), Vec::<String>::new());
+        assert_eq!(keys("Add login\n\nHistory: 1.2\nStory:\n"), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,6 @@
+//! Brings the facts of a move of a protected branch to the gate: commits, trees, item states, policy. For hooks, the server
+//! and `verify`. Must write nothing, and must not judge: `domain::passage` does.
+
+pub mod history;
+pub mod line;
+pub mod reader;

@@ -1,0 +1,110 @@
+//! The gate's objections for people: the reason in one sentence, and the command that gets there by the gate. Must not
+//! decide anything.
+
+use super::gate::{self, Refusal};
+use super::names::ItemKey;
+use super::passage::{Objected, Objection, StoryName};
+
+/// Most reasons in one sentence.
+const MOST: usize = 3;
+
+/// Why, completing "refused: ".
+pub fn reason(objected: &Objected) -> String {
+    let commit = objected.commit.as_ref().map_or("a commit", |commit| commit.short());
+    match &objected.objection {
+        Objection::Stories(stories) => {
+            let names = stories.iter().map(|(name, _)| shown(name)).collect::<Vec<_>>().join(", ");
+            let missing = stories.iter().flat_map(|(_, refusals)| refusals).collect::<Vec<_>>();
+            format!("it brings in commits of {names} that have no reviewed landing on record{}", why(&missing))
+        }
+        Objection::NoPermit => format!(
+            "this branch takes only reviewed stories and hotfixes ([protect] mode = \"all\"), and {commit} is neither"
+        ),
+        Objection::NotBookkeeping(key) => {
+            format!("{commit} claims to record story {key} as done and changes more than its status and review lines")
+        }
+        Objection::TakesBack(key) => format!("it takes back story {key}, which has landed"),
+        Objection::Rewinds => "it takes commits back, and [protect] mode = \"all\" forbids that".to_owned(),
+    }
+}
+
+/// The command that helps, where there is one.
+pub fn remedy(objected: &Objected) -> Option<String> {
+    match &objected.objection {
+        Objection::Stories(stories) => stories.first().map(|(name, refusals)| match name {
+            StoryName::Key(key) => story_remedy(key, refusals),
+            StoryName::Branch(branch) => {
+                format!("git orchestrate stories; if the branch is no story: git branch -m {branch} OTHER-NAME")
+            }
+        }),
+        Objection::NoPermit => Some("write a story for it; in an emergency: git orchestrate hotfix --help".to_owned()),
+        Objection::TakesBack(_) => {
+            let merge = objected.commit.as_ref().map_or("COMMIT", |commit| commit.as_str());
+            Some(format!("to undo its content: git revert -m 1 {merge}"))
+        }
+        Objection::NotBookkeeping(_) | Objection::Rewinds => None,
+    }
+}
+
+fn story_remedy(key: &ItemKey, refusals: &[Refusal]) -> String {
+    let only_work = |refusal: &Refusal| {
+        matches!(refusal, Refusal::PhaseMissing(_) | Refusal::CheckMissing(_) | Refusal::CheckFailed(_))
+    };
+    if refusals.is_empty() {
+        return format!("git orchestrate show {key}");
+    }
+    if refusals.iter().all(only_work) {
+        return format!("git orchestrate land {key}");
+    }
+    format!("git orchestrate review {key} --approve -m \"...\" && git orchestrate land {key}")
+}
+
+fn shown(name: &StoryName) -> String {
+    match name {
+        StoryName::Key(key) => format!("story {key}"),
+        StoryName::Branch(branch) => format!("the story branch {branch}"),
+    }
+}
+
+/// What is missing; the review first, since people ask for that.
+fn why(missing: &[&Refusal]) -> String {
+    let phase = |refusal: &&&Refusal| matches!(refusal, Refusal::PhaseMissing(_));
+    let mut ordered: Vec<&Refusal> = missing.iter().filter(|refusal| !phase(refusal)).copied().collect();
+    ordered.extend(missing.iter().filter(phase).copied());
+    if ordered.is_empty() {
+        return String::new();
+    }
+    let mut said = ordered.iter().take(MOST).map(|refusal| gate::reason(refusal)).collect::<Vec<_>>().join("; ");
+    if ordered.len() > MOST {
+        said.push_str(&format!("; and {} more", ordered.len() - MOST));
+    }
+    format!(": {said}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::names::Oid;
+    use crate::domain::workflow::Phase;
+
+    fn story(refusals: Vec<Refusal>) -> Objected {
+        let name = StoryName::Key(ItemKey::new("1.1"));
+        Objected { commit: Some(Oid::new("0123456789")), objection: Objection::Stories(vec![(name, refusals)]) }
+    }
+
+    #[test]
+    fn the_missing_review_is_said_first_and_the_list_is_short() {
+        let phases = [Phase::Testing, Phase::PullRequest, Phase::Settings].map(Refusal::PhaseMissing);
+        let said = reason(&story(phases.into_iter().chain([Refusal::NoReview]).collect()));
+        assert!(said.contains("on record: nobody reviewed it; phase 6"), "{said}");
+        assert!(said.ends_with("and 1 more"), "{said}");
+    }
+
+    #[test]
+    fn the_command_fits_what_is_missing() {
+        assert!(remedy(&story(vec![Refusal::NoReview])).unwrap().starts_with("git orchestrate review 1.1 --approve"));
+        let work = story(vec![Refusal::PhaseMissing(Phase::Readiness)]);
+        assert_eq!(remedy(&work).unwrap(), "git orchestrate land 1.1");
+        assert_eq!(remedy(&story(Vec::new())).unwrap(), "git orchestrate show 1.1");
+    }
+}
