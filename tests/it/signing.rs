@@ -370,7 +370,14 @@ fn forged_records_and_a_forged_verifier_land_nothing() {
     let signed = sign(&project, "bob@example.org");
     assert_eq!(signed.code, 0, "{signed:?}");
     let genuine = reviews(&project).pop().unwrap();
-    project.scratch.git(&["config", "gpg.ssh.program", "true"]);
+    let liar = project.scratch.outside().join("liar");
+    let good = format!(
+        "Good \"git\" signature for bob@example.org with ED25519 key {}",
+        keys[0].fingerprint(&project.scratch)
+    );
+    std::fs::write(&liar, format!("#!/bin/sh\necho '{good}'\n")).unwrap();
+    std::fs::set_permissions(&liar, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    project.scratch.git(&["config", "gpg.ssh.program", liar.to_str().unwrap()]);
     let eve = Key::new(&project.scratch, "eve");
     let forged = |change: &dyn Fn(&mut Review)| {
         let mut review = genuine.clone();
