@@ -26,6 +26,7 @@ mod processes;
 mod project;
 mod real_stories;
 mod setup;
+mod signing;
 mod stories;
 mod support;
 mod survival;
