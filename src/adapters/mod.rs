@@ -4,6 +4,7 @@
 pub mod agents;
 pub mod config;
 pub mod git;
+pub mod guarded;
 pub mod host;
 pub mod ledger;
 #[allow(clippy::disallowed_methods, reason = "the one place that makes processes and filters their environment")]
