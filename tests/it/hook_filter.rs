@@ -223,6 +223,9 @@ fn the_names_are_found_from_every_kind_of_worktree_and_repository() {
     apart.git(&["commit", "-q", "--allow-empty", "-m", "one"]);
     assert_eq!(apart.calls().len(), 1);
     assert_eq!(apart.starts(&names), [1, 0]);
+    // Git says where the directory is; a hook that is called by another hook may not be told.
+    apart.asked(line("refs/heads/topic").as_bytes());
+    assert_eq!(apart.calls(), [""; 0]);
 }
 
 #[test]
