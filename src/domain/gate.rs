@@ -169,12 +169,7 @@ pub fn judge(policy: &Policy, state: &ItemState, candidate: &Candidate, signatur
     }
 }
 
-fn judge_review(
-    policy: &Policy,
-    state: &ItemState,
-    candidate: &Candidate,
-    signatures: &Signatures,
-) -> Option<Refusal> {
+fn judge_review(policy: &Policy, state: &ItemState, candidate: &Candidate, signatures: &Signatures) -> Option<Refusal> {
     let Some(review) = state.reviews.last() else { return Some(Refusal::NoReview) };
     if review.verdict == ReviewVerdict::RequestChanges {
         return Some(Refusal::ChangesRequested);
