@@ -66,12 +66,23 @@ pub(super) const REVIEW: &str = "\
 The review is bound to the commits and the merge result that it saw: a later commit makes it void.
 Whoever wrote part of the change cannot approve it.
 
+Signed approvals:
+  --sign signs with the ssh key of git's configuration (gpg.format = ssh, user.signingKey), over story,
+  round, base, head, merge tree, reviewer, verdict, policy, story text, message, findings and time.
+  Who may sign stands in .orchestrate.signers on the target branch, in the form of ssh-keygen(1):
+      bob@example.org namespaces=\"git\" ssh-ed25519 AAAA...
+  The reviewer is the address that the list gives the key. With [gates] signatures = \"required\" no
+  other approval counts, and a signature is verified again, against the list as it then stands, before
+  the story lands.
+
 Examples:
   git orchestrate review 1.1 --approve -m 'reads well'
+  git orchestrate review 1.1 --approve --sign -m 'reads well'
   git orchestrate review 1.1 --request-changes -m 'one case is missing' \\
       --finding 'src/auth.rs:42:an empty password is accepted'
 
-Exit codes: 0 recorded; 2 there is nothing to review; 3 the reviewer is an author.";
+Exit codes: 0 recorded; 1 signing failed; 2 there is nothing to review, or no key to sign with; 3 the
+reviewer is an author or an agent, or the policy wants a signature by an allowed signer.";
 
 /// Below `cleanup`.
 pub(super) const CLEANUP: &str = "\
