@@ -16,6 +16,7 @@ mod clients;
 mod corpus;
 mod delivery;
 mod everyday;
+mod hook_install;
 mod hooks;
 mod house;
 mod ledger;
