@@ -88,7 +88,8 @@ How the hooks are installed:
   git 2.54 and newer   named in <git dir>/orchestrate/hooks.config, which .git/config includes as
                        long as the repository lies where it does; no other hook is touched. If the
                        program is removed, git refuses every change of a ref: uninstall first
-  older, nothing else  links in .git/hooks; they are overlooked if the program is removed
+  older, nothing else  a link (reference-transaction) and scripts in .git/hooks; if the program is
+                       removed, git goes on without them
   older, other hooks   (husky, lefthook, pre-commit, prek, a core.hooksPath, hooks of those names)
                        dispatchers in <git dir>/orchestrate/hooks, which core.hooksPath of each
                        worktree leads to (extensions.worktreeConfig is switched on); each runs our

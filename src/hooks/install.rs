@@ -2,7 +2,7 @@
 //! never overwrite another program's file or setting.
 //!
 //! Three ways, see [`plan::Way`]: git 2.54 and newer run hooks that their configuration names, so nothing else is touched.
-//! With an older git, links in `.git/hooks` are enough while nobody else wants those names and no `core.hooksPath` leads
+//! With an older git, a link and scripts in `.git/hooks` are enough while nobody else wants those names and no `core.hooksPath` leads
 //! elsewhere. Else a folder of dispatchers comes first, at the scope of the worktree, which neither husky's own setting nor
 //! a global one can override, and each dispatcher goes on to the hook that git would have run.
 
@@ -53,7 +53,11 @@ fn touches(change: &Change, wanted: &std::path::Path) -> bool {
     match change {
         Change::Set { file, .. } | Change::Unset { file, .. } | Change::Restore { file, .. } => file == wanted,
         Change::Prune { path } => path == wanted,
-        Change::Link { .. } | Change::Write { .. } | Change::Remove { .. } => false,
+        Change::Link { .. }
+        | Change::Script { .. }
+        | Change::Write { .. }
+        | Change::Remove { .. }
+        | Change::Move { .. } => false,
     }
 }
 

@@ -27,8 +27,7 @@ const STDIN_LIMIT: u64 = 64 * 1024 * 1024;
 pub fn called_as_hook(argv: &[OsString]) -> Option<(String, Vec<OsString>)> {
     let known = |name: &str| NAMES.contains(&name).then(|| name.to_owned());
     let started_as = Path::new(argv.first()?).file_name()?.to_str()?;
-    // pre-commit and prek go on calling a hook that they found, under this name.
-    if let Some(name) = known(started_as.strip_suffix(".legacy").unwrap_or(started_as)) {
+    if let Some(name) = known(started_as) {
         return Some((name, argv[1..].to_vec()));
     }
     match argv {
@@ -109,7 +108,6 @@ mod tests {
         let asked = |argv: &[&str]| called_as_hook(&argv.iter().map(OsString::from).collect::<Vec<_>>());
         let hook = Some(("pre-push".to_owned(), vec![OsString::from("origin")]));
         assert_eq!(asked(&["/repo/.git/hooks/pre-push", "origin"]), hook);
-        assert_eq!(asked(&["/repo/.git/hooks/pre-push.legacy", "origin"]), hook);
         assert_eq!(asked(&["git-orchestrate", "hook", "pre-push", "origin"]), hook);
         for other in [&["git-orchestrate", "status"][..], &["git-orchestrate", "hook", "post-commit"], &["hook"], &[]] {
             assert_eq!(asked(other), None, "{other:?}");

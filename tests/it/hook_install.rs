@@ -128,7 +128,7 @@ fn links_are_enough_where_nobody_else_is() {
     assert!(shown.stderr.contains("link .git/hooks/reference-transaction to "), "{}", shown.stderr);
     assert_eq!(snapshot(&scratch), before);
     let ran = init(&scratch);
-    let line = shown.stderr.lines().find(|line| line.contains("link .git/hooks/pre-push")).unwrap();
+    let line = shown.stderr.lines().find(|line| line.contains("write .git/hooks/pre-push")).unwrap();
     assert!(ran.stderr.find(line).unwrap() < ran.stderr.find("installed the hooks").unwrap(), "{}", ran.stderr);
     assert!(scratch.root().join(".git/hooks/reference-transaction").is_symlink());
     assert!(!scratch.root().join(".git/config.worktree").exists());

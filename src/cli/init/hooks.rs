@@ -10,8 +10,8 @@ use crate::hooks::install::plan::{Plan, Way, plan};
 use crate::hooks::install::{self, record::Record};
 
 /// What hooks of other programs mean for the user.
-const ON_CHAINING: &str = "installers that refuse a core.hooksPath (pre-commit, lefthook) work again after \
-                           `git orchestrate init --uninstall`; their installed hooks keep running";
+const ON_CHAINING: &str = "after `lefthook install` or `prek install`: git orchestrate doctor --repair; `pre-commit install` \
+                           refuses until `git orchestrate init --uninstall`, but what it installed runs on";
 
 /// Shows what would change.
 pub(super) fn preview(repo: &Repo, ui: &mut Ui) -> Result<Plan, CommandError> {
@@ -41,7 +41,7 @@ pub(crate) fn install(repo: &Repo, plan: &Plan, ui: &mut Ui) -> Result<(), Comma
     make(&plan.changes)?;
     let how = match plan.way {
         Way::Configured => "named in git's configuration",
-        Way::Links => "as links in the repository's hooks folder",
+        Way::Links => "in the repository's hooks folder",
         Way::Dispatchers => "before the hooks of other programs, which they chain to",
     };
     for name in crate::hooks::NAMES {

@@ -214,9 +214,11 @@ impl Ward<'_> {
     fn file(&self, path: &Path, whose: Whose) -> Cause {
         let shown = path.display();
         match whose {
-            Whose::Gone => cause(Problem::ProgramGone, format!("{} leads to a program that is gone", self.shown(path))),
-            Whose::NotExecutable if path.is_symlink() => {
-                cause(Problem::NotExecutable, format!("{} leads to a file that cannot be run", self.shown(path)))
+            Whose::Gone => {
+                cause(Problem::ProgramGone, format!("{} leads nowhere: the program is gone", Self::shown(path)))
+            }
+            Whose::NotExecutable if layout::program_of(path).is_some() => {
+                cause(Problem::NotExecutable, format!("{} or that program cannot be run", Self::shown(path)))
             }
             Whose::NotExecutable => Cause {
                 repair: format!("chmod +x {}", quoted(&path.to_string_lossy())),
@@ -229,11 +231,10 @@ impl Ward<'_> {
         }
     }
 
-    /// Links are told of by folder and target, so that one line serves all of them.
-    fn shown(&self, path: &Path) -> String {
+    /// Links and scripts of ours are told of by folder and program, so that one line serves all of them.
+    fn shown(path: &Path) -> String {
         let folder = path.parent().unwrap_or(path).display();
-        let program = path.read_link().unwrap_or_default();
-        format!("the link in {folder} to {}", program.display())
+        format!("what leads from {folder} to {}", layout::program_of(path).unwrap_or_default().display())
     }
 
     /// The setting that leads git away from the folder that our hooks are in.

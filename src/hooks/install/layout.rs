@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::change::program_of_script;
 use crate::adapters::git::repo::Repo;
 
 /// What stands in place of other hooks' folders and chains to them.
@@ -104,6 +105,15 @@ pub fn hook_program(current_exe: &Path) -> PathBuf {
     if executable(&small) { small } else { current_exe.to_owned() }
 }
 
+/// The program itself, beside whatever the links lead to.
+pub(super) fn main_program(program: &Path) -> PathBuf {
+    if program.file_name().is_some_and(|name| name == PROGRAMS[1]) {
+        program.with_file_name(PROGRAMS[0])
+    } else {
+        program.to_owned()
+    }
+}
+
 /// Whether git would run this file.
 pub(super) fn executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
@@ -112,14 +122,13 @@ pub(super) fn executable(path: &Path) -> bool {
 /// Whose the file of a hook's name in a folder is.
 pub(super) fn whose(repo: &Repo, folder: &Path, name: &str) -> Whose {
     let path = folder.join(name);
-    let Ok(found) = path.symlink_metadata() else { return Whose::Nobody };
-    if found.is_symlink()
-        && let Ok(program) = fs::read_link(&path)
-        && program.file_name().is_some_and(|name| PROGRAMS.iter().any(|ours| name == *ours))
-    {
-        return match path.metadata() {
+    if path.symlink_metadata().is_err() {
+        return Whose::Nobody;
+    }
+    if let Some(program) = program_of(&path) {
+        return match program.metadata() {
             Err(_) => Whose::Gone,
-            Ok(_) if executable(&path) => Whose::Ours,
+            Ok(_) if executable(&program) && executable(&path) => Whose::Ours,
             Ok(_) => Whose::NotExecutable,
         };
     }
@@ -139,12 +148,20 @@ fn calls_us(text: &str) -> bool {
         .any(|line| !line.trim_start().starts_with('#') && line.contains("git-orchestrate") && line.contains("hook "))
 }
 
-/// Whether a hook manager moved our link aside and goes on calling it.
+/// The program that a link or script of ours leads to; `None` when it is another's.
+pub(super) fn program_of(path: &Path) -> Option<PathBuf> {
+    match fs::read_link(path) {
+        Ok(program) => {
+            program.file_name().is_some_and(|name| PROGRAMS.iter().any(|ours| name == *ours)).then_some(program)
+        }
+        Err(_) => program_of_script(&fs::read_to_string(path).ok()?),
+    }
+}
+
+/// Whether a hook manager moved our script aside and goes on calling it.
 fn whose_kept(folder: &Path, name: &str) -> bool {
     let kept = folder.join(format!("{name}{KEPT}"));
-    executable(&kept)
-        && fs::read_link(&kept)
-            .is_ok_and(|program| program.file_name().is_some_and(|name| PROGRAMS.iter().any(|ours| name == *ours)))
+    executable(&kept) && program_of(&kept).is_some_and(|program| executable(&program))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::change::{Change, quoted, script};
+use super::change::{Change, quoted};
 use super::layout::{self, DISPATCHER, INCLUDED, KNOWN, NEVER, USUAL, Whose};
 use super::record::Record;
 use super::setting::{HOOKS_PATH, PREVIOUS, Place, Setting, is_ours};
@@ -14,12 +14,15 @@ use crate::hooks::NAMES;
 /// The first git that runs hooks named in its configuration.
 pub const CONFIG_HOOKS: GitVersion = GitVersion { major: 2, minor: 54 };
 
+/// The hook that git calls for every change of a ref, several times per command.
+const OFTEN: &str = "reference-transaction";
+
 /// How git gets to our hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Named in git's configuration; git runs them beside all others.
     Configured,
-    /// Links in `.git/hooks`.
+    /// A link and scripts in `.git/hooks`.
     Links,
     /// A folder of ours that every worktree's `core.hooksPath` leads to, and that chains to the hooks in effect before.
     Dispatchers,
@@ -81,7 +84,7 @@ pub fn plan(repo: &Repo, program: &Path, git: GitVersion) -> Result<Plan, PortEr
     let way = choose(repo, &seen, git);
     let mut plan = Plan { way, changes: Vec::new(), chained: Vec::new(), blocked: None };
     match way {
-        Way::Links => plan.changes = links(repo, &repo.common_dir().join("hooks"), program),
+        Way::Links => plan.changes = beside_others(repo, program),
         Way::Configured => plan.changes = configured(repo, &seen, program)?,
         Way::Dispatchers => {
             plan.blocked = blocked(&seen);
@@ -112,46 +115,43 @@ fn choose(repo: &Repo, seen: &[Seen], git: GitVersion) -> Way {
     }
 }
 
-/// Links that are missing, or lead to another place of the program.
-fn links(repo: &Repo, folder: &Path, program: &Path) -> Vec<Change> {
-    let wrong = |name: &&&str| {
+/// What is missing in the repository's own folder: a link under the name that is called for every change of a ref, scripts
+/// under the others, which hook managers read.
+fn beside_others(repo: &Repo, program: &Path) -> Vec<Change> {
+    let folder = repo.common_dir().join("hooks");
+    let main = layout::main_program(program);
+    let change = |name: &&str| {
         let path = folder.join(name);
-        match layout::whose(repo, folder, name) {
-            Whose::Nobody | Whose::Gone => true,
-            Whose::Ours | Whose::NotExecutable => path.read_link().is_ok_and(|found| found != program),
-            Whose::Calling | Whose::Others => false,
-        }
+        let change = if *name == OFTEN {
+            Change::Link { path, program: program.to_owned() }
+        } else {
+            Change::Script { path, program: main.clone() }
+        };
+        let whose = layout::whose(repo, &folder, name);
+        let free = whose == Whose::Nobody || layout::program_of(&folder.join(name)).is_some();
+        (free && !change.is_made()).then_some(change)
     };
-    let path = |name: &&str| Change::Link { path: folder.join(name), program: program.to_owned() };
-    NAMES.iter().filter(wrong).map(path).collect()
+    NAMES.iter().filter_map(change).collect()
 }
 
-/// Our links in the repository's own folder, for when git gets to us another way.
+/// Links in the folder of our own that are missing, or lead to another place of the program.
+fn own_links(repo: &Repo, program: &Path) -> Vec<Change> {
+    let folder = layout::own(repo);
+    let link = |name: &&str| Change::Link { path: folder.join(name), program: program.to_owned() };
+    NAMES.iter().map(link).filter(|change| !change.is_made()).collect()
+}
+
+/// Our links and scripts in the repository's own folder, for when git gets to us another way. A hook manager may have moved
+/// one aside.
 pub(super) fn without_links(repo: &Repo) -> Vec<Change> {
     let folder = repo.common_dir().join("hooks");
     let names = NAMES.iter().flat_map(|name| [(*name).to_owned(), format!("{name}.legacy")]);
-    let ours = names.filter(|name| {
-        let path = folder.join(name);
-        let made = NAMES.iter().any(|hook| hook == name)
-            && std::fs::read_to_string(&path).is_ok_and(|text| text.starts_with("#!") && is_script(&text, name));
-        path.is_symlink()
-            && matches!(layout::whose(repo, &folder, name), Whose::Ours | Whose::Gone | Whose::NotExecutable)
-            || made
-    });
-    ours.map(|name| Change::Remove { path: folder.join(name) }).collect()
-}
-
-/// Whether a file is, byte for byte, what we write where there are no links.
-fn is_script(text: &str, name: &str) -> bool {
-    let like = script(Path::new(name), Path::new("/git-orchestrate"));
-    let (text, like) = (text.split_once("\nexec "), like.split_once("\nexec "));
-    let tail =
-        |line: &str| line.split_once("git-orchestrate").map(|(_, tail)| tail.trim_start_matches('\'').to_owned());
-    text.zip(like).is_some_and(|(text, like)| text.0 == like.0 && tail(text.1) == tail(like.1))
+    let paths = names.map(|name| folder.join(name)).filter(|path| layout::program_of(path).is_some());
+    paths.map(|path| Change::Remove { path }).collect()
 }
 
 fn configured(repo: &Repo, seen: &[Seen], program: &Path) -> Result<Vec<Change>, PortError> {
-    let mut changes = links(repo, &layout::own(repo), program);
+    let mut changes = own_links(repo, program);
     let (path, text) = (repo.common_dir().join(INCLUDED), included(repo));
     if std::fs::read_to_string(&path).ok().as_deref() != Some(text.as_str()) {
         changes.push(Change::Write { path, text, executable: false });
@@ -258,14 +258,15 @@ pub(super) fn dispatcher_names(seen: &[Seen]) -> BTreeSet<&'static str> {
 
 fn dispatched(repo: &Repo, seen: &[Seen], program: &Path) -> Result<Vec<Change>, PortError> {
     let folder = layout::dispatchers(repo);
-    let mut changes = links(repo, &layout::own(repo), program);
+    let mut changes = own_links(repo, program);
+    changes.extend(strangers(repo));
     for name in dispatcher_names(seen) {
         let path = folder.join(name);
         let chained = seen.iter().any(|one| layout::executable(&one.previous.join(name)));
-        if name == "reference-transaction" && !chained {
+        if name == OFTEN && !chained {
             // Called for every change of a ref: no shell in between while nobody else wants to be called.
             if path.read_link().ok().as_deref() != Some(program) {
-                changes.extend(path.is_file().then(|| Change::Remove { path: path.clone() }));
+                changes.extend(is_dispatcher(&path).then(|| Change::Remove { path: path.clone() }));
                 changes.push(Change::Link { path, program: program.to_owned() });
             }
         } else if !is_dispatcher(&path) {
@@ -335,6 +336,7 @@ pub(super) fn without_dispatchers(
     let had = |file: &Path| record.is_some_and(|record| record.had(file));
     let files = seen.iter().map(|one| one.place.config()).filter(|file| file.is_file() && !had(file));
     changes.extend(files.map(|path| Change::Prune { path }));
+    changes.extend(strangers(repo));
     changes.extend(emptied(&layout::dispatchers(repo)));
     Ok(changes)
 }
@@ -363,11 +365,40 @@ fn without_worktree_config(repo: &Repo, seen: &[Seen]) -> Result<Vec<Change>, Po
     Ok(changes)
 }
 
-/// Removes all files of a folder of ours, and it.
-pub(super) fn emptied(folder: &Path) -> Vec<Change> {
+/// Hooks that lefthook or prek put into the folder of dispatchers, because core.hooksPath leads there: they go to the
+/// repository's own folder, where the dispatchers find them.
+fn strangers(repo: &Repo) -> Vec<Change> {
+    let hooks = repo.common_dir().join("hooks");
+    let paths = files(&layout::dispatchers(repo)).into_iter().filter(|path| !is_ours_file(path));
+    let moved = paths.filter_map(|path| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        let same =
+            std::fs::read(hooks.join(&name)).is_ok_and(|there| std::fs::read(&path).is_ok_and(|here| here == there));
+        if same {
+            return Some(Change::Remove { path });
+        }
+        let numbered = (1..100).map(|number| format!("{name}.{number}"));
+        let free = std::iter::once(name.clone()).chain(numbered).map(|name| hooks.join(name));
+        let to = free.into_iter().find(|path| path.symlink_metadata().is_err())?;
+        Some(Change::Move { from: path, to })
+    });
+    moved.collect()
+}
+
+fn is_ours_file(path: &Path) -> bool {
+    layout::program_of(path).is_some() || std::fs::read_to_string(path).is_ok_and(|text| text == DISPATCHER)
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     files.sort();
-    let changes = files.into_iter().map(|path| Change::Remove { path });
+    files
+}
+
+/// Removes our files of a folder of ours, and it.
+pub(super) fn emptied(folder: &Path) -> Vec<Change> {
+    let ours = files(folder).into_iter().filter(|path| is_ours_file(path));
+    let changes = ours.map(|path| Change::Remove { path });
     changes.chain(folder.is_dir().then(|| Change::Prune { path: folder.to_owned() })).collect()
 }

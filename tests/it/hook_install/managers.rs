@@ -90,6 +90,18 @@ fn husky_before_and_after_ours() {
     commits_with_its_hook(&later);
 }
 
+/// Called again, pre-commit refuses because of core.hooksPath; lefthook and prek write over the dispatchers. The gate holds all
+/// the same, and doctor puts their hooks where they belong.
+fn installed_again(scratch: &Scratch, code: i32) {
+    assert_guarded(scratch, ".");
+    if code == 0 {
+        let ran = scratch.orchestrate(&["doctor"]);
+        assert!(ran.code == 3 && ran.stdout.starts_with("replaced: "), "{}", ran.stdout);
+        assert_eq!(scratch.orchestrate(&["doctor", "--repair"]).code, 0);
+    }
+    all_is_well(scratch);
+}
+
 /// pre-commit and prek: the same configuration, the same folder.
 fn generated_hooks(program: &Path) {
     let config = "repos:\n- repo: local\n  hooks:\n  - id: note\n    name: note\n    language: system\n    pass_filenames: false\n    \
@@ -114,6 +126,8 @@ fn generated_hooks(program: &Path) {
     assert_eq!(noted(&scratch).len(), 1, "its pre-push hook reads what git says and runs");
     let refused = scratch.try_git(&["push", "../remote.git", "story/1.1-a:refs/heads/main"]);
     assert!(refused.stderr.contains("git-orchestrate: refused"), "{}", refused.stderr);
+    installed_again(&scratch, install(&scratch).code);
+    commits_with_its_hook(&scratch);
     assert_eq!(scratch.orchestrate(&["init", "--uninstall"]).code, 0);
     assert_eq!(snapshot(&scratch), before);
 
@@ -162,7 +176,8 @@ fn lefthook_before_and_after_ours() {
     let commit = |scratch: &Scratch| {
         noted(scratch);
         // lefthook passes over hooks when no file is staged.
-        scratch.write("note.txt", "x\n");
+        let text = std::fs::read_to_string(scratch.root().join("note.txt")).unwrap_or_default();
+        scratch.write("note.txt", format!("{text}x\n"));
         scratch.git(&["add", "note.txt"]);
         let ran = run(with_path(scratch.command("git")).args(["commit", "-q", "-m", "with a hook"]));
         assert_eq!((ran.code, noted(scratch).len()), (0, 1), "{}{}", ran.stdout, ran.stderr);
@@ -177,6 +192,8 @@ fn lefthook_before_and_after_ours() {
     story(&scratch);
     all_is_well(&scratch);
     assert_guarded(&scratch, ".");
+    commit(&scratch);
+    installed_again(&scratch, install(&scratch).code);
     commit(&scratch);
     assert_eq!(scratch.orchestrate(&["init", "--uninstall"]).code, 0);
     assert_eq!(snapshot(&scratch), before);
