@@ -8,6 +8,7 @@ pub mod diagnostic;
 pub mod event;
 pub mod gate;
 pub mod graph;
+pub mod hotfix;
 pub mod id;
 pub mod item;
 pub mod names;
