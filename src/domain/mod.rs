@@ -9,6 +9,7 @@ pub mod event;
 pub mod explanation;
 pub mod gate;
 pub mod graph;
+pub mod hotfix;
 pub mod id;
 pub mod item;
 pub mod names;

@@ -8,6 +8,7 @@ mod commands;
 pub mod dispatcher;
 mod ending;
 pub mod events;
+pub mod hotfix;
 mod landing;
 mod opening;
 pub mod ports;
@@ -32,6 +33,8 @@ mod fake_git;
 mod fake_lander;
 #[cfg(test)]
 mod fake_ledger;
+#[cfg(test)]
+mod hotfix_tests;
 #[cfg(test)]
 mod landing_tests;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::domain::branch::{BranchEvent, BranchState};
+use crate::domain::branch::{BranchEvent, BranchState, Hotfix};
 use crate::domain::event::{FailureClass, ItemEvent, Landing, RunEvent};
 use crate::domain::gate::MergePermit;
 use crate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, Principal, RunId, Timestamp};
@@ -146,6 +146,15 @@ pub trait Ledger: Send {
     /// Moves the target from the permit's base to `landing.tip` and appends `Landed` to the item, in one ref transaction.
     fn land(&mut self, permit: MergePermit, key: &ItemKey, landing: &Landing, at: Timestamp)
     -> Result<(), LedgerError>;
+
+    /// Moves the branch from the permit's base to `hotfix.tip` and appends `HotfixLanded` to its chain, in one ref transaction.
+    fn land_hotfix(
+        &mut self,
+        permit: MergePermit,
+        hotfix: &Hotfix,
+        branch: &BranchRef,
+        at: Timestamp,
+    ) -> Result<(), LedgerError>;
 
     /// Keeps what was written small and fast to read; called between writes, cheap when there is nothing to do.
     fn maintain(&mut self) -> Result<(), LedgerError>;

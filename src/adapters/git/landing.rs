@@ -187,7 +187,7 @@ impl Lander for GitLander {
 }
 
 /// Commits reachable from `head` and not from `base`.
-fn new_commits(git: &gix::Repository, base: ObjectId, head: ObjectId) -> Result<Vec<ObjectId>, PortError> {
+pub(super) fn new_commits(git: &gix::Repository, base: ObjectId, head: ObjectId) -> Result<Vec<ObjectId>, PortError> {
     let failed = |error| git_error(format!("cannot walk from {head}"), error);
     let walk = git.rev_walk([head]).with_hidden([base]).all().map_err(failed)?;
     walk.map(|info| info.map(|info| info.id).map_err(|error| PortError::new("cannot walk the history").because(error)))

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod commit;
 pub mod content;
 pub mod follow;
+pub mod hotfix;
 pub mod identity;
 pub mod include;
 mod index_lock;

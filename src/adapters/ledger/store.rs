@@ -17,7 +17,7 @@ use super::landing::Move;
 use super::objects::{Batch, NewCommit, Objects};
 use crate::adapters::git::refs::{self, Expected, RefError, RefUpdate, RefWriter};
 use crate::adapters::git::repo::{Repo, git_error, oid};
-use crate::domain::branch::{BranchEvent, BranchState};
+use crate::domain::branch::{BranchEvent, BranchState, Hotfix};
 use crate::domain::event::{ItemEvent, Landing, RunEvent};
 use crate::domain::gate::MergePermit;
 use crate::domain::names::{BranchRef, ItemKey, Oid, RunId, Timestamp};
@@ -122,6 +122,23 @@ impl Store {
     pub fn branch_history(&mut self, branch: &BranchRef) -> Result<Vec<Entry<BranchEvent>>, LedgerError> {
         self.check_format()?;
         self.branches.history(&self.git, &branch_chain(branch))
+    }
+
+    /// Folded state of every protected branch that has a record. A branch that is gone is named in lower case.
+    pub fn branches(&mut self) -> Result<BTreeMap<BranchRef, BranchState>, LedgerError> {
+        self.check_format()?;
+        let states = self.branches.all(&self.git)?;
+        let mut branches = BTreeMap::new();
+        for (chain, state) in states {
+            let mut branch = branch_of_chain(&chain);
+            if refs::tip_in(&self.git, branch.as_str())?.is_none() {
+                let there = refs::list_in(&self.git, "refs/heads/")?.into_iter();
+                let mut there = there.map(|(name, _)| BranchRef::new(name));
+                branch = there.find(|branch| branch_chain(branch) == chain).unwrap_or(branch);
+            }
+            branches.insert(branch, state);
+        }
+        Ok(branches)
     }
 
     /// The state of an item derived again from its events; what the snapshot in the tip must equal.
@@ -255,7 +272,7 @@ impl Store {
                 Ok(Tried::Done)
             }
             Err(RefError::Conflict { name }) => match moved {
-                Some(moved) if name == moved.landing.target.as_str() => Err(moved.lost()),
+                Some(moved) if name == moved.branch.as_str() => Err(moved.lost()),
                 Some(_) | None => Ok(Tried::Lost),
             },
             Err(error) => Err(LedgerError::Port(error.into())),
@@ -387,7 +404,21 @@ impl Ledger for Store {
         self.check_landing(&permit, landing)?;
         let event = ItemEvent::Landed { landing: landing.clone() };
         let record = Record::Item { key: key.clone(), event, at, artefacts: Vec::new() };
-        self.write(&[record], Some(&Move { landing }))
+        let Landing { target: branch, base, tip, .. } = landing;
+        self.write(&[record], Some(&Move { branch, base, tip }))
+    }
+
+    fn land_hotfix(
+        &mut self,
+        permit: MergePermit,
+        hotfix: &Hotfix,
+        branch: &BranchRef,
+        at: Timestamp,
+    ) -> Result<(), LedgerError> {
+        self.check_hotfix(&permit, hotfix)?;
+        let event = BranchEvent::HotfixLanded { hotfix: hotfix.clone() };
+        let Hotfix { base, tip, .. } = hotfix;
+        self.write(&[Record::Branch { branch: branch.clone(), event, at }], Some(&Move { branch, base, tip }))
     }
 
     fn maintain(&mut self) -> Result<(), LedgerError> {
@@ -438,6 +469,19 @@ impl<F: Fact> Draft<F> {
 /// The last part of the ref of a branch's chain: no slash, so that no branch's chain lies inside another's.
 pub fn branch_chain(branch: &BranchRef) -> String {
     ItemKey::escaped(branch.short()).as_str().to_owned()
+}
+
+/// The branch of a chain, in lower case: its own chain is this one again.
+fn branch_of_chain(chain: &str) -> BranchRef {
+    let mut bytes = Vec::with_capacity(chain.len());
+    let mut rest = chain.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let escaped = hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &after[2..] } else { after };
+    }
+    BranchRef::new(format!("refs/heads/{}", String::from_utf8_lossy(&bytes)))
 }
 
 pub(super) fn expected(tip: Option<Oid>) -> Expected {
