@@ -19,4 +19,5 @@ pub mod scope;
 pub mod settings;
 pub mod source;
 pub mod state;
+pub mod tamper;
 pub mod workflow;

@@ -183,7 +183,8 @@ fn parse_version(printed: &str) -> Result<GitVersion, String> {
     parse().ok_or_else(|| format!("`git version` said `{}`, which names no version", first.escape_debug()))
 }
 
-/// User and system configuration are read; the environment moves nothing. Nobody else's repository is opened.
+/// User and system configuration are read; the environment moves nothing. Nobody else's repository is opened. Replace refs
+/// are not followed: what is judged is what lands.
 fn options() -> gix::open::Options {
     let env = Environment {
         git_prefix: Permission::Deny,
@@ -195,7 +196,7 @@ fn options() -> gix::open::Options {
         ..Environment::all()
     };
     let permissions = Permissions { env, config: Config { env: false, ..Config::all() }, ..Permissions::all() };
-    gix::open::Options::default().permissions(permissions).open_path_as_is(true).bail_if_untrusted(true)
+    gix::open::Options::default().permissions(permissions).open_path_as_is(true).bail_if_untrusted(true).config_overrides(["core.useReplaceRefs=false"])
 }
 
 fn open_failed(git_dir: &Path, error: gix::Error) -> PortError {
