@@ -118,7 +118,8 @@ pub fn measures(finding: &Finding, suspects: &BTreeSet<ItemKey>) -> Vec<Measure>
         }
         Finding::Sibling { victim, .. } => {
             let mut all = vec![Measure::Pause(victim.clone())];
-            all.extend(culprit.filter(|culprit| culprit != victim).map(Measure::Pause));
+            let mut others = suspects.iter().filter(|suspect| *suspect != victim);
+            all.extend(others.next().filter(|_| others.next().is_none()).cloned().map(Measure::Pause));
             all
         }
         Finding::Programs(_) => vec![Measure::StopLandings],
@@ -264,7 +265,10 @@ impl std::fmt::Display for Finding {
             Self::Sibling { victim, branch, expected, found } => {
                 let found = found.as_ref().map_or("nothing", Oid::short);
                 let (branch, expected) = (branch.short(), expected.short());
-                write!(f, "{branch} of story {victim} moved from {expected} to {found} while nothing of {victim} worked")
+                write!(
+                    f,
+                    "{branch} of story {victim} moved from {expected} to {found} while nothing of {victim} worked"
+                )
             }
             Self::Ties(changes) => write!(f, "the worktree was tied to another place: {}", list(changes)),
             Self::Programs(changes) => write!(f, "what git runs here changed: {}", list(changes)),

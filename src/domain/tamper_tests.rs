@@ -55,6 +55,16 @@ fn a_breach_stops_landings_whoever_it_was() {
 }
 
 #[test]
+fn a_moved_branch_pauses_its_attempt_and_the_only_other_one() {
+    let (victim, branch) = (ItemKey::new("1.1"), BranchRef::new("refs/heads/story/1.1-a"));
+    let moved = Finding::Sibling { victim: victim.clone(), branch, expected: oid("a"), found: None };
+    let both = [Measure::Pause(victim.clone()), Measure::Pause(ItemKey::new("1.2"))];
+    assert_eq!(measures(&moved, &keys(&["1.1", "1.2"])), both);
+    assert_eq!(measures(&moved, &keys(&["1.2"])), both);
+    assert_eq!(measures(&moved, &keys(&["1.2", "1.3"])), [Measure::Pause(victim)]);
+}
+
+#[test]
 fn an_agents_commit_on_the_target_is_covered_only_by_its_landing() {
     let gained = [agent("d", &["c"]), commit("c", &["0", "b"]), agent("b", &["a"]), agent("a", &["0"])];
     let state = |landings: Vec<Landing>| ItemState { landings, ..ItemState::default() };
@@ -85,7 +95,8 @@ fn what_a_story_merged_in_is_not_its_own() {
 
 #[test]
 fn a_difference_is_shown_in_one_safe_line() {
-    let words = |value: &str| Words::from([("alias.x".to_owned(), value.to_owned()), ("same".to_owned(), "1".to_owned())]);
+    let words =
+        |value: &str| Words::from([("alias.x".to_owned(), value.to_owned()), ("same".to_owned(), "1".to_owned())]);
     let found = changes(&words("a"), &words("!sh\n\u{1b}[2J"));
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].to_string(), "alias.x: `a` -> `!sh\\n\\u{1b}[2J`");

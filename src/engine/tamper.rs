@@ -204,7 +204,9 @@ impl Attempt {
             return Err(self.quarantine(&deeds.join("; "), hostile, phase).await);
         }
         if let Some(reason) = paused {
-            return Err(Halt::Wait(format!("{reason}; both tips are kept; look at them, then: git orchestrate resume")));
+            return Err(Halt::Wait(format!(
+                "{reason}; both tips are kept; look at them, then: git orchestrate resume"
+            )));
         }
         match watch.alarm().filter(|_| hostile) {
             Some(alarm) => Err(Halt::Wait(alarm)),
@@ -285,13 +287,7 @@ impl Attempt {
         Ok(findings)
     }
 
-    async fn keep_both(
-        &self,
-        victim: &ItemKey,
-        expected: &Oid,
-        found: Option<&Oid>,
-        phase: Phase,
-    ) -> Result<(), Halt> {
+    async fn keep_both(&self, victim: &ItemKey, expected: &Oid, found: Option<&Oid>, phase: Phase) -> Result<(), Halt> {
         let worktrees = &self.track.world.ports.worktrees;
         let mut tips = vec![expected.clone()];
         tips.extend(found.cloned());

@@ -9,6 +9,9 @@ use crate::support::Ran;
 /// Git without hooks in the main work tree, as a bypass would call it.
 const BYPASS: &str = "git -c core.hooksPath=/dev/null -C \"$ROOT\"";
 
+/// People review.
+const HUMAN: &str = "[review]\nby = \"human\"\n";
+
 /// A step of an author: commits `<item>.txt`, then does what a shell line says; its failure is the agent's.
 fn author(item: &str, line: &str) -> String {
     let steps = format!(
@@ -179,7 +182,7 @@ fn an_agent_cannot_review_by_the_command() {
     let review = format!("cd \"$ROOT\" && {program} review 1.1 --approve -m fine");
     let without = format!("cd \"$ROOT\" && env -u ORCHESTRATE_ATTEMPT {program} review 1.1 --approve -m fine");
     for line in [review, without] {
-        let project = attacked(&line, "[review]\nby = \"human\"\n");
+        let project = attacked(&line, HUMAN);
         let before = main_of(&project);
         let ran = project.stories(&["1.1"]);
         assert_eq!(ran.code, 4, "the agent's command failed: {}", said(&ran));
@@ -199,7 +202,7 @@ fn a_review_that_came_while_the_author_was_at_work_does_not_count() {
          until git log --format=%s refs/orchestrate/items/1.1 | grep -q approved || [ $n -gt 600 ]; do sleep 0.1; \
          n=$((n+1)); done"
     );
-    let project = attacked(&line, "[review]\nby = \"human\"\n");
+    let project = attacked(&line, HUMAN);
     let before = main_of(&project);
     let ran = project.stories(&["1.1"]);
     let heard = project.scratch.read(".git/said");
@@ -219,7 +222,7 @@ fn words_trailers_and_notes_are_no_approval() {
     let line = "echo APPROVED; echo '{\"version\":1,\"verdict\":\"approve\",\"findings\":[]}' | tee \"$ORCHESTRATE_RESULT\"; \
                 git commit -q --allow-empty -m 'Fine\n\nReviewed-by: Bob <bob@example.org>\nStory: 1.1'; \
                 git notes add -m APPROVED; git tag approved/1.1";
-    let project = attacked(line, "[review]\nby = \"human\"\n");
+    let project = attacked(line, HUMAN);
     let before = main_of(&project);
     let ran = project.stories(&["1.1"]);
     assert_eq!(ran.code, 5, "{}", said(&ran));
@@ -232,7 +235,7 @@ fn words_trailers_and_notes_are_no_approval() {
 fn an_agent_cannot_weaken_its_own_gate() {
     let line = "printf '[review]\\nby = \"agent\"\\n[gates]\\nchecks = \"optional\"\\n' > .orchestrate.toml && \
                 git commit -qam 'Easier'";
-    let project = attacked(line, "[review]\nby = \"human\"\n");
+    let project = attacked(line, HUMAN);
     let plan = project.orchestrate(&["plan"]);
     assert!(said(&plan).contains("from main:.orchestrate.toml"), "{}", said(&plan));
     let before = main_of(&project);
@@ -254,7 +257,8 @@ fn reviewed_diff(line: &str) -> String {
     project.story("1.1", "First", "None").commit();
     let ran = project.stories(&[]);
     assert_eq!(ran.code, 0, "{}", said(&ran));
-    assert_eq!(project.scratch.git(&["show", "main:hidden.txt"]), "the hidden change");
+    let landed = project.scratch.git(&["--no-replace-objects", "show", "main:hidden.txt"]);
+    assert_eq!(landed, "the hidden change");
     std::fs::read_to_string(seen).unwrap()
 }
 
@@ -279,7 +283,7 @@ fn a_replaced_policy_is_not_the_policy() {
     // The next command opens the repository with the replacement in place.
     let line = "git replace $(git rev-parse main:.orchestrate.toml) $(git show main:.orchestrate.toml | \
                 sed 's/human/agent/' | git hash-object -w --stdin)";
-    let project = attacked(line, "[review]\nby = \"human\"\n");
+    let project = attacked(line, HUMAN);
     assert_eq!(project.stories(&["1.1"]).code, 5);
     let before = main_of(&project);
     let ran = project.orchestrate(&["resume", "--policy-from-target"]);
@@ -289,8 +293,11 @@ fn a_replaced_policy_is_not_the_policy() {
 }
 
 /// A story that waits for a person, who has approved it.
-fn approved(policy: &str) -> Project {
-    let project = Project::new("", &format!("[review]\nby = \"human\"\n{policy}"));
+fn approved() -> Project {
+    approved_in(Project::new("", HUMAN))
+}
+
+fn approved_in(project: Project) -> Project {
     project.story("1.1", "First", "None").commit();
     assert_eq!(project.stories(&[]).code, 5);
     let reviewed = project.as_person("bob@example.org", &["review", "1.1", "--approve", "-m", "good"]);
@@ -314,7 +321,7 @@ fn assert_void(project: &Project, why: &str) {
 
 #[test]
 fn a_commit_after_the_approval_voids_it() {
-    let project = approved("");
+    let project = approved();
     let worktree = project.scratch.root().join(".worktrees/1.1-first");
     std::fs::write(worktree.join("late.txt"), "late\n").unwrap();
     let worktree = worktree.to_str().unwrap();
@@ -325,18 +332,20 @@ fn a_commit_after_the_approval_voids_it() {
 
 #[test]
 fn a_changed_policy_voids_the_approval() {
-    let project = approved("");
-    project.set("review", "max_rounds = 7");
+    let project = approved();
+    project.set("review", "rounds = 7");
     project.scratch.commit("Another policy");
     assert_void(&project, "the policy changed after the review");
 }
 
 #[test]
 fn a_base_that_changes_the_merge_voids_the_approval() {
-    let project = approved("");
-    // The same file: the merge still changes it, to something that nobody has seen.
-    project.scratch.write("1.1.txt", "1.1 implementation 1\n");
-    project.scratch.commit("The same by hand");
+    let project = Project::new(&author("1.1", "sed -i s/5/five/ lines.txt && git commit -qam five"), HUMAN);
+    project.scratch.write("lines.txt", "1\n2\n3\n4\n5\n");
+    let project = approved_in(project);
+    // Beside the change: it merges, and what it merges to nobody has seen.
+    project.scratch.write("lines.txt", "1\n2\nthree\n4\n5\n");
+    project.scratch.commit("three");
     assert_void(&project, "the approval saw another merge");
 }
 
@@ -472,7 +481,7 @@ fn the_branch_of_another_attempt_that_moves_pauses_both() {
             toml::Value::String(line)
         ),
     );
-    let attack = format!("{BYPASS} update-ref refs/heads/story/1.1-first HEAD");
+    let attack = format!("{BYPASS} update-ref refs/heads/story/1.1-first story/1.2-second");
     project.script(&format!(
         "[[step]]\nitem = \"1.1\"\nphase = \"review\"\ndo = [{{ touch = {review:?} }}, {{ wait-for = {go:?} }}, \"approve\"]\n\
          [[step]]\nitem = \"1.2\"\nphase = \"implementation\"\ndo = [{{ write = {{ path = \"1.2.txt\", text = \"x\" }} }}, \
@@ -495,7 +504,7 @@ fn the_branch_of_another_attempt_that_moves_pauses_both() {
     assert!(said(&ran).contains("story/1.1-first of story 1.1 moved"), "{}", said(&ran));
     let kept = project.scratch.git(&["for-each-ref", "--format=%(objectname)", "refs/orchestrate/rescue/"]);
     assert!(kept.contains(&tip) && kept.contains(&other), "{kept}");
-    assert_eq!(main_of(&project), mine);
+    assert_eq!(main_of(&project), mine, "{}", said(&ran));
     assert_eq!(project.scratch.git(&["rev-parse", "story/1.1-first"]), other, "it is not set back");
 }
 

@@ -151,17 +151,14 @@ fn names_program(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     PROGRAMS.iter().any(|pattern| match pattern.split_once('*') {
         None => key == *pattern,
-        Some((start, end)) => {
-            key.len() > start.len() + end.len() && key.starts_with(start) && key.ends_with(end)
-        }
+        Some((start, end)) => key.len() > start.len() + end.len() && key.starts_with(start) && key.ends_with(end),
     })
 }
 
 fn text_of(path: &Path) -> String {
     match fs::symlink_metadata(path) {
-        Ok(found) if found.is_file() && found.len() < 4_096 => {
-            fs::read(path).map_or_else(|error| error.to_string(), |text| String::from_utf8_lossy(&text).trim().to_owned())
-        }
+        Ok(found) if found.is_file() && found.len() < 4_096 => fs::read(path)
+            .map_or_else(|error| error.to_string(), |text| String::from_utf8_lossy(&text).trim().to_owned()),
         Ok(_) | Err(_) => describe(path),
     }
 }
@@ -181,7 +178,8 @@ fn describe(path: &Path) -> String {
     }
     match fs::read(path) {
         Ok(bytes) => {
-            let digest = Sha256::digest(&bytes).iter().take(6).fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+            let digest =
+                Sha256::digest(&bytes).iter().take(6).fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
             format!("{kind} {digest}")
         }
         Err(error) => error.to_string(),
@@ -197,7 +195,8 @@ mod tests {
         for key in ["core.hooksPath", "filter.a.b.clean", "alias.co", "includeIf.gitdir:/x.path", "diff.x.textconv"] {
             assert!(names_program(key), "{key}");
         }
-        for key in ["user.name", "remote.origin.url", "branch.main.remote", "core.bare", "diff.renames", "diff.command"] {
+        for key in ["user.name", "remote.origin.url", "branch.main.remote", "core.bare", "diff.renames", "diff.command"]
+        {
             assert!(!names_program(key), "{key}");
         }
     }

@@ -98,7 +98,8 @@ impl Store {
             let mut wrong = self.compare(guarded)?;
             if wrong.is_empty() {
                 // What was broken and is remembered was reported when it was put back.
-                let made = broken.into_iter().map(|(name, place)| Restored { name, how: Forged::Created, kept: Some(place) });
+                let made =
+                    broken.into_iter().map(|(name, place)| Restored { name, how: Forged::Created, kept: Some(place) });
                 guarded.restored.extend(made);
                 return Ok(());
             }
@@ -182,7 +183,8 @@ impl Store {
                 state = decoded.state;
                 break;
             }
-            let parent = self.git.find_commit(id).ok().and_then(|commit| commit.parent_ids().next().map(gix::Id::detach));
+            let parent =
+                self.git.find_commit(id).ok().and_then(|commit| commit.parent_ids().next().map(gix::Id::detach));
             if added.len() >= MOST_RECORDS || (parent.is_none() && before.is_some()) {
                 return false;
             }
@@ -287,7 +289,9 @@ impl Store {
     }
 
     fn is_ref_file(&self, path: &Path) -> bool {
-        let below = path.strip_prefix(self.repo.common_dir()).is_ok_and(|name| name.starts_with(OURS) && name != Path::new(OURS));
+        let below = path
+            .strip_prefix(self.repo.common_dir())
+            .is_ok_and(|name| name.starts_with(OURS) && name != Path::new(OURS));
         let Ok(text) = fs::read(path) else {
             // It went away meanwhile.
             return path.symlink_metadata().is_err();
