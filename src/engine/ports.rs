@@ -232,7 +232,7 @@ pub trait Surroundings {
     /// Settings that run programs, hooks, attributes outside of commits: what each says.
     fn programs(&self) -> Result<Words, PortError>;
 
-    /// The files that tie a worktree to the repository, and its own settings that run programs.
+    /// The files that tie a worktree to the repository, and its own settings that run programs; empty where there is none.
     fn ties(&self, spec: &WorktreeSpec) -> Result<Words, PortError>;
 }
 

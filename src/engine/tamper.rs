@@ -149,8 +149,10 @@ impl Attempt {
         let at_work = watch.at_work(&self.track.key);
         let done = work.await;
         // First: with the worktree tied elsewhere, git is not to be asked about it.
-        let changes = tamper::changes(&ties, &self.ties(phase)?);
-        if !changes.is_empty() {
+        let tied = self.ties(phase)?;
+        let changes = tamper::changes(&ties, &tied);
+        // A worktree that is gone is tied to nothing; whoever asks for it next says so.
+        if !tied.is_empty() && !changes.is_empty() {
             let finding = Finding::Ties(changes);
             self.tell_of(&finding);
             watch.act(&finding, &BTreeSet::from([self.track.key.clone()]));

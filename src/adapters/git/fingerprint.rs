@@ -106,6 +106,9 @@ impl Surroundings for GitSurroundings {
 
     fn ties(&self, spec: &WorktreeSpec) -> Result<Words, PortError> {
         let mut words = Words::new();
+        if !spec.path.is_dir() {
+            return Ok(words);
+        }
         words.insert(".git".to_owned(), text_of(&spec.path.join(".git")));
         let Some(entry) = admin::entry_of(&self.repo, &spec.path)? else { return Ok(words) };
         for name in ["gitdir", "commondir"] {
