@@ -120,8 +120,8 @@ fn an_agent_that_writes_the_ref_file_of_main_is_a_breach() {
 #[test]
 fn a_merge_under_another_name_is_a_breach_too() {
     let line = format!(
-        "GIT_AUTHOR_EMAIL=ada@example.org GIT_COMMITTER_EMAIL=ada@example.org {BYPASS} merge -q --no-ff -m Fine \
-         story/1.1-first"
+        "export GIT_AUTHOR_EMAIL=ada@example.org GIT_COMMITTER_EMAIL=ada@example.org; \
+         git commit -q --amend --reset-author --no-edit && {BYPASS} merge -q --no-ff -m Fine story/1.1-first"
     );
     assert_breach_is_shown(&line);
 }
