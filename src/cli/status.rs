@@ -26,7 +26,8 @@ pub(crate) fn run(args: &StatusArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let live = app.machine.held(items.keys());
     let run = shown_run(&app, &all);
     let hotfixes = super::hotfix::listed(&mut store)?;
-    let view = View { items: &items, run, known: &known, live: Some(&live), hotfixes: &hotfixes, now: app.machine.now() };
+    let view =
+        View { items: &items, run, known: &known, live: Some(&live), hotfixes: &hotfixes, now: app.machine.now() };
     if args.json {
         ui.data(&status::json(&view))?;
         return Ok(Exit::DONE);

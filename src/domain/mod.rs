@@ -24,4 +24,5 @@ pub mod settings;
 pub mod source;
 pub mod state;
 pub mod statement;
+pub mod tamper;
 pub mod workflow;

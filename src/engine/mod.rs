@@ -16,6 +16,7 @@ mod queue;
 pub mod recorder;
 pub mod recovery;
 mod reviewing;
+mod tamper;
 mod track;
 pub mod world;
 

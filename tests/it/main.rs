@@ -34,4 +34,5 @@ mod signing;
 mod stories;
 mod support;
 mod survival;
+mod tampering;
 mod worktrees;

@@ -6,6 +6,7 @@ pub mod checkout;
 pub mod cli;
 pub mod commit;
 pub mod content;
+pub mod fingerprint;
 pub mod follow;
 pub mod hotfix;
 pub mod identity;

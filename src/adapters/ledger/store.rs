@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use gix::ObjectId;
 
+use super::audit::Guarded;
 use super::chain::{Chain, Chains, message_of};
 use super::codec::{self, Fact};
 use super::landing::Move;
@@ -23,6 +24,7 @@ use crate::domain::gate::MergePermit;
 use crate::domain::names::{BranchRef, ItemKey, Oid, RunId, Timestamp};
 use crate::domain::run_state::RunState;
 use crate::domain::state::ItemState;
+use crate::domain::tamper::Restored;
 use crate::engine::ports::{Artefact, Ledger, LedgerError, PortError, Record};
 
 /// Chains of items.
@@ -54,13 +56,15 @@ pub struct Store {
     pub(super) git: gix::Repository,
     pub(super) objects: Objects,
     writer: Arc<Mutex<RefWriter>>,
-    items: Chains<ItemEvent>,
+    pub(super) items: Chains<ItemEvent>,
     runs: Chains<RunEvent>,
     branches: Chains<BranchEvent>,
     /// The `meta` commit that was found readable.
     format: Option<Oid>,
     /// Value of [`written`](Self::written) when packing was last considered.
     pub(super) considered: u64,
+    /// What the refs are held to while agents are at work.
+    pub(super) guarded: Option<Guarded>,
 }
 
 /// A chain while a batch is applied to it.
@@ -103,6 +107,7 @@ impl Store {
             branches: Chains::new(CERTIFIED),
             format: None,
             considered: 0,
+            guarded: None,
         }
     }
 
@@ -177,7 +182,7 @@ impl Store {
     }
 
     /// The writer, also after a panic elsewhere: its child is asked anew then.
-    fn writer(&self) -> std::sync::MutexGuard<'_, RefWriter> {
+    pub(super) fn writer(&self) -> std::sync::MutexGuard<'_, RefWriter> {
         self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
@@ -242,6 +247,7 @@ impl Store {
             branches: BTreeMap::new(),
             updates: moved.map(Move::update).into_iter().collect(),
         };
+        self.settle(&records.iter().map(chain_of).collect::<Vec<_>>())?;
         let meta = self.check_format()?;
         for record in records {
             match self.apply(&mut work, record) {
@@ -266,6 +272,7 @@ impl Store {
         let written = self.writer().transaction(&work.updates);
         match written {
             Ok(()) => {
+                self.note_written(&work.updates);
                 self.items.adopt(work.items.into_iter().map(|(key, draft)| (key, draft.now)));
                 self.runs.adopt(work.runs.into_iter().map(|(key, draft)| (key, draft.now)));
                 self.branches.adopt(work.branches.into_iter().map(|(key, draft)| (key, draft.now)));
@@ -281,7 +288,7 @@ impl Store {
 
     fn is_current(&self, work: &Work) -> Result<bool, LedgerError> {
         for (name, before) in work.bases() {
-            if refs::tip_in(&self.git, &name)? != *before {
+            if refs::tip_in(&self.git, &name)? != *before || !self.is_remembered(&name, before.as_ref()) {
                 return Ok(false);
             }
         }
@@ -363,17 +370,20 @@ impl Store {
 
 impl Ledger for Store {
     fn items(&mut self) -> Result<BTreeMap<ItemKey, ItemState>, LedgerError> {
+        self.mend()?;
         self.check_format()?;
         let states = self.items.all(&self.git)?;
         Ok(states.into_iter().map(|(key, state)| (ItemKey::new(key), state)).collect())
     }
 
     fn item(&mut self, key: &ItemKey) -> Result<Option<ItemState>, LedgerError> {
+        self.settle(&[format!("{ITEMS}{key}")])?;
         self.check_format()?;
         Ok(self.items.current(&self.git, key.as_str())?.map(|chain| chain.state.clone()))
     }
 
     fn record(&mut self, key: &ItemKey) -> Result<Option<Oid>, LedgerError> {
+        self.settle(&[format!("{ITEMS}{key}")])?;
         self.check_format()?;
         Ok(self.items.current(&self.git, key.as_str())?.and_then(|chain| chain.tip.clone()))
     }
@@ -437,6 +447,24 @@ impl Ledger for Store {
 
     fn write_blob(&mut self, bytes: &[u8]) -> Result<Oid, LedgerError> {
         Ok(oid(self.objects.hold(bytes)?))
+    }
+
+    fn guard(&mut self) -> Result<(), LedgerError> {
+        self.remember()
+    }
+
+    fn audit(&mut self) -> Result<Vec<Restored>, LedgerError> {
+        self.mend()?;
+        Ok(self.take_restored())
+    }
+}
+
+/// The ref that a record goes to.
+fn chain_of(record: &Record) -> String {
+    match record {
+        Record::Item { key, .. } => format!("{ITEMS}{key}"),
+        Record::Run { run, .. } => format!("{RUNS}{run}"),
+        Record::Branch { branch, .. } => format!("{CERTIFIED}{}", branch_chain(branch)),
     }
 }
 
