@@ -196,7 +196,11 @@ fn options() -> gix::open::Options {
         ..Environment::all()
     };
     let permissions = Permissions { env, config: Config { env: false, ..Config::all() }, ..Permissions::all() };
-    gix::open::Options::default().permissions(permissions).open_path_as_is(true).bail_if_untrusted(true).config_overrides(["core.useReplaceRefs=false"])
+    gix::open::Options::default()
+        .permissions(permissions)
+        .open_path_as_is(true)
+        .bail_if_untrusted(true)
+        .config_overrides(["core.useReplaceRefs=false"])
 }
 
 fn open_failed(git_dir: &Path, error: gix::Error) -> PortError {
