@@ -15,7 +15,8 @@ fn about<'a>(text: &'a str, name: &str) -> (&'a str, &'a str, Vec<&'a str>) {
     let (before, after) = text.split_once(&format!("pub struct {name} {{\n")).unwrap();
     let above = before.rsplit("\n\n").next().unwrap();
     let fields = after.split("\n}").next().unwrap();
-    let impls = text.split(&format!("\nimpl {name} {{\n")).skip(1).map(|body| body.split("\n}\n").next().unwrap());
+    let begin = format!("\nimpl {name} {{\n");
+    let impls = text.split(begin.as_str()).skip(1).map(|body| body.split("\n}\n").next().unwrap());
     (above, fields, impls.collect())
 }
 
