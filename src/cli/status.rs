@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::app::App;
 use super::args::StatusArgs;
+use super::certify;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::ui::Ui;
@@ -25,7 +26,9 @@ pub(crate) fn run(args: &StatusArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let known = known(&app);
     let live = app.machine.held(items.keys());
     let run = shown_run(&app, &all);
-    let view = View { items: &items, run, known: &known, live: Some(&live), now: app.machine.now() };
+    let branches = certify::watched(&app)?;
+    let view =
+        View { items: &items, run, known: &known, live: Some(&live), branches: &branches, now: app.machine.now() };
     if args.json {
         ui.data(&status::json(&view))?;
         return Ok(Exit::DONE);

@@ -1,6 +1,7 @@
 //! The one gate function: policy, evidence and candidate in, verdict out, as data; and the permit it alone can make.
 //! Must not read anything: whoever asks brings the facts.
 
+use super::bookkeep::{DONE, Rewrite, bookkeep, review_lines};
 use super::event::{Review, ReviewVerdict};
 use super::names::{Oid, Principal};
 use super::policy::{Policy, ReviewBy};
@@ -74,10 +75,35 @@ pub struct Covered {
     merge_tree: Oid,
 }
 
+/// A commit of ours that writes status and review lines on top of a landing that a person made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteBack {
+    /// Tip of the protected branch.
+    pub base: Oid,
+    /// Tree of the commit.
+    pub tree: Oid,
+    /// The only thing in which that tree differs from the base's.
+    pub rewrite: Rewrite,
+}
+
+/// Proof that a write-back is what the records give, byte for byte. Only [`judge_write_back`] makes one.
+///
+/// ```compile_fail
+/// use git_orchestrate::domain::gate::Recomputed;
+/// let forged = Recomputed { base: unreachable!(), tree: unreachable!() };
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Recomputed {
+    base: Oid,
+    tree: Oid,
+}
+
 /// Where a permit comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
     Reviewed,
+    Bookkeeping,
 }
 
 /// The value without which no code path can move a protected branch. Not `Clone`, not `Deserialize`.
@@ -104,6 +130,17 @@ impl MergePermit {
     /// Consumes the gate's proof.
     pub fn reviewed(covered: Covered) -> Self {
         Self { origin: Origin::Reviewed, base: covered.base, head: covered.head, merge_tree: covered.merge_tree }
+    }
+
+    /// Consumes the proof of a write-back. Head and tree are then the base and the tree with the lines written in.
+    pub fn bookkeeping(proof: Recomputed) -> Self {
+        let Recomputed { base, tree } = proof;
+        Self { origin: Origin::Bookkeeping, head: base.clone(), base, merge_tree: tree }
+    }
+
+    /// Whether it lets status and review lines in, and nothing else.
+    pub fn is_bookkeeping(&self) -> bool {
+        self.origin == Origin::Bookkeeping
     }
 
     /// The value of the protected branch that the permit is good for.
@@ -138,6 +175,17 @@ pub fn reason(refusal: &Refusal) -> String {
         Refusal::CheckFailed(name) => format!("check `{name}` failed on the merge tree"),
         Refusal::NoChecks => "the policy requires checks and none is configured".to_owned(),
     }
+}
+
+/// Judges a write-back: the landing must be on record as intended, and the lines must be those that its records give.
+pub fn judge_write_back(state: &ItemState, candidate: &WriteBack) -> Option<Recomputed> {
+    let right = state.intended.is_some() && is_write_back(state, &candidate.rewrite);
+    right.then(|| Recomputed { base: candidate.base.clone(), tree: candidate.tree.clone() })
+}
+
+/// Whether a rewrite is what a landing of this item writes into its story file, byte for byte.
+pub fn is_write_back(state: &ItemState, rewrite: &Rewrite) -> bool {
+    rewrite.path == state.path && bookkeep(&rewrite.before, DONE, &review_lines(&state.reviews)) == rewrite.after
 }
 
 /// Judges a candidate by the policy and the item's evidence.

@@ -6,10 +6,11 @@ use async_trait::async_trait;
 
 use super::fake_git::{FakeGit, Files, Repo};
 use super::ports::{
-    Changes, Lander, LandingPlan, Merged, PortError, Prepared, Retired, WorktreeSpec, WorktreeState, Worktrees,
+    Changes, Guard, Lander, LandingPlan, Looked, Merged, PortError, Prepared, Retired, WorktreeSpec, WorktreeState,
+    Worktrees,
 };
 use crate::domain::event::Landing;
-use crate::domain::names::{BranchRef, Oid, Principal};
+use crate::domain::names::{BranchRef, Oid, Principal, Timestamp};
 
 /// Marks authors that are agents.
 const AGENT: &str = "<git-orchestrate-agent@localhost>";
@@ -94,6 +95,19 @@ impl Worktrees for FakeGit {
         }
         Ok(retired)
     }
+}
+
+/// Finds everything sound, unless the test says what it finds.
+#[async_trait(?Send)]
+impl Guard for FakeGit {
+    async fn look(&self, _: &BranchRef, _: &Oid, _: Timestamp) -> Result<Looked, PortError> {
+        Ok(match self.ask("look") {
+            Ok(()) => Looked::Sound { merged: Vec::new() },
+            Err(found) => Looked::Breached { records: Vec::new(), sentence: found.message },
+        })
+    }
+
+    fn trust(&self, _: &BranchRef, _: &Oid) {}
 }
 
 #[async_trait(?Send)]

@@ -33,7 +33,8 @@ pub(super) fn run(stdin: &mut dyn Read) -> Result<Option<Refused>, PortError> {
             None => reader.branch(&BranchRef::new(refname))?.adopted.filter(|adopted| reader.history().has(adopted)),
         };
         let branch = BranchRef::new(refname);
-        let answer = reader.judge(&Asked { branch: &branch, from: from.as_ref(), to: &new, again: false })?;
+        let answer =
+            reader.judge_with_copies(&Asked { branch: &branch, from: from.as_ref(), to: &new, again: false })?;
         // Taking back is the remote's business.
         let ours = |objection: &Objection| !matches!(objection, Objection::TakesBack(_) | Objection::Rewinds);
         if let Some(objected) = answer.objections.into_iter().find(|objected| ours(&objected.objection)) {

@@ -29,4 +29,5 @@ mod setup;
 mod stories;
 mod support;
 mod survival;
+mod verify;
 mod worktrees;

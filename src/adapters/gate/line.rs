@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::history::CommitFacts;
 use super::reader::{BRANCHES, Reader};
 use crate::adapters::git::commit::{AGENT_ADDRESS, TOOL_ADDRESS};
+use crate::domain::bookkeep::Rewrite;
 use crate::domain::branch::BranchState;
 use crate::domain::names::{BranchRef, ItemKey, Oid, Principal};
-use crate::domain::passage::{self, Answer, Passage, Rewrite, Step, StoryName};
+use crate::domain::passage::{self, Answer, Passage, Step, StoryName};
 use crate::engine::ports::PortError;
 
 /// Branches of stories begin so.
@@ -121,16 +122,19 @@ impl Reader {
             tree: Some(facts.tree.clone()),
             ..Step::default()
         };
+        let of_commit = stories.iter().filter(|story| story.own.contains(commit));
+        step.is_of = of_commit.map(|story| story.name.clone()).collect();
         let mut waiting = vec![commit];
         while let Some(brought) = waiting.pop() {
             let Some((brought, parents)) = gained.get_key_value(brought) else { continue };
             if taken.insert(brought) {
+                if brought != commit {
+                    step.brought.push(brought.clone());
+                }
                 self.bring(&mut step, brought, stories)?;
                 waiting.extend(parents);
             }
         }
-        let of_commit = stories.iter().filter(|story| story.own.contains(commit));
-        step.is_of = of_commit.map(|story| story.name.clone()).collect();
         if again {
             step.rewrite = self.rewrite(&facts)?;
         }
@@ -146,7 +150,9 @@ impl Reader {
                 step.brings.insert(StoryName::Key(key));
             }
         }
-        if facts.author != AGENT_ADDRESS && facts.author != TOOL_ADDRESS {
+        // Whoever merges a story, or copies it, adds nothing of their own: the tree says so.
+        let wrote = step.commit.as_ref() != Some(commit) || !step.is_of.is_empty();
+        if wrote && facts.author != AGENT_ADDRESS && facts.author != TOOL_ADDRESS {
             step.persons.insert(Principal::Person(facts.author.clone()));
         }
         Ok(())

@@ -32,7 +32,8 @@ impl GitLander {
         Self { repo: repo.clone() }
     }
 
-    fn persons(&self, base: &Oid, head: &Oid) -> Result<Vec<Principal>, PortError> {
+    /// Persons who authored commits in base..head.
+    pub fn persons(&self, base: &Oid, head: &Oid) -> Result<Vec<Principal>, PortError> {
         let git = self.repo.gix();
         let failed = |error| git_error(format!("cannot read the authors of {}..{}", base.short(), head.short()), error);
         let mut persons = BTreeSet::new();
@@ -177,6 +178,18 @@ fn new_commits(git: &gix::Repository, base: ObjectId, head: ObjectId) -> Result<
     let walk = git.rev_walk([head]).with_hidden([base]).all().map_err(failed)?;
     walk.map(|info| info.map(|info| info.id).map_err(|error| PortError::new("cannot walk the history").because(error)))
         .collect()
+}
+
+/// The commit that writes status and review into a story file on top of `on`, durable; `None` when there is no such file or
+/// nothing to change. Moves nothing.
+pub fn write_back(repo: &Repo, on: &Oid, kept: &Bookkeeping, at: Timestamp) -> Result<Option<Oid>, PortError> {
+    let git = repo.gix();
+    let on = repo.object_id(on)?;
+    let Some(made) = bookkeeping_commit(&git, on, commit::tree_of(&git, on)?, kept, at)? else { return Ok(None) };
+    let mut ids = merge::new_objects(&git, on, made)?;
+    ids.insert(made);
+    commit::sync_objects(repo, &ids)?;
+    Ok(Some(oid(made)))
 }
 
 /// The commit that writes status and review into the story file; `None` when there is no such file or nothing to change.

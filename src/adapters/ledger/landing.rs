@@ -12,17 +12,19 @@ use crate::engine::ports::{LedgerError, PortError};
 /// A branch that moves with the records.
 pub(super) struct Move<'a> {
     pub(super) landing: &'a Landing,
+    /// What the permit is good for.
+    pub(super) from: Oid,
 }
 
 impl Move<'_> {
     pub(super) fn update(&self) -> RefUpdate {
-        let Landing { target, base, tip, .. } = self.landing;
-        let (name, expected) = (target.as_str().to_owned(), Expected::Value(base.clone()));
+        let Landing { target, tip, .. } = self.landing;
+        let (name, expected) = (target.as_str().to_owned(), Expected::Value(self.from.clone()));
         RefUpdate { name, expected, new: Some(tip.clone()) }
     }
 
     pub(super) fn lost(&self) -> LedgerError {
-        LedgerError::TargetMoved { branch: self.landing.target.clone(), expected: self.landing.base.clone() }
+        LedgerError::TargetMoved { branch: self.landing.target.clone(), expected: self.from.clone() }
     }
 }
 
@@ -49,6 +51,11 @@ impl Store {
     pub(super) fn check_landing(&self, permit: &MergePermit, landing: &Landing) -> Result<(), LedgerError> {
         let refused =
             |why: &str| Err(LedgerError::Port(PortError::new(format!("the landing is not permitted: {why}"))));
+        if permit.is_bookkeeping() {
+            let (tree, parents) = self.commit_parts(&landing.tip)?;
+            let right = tree == *permit.merge_tree() && parents == [permit.base().clone()];
+            return if right { Ok(()) } else { refused("the write-back is not the one that was recomputed") };
+        }
         if landing.base != *permit.base()
             || landing.head != *permit.head()
             || landing.merge_tree != *permit.merge_tree()

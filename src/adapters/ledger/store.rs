@@ -385,9 +385,10 @@ impl Ledger for Store {
         at: Timestamp,
     ) -> Result<(), LedgerError> {
         self.check_landing(&permit, landing)?;
+        let from = permit.base().clone();
         let event = ItemEvent::Landed { landing: landing.clone() };
         let record = Record::Item { key: key.clone(), event, at, artefacts: Vec::new() };
-        self.write(&[record], Some(&Move { landing }))
+        self.write(&[record], Some(&Move { landing, from }))
     }
 
     fn maintain(&mut self) -> Result<(), LedgerError> {
