@@ -35,4 +35,5 @@ mod stories;
 mod support;
 mod survival;
 mod tampering;
+mod verify;
 mod worktrees;
