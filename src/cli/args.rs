@@ -113,6 +113,9 @@ pub struct InitArgs {
     /// Answer yes to every question
     #[arg(short, long)]
     pub yes: bool,
+    /// Guard a bare repository that people push to, instead of one that people work in
+    #[arg(long, conflicts_with_all = ["target", "yes"])]
+    pub server: bool,
 }
 
 /// What a plan is made from; shared by `stories` and `plan`.

@@ -27,6 +27,9 @@ const COMMIT_MESSAGE: &str = "Set up git-orchestrate";
 pub(crate) fn run(args: &InitArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     check_git_version().map_err(CommandError::invalid)?;
     let repo = Repo::discover(Path::new(".")).map_err(CommandError::invalid)?;
+    if args.server {
+        return super::init_server::run(&repo, ui);
+    }
     repo.require_work_tree().map_err(CommandError::invalid)?;
     let target = target::find(&repo, args.target.as_deref()).map_err(CommandError::invalid)?;
     let settings = checked_settings(&repo, ui)?;

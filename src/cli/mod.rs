@@ -13,6 +13,7 @@ mod demo;
 mod execute;
 mod help;
 mod init;
+mod init_server;
 mod item;
 mod land;
 mod log;

@@ -22,6 +22,8 @@ pub enum StoryName {
     Key(ItemKey),
     /// Only by its branch's short name.
     Branch(String),
+    /// Only by its author, an agent of ours; a server that was not told which story it is.
+    Agent,
 }
 
 /// One commit on the first-parent line, with what it brings.
@@ -69,8 +71,11 @@ pub struct Passage<'a> {
     pub steps: Vec<Step>,
     /// Commits that the branch would lose.
     pub dropped: BTreeSet<Oid>,
-    /// Whether recorded landings are judged again by their evidence, instead of being believed. A server does.
+    /// Whether recorded landings are judged again by their evidence, instead of being believed.
     pub again: bool,
+    /// For whoever does not believe a snapshot either (a server): the state of the item, folded from its events, at the
+    /// moment each landing was recorded, by the landing's merge commit. A landing that is not in here is none.
+    pub evidence: Option<BTreeMap<Oid, ItemState>>,
 }
 
 /// How a step passed.
@@ -168,11 +173,14 @@ fn run_length(steps: &[Step]) -> usize {
 
 fn judge_run(passage: &Passage<'_>, records: &Records<'_>, run: &[Step], answer: &mut Answer) {
     // Commits with a way of their own stand alone, also between commits of one story.
-    let known: Vec<Option<Result<Way, Objection>>> = run.iter().map(|step| records.judge(passage, step)).collect();
-    if known.iter().any(Option::is_some) || run.len() == 1 {
-        for (step, known) in run.iter().zip(known) {
-            let judged = known.unwrap_or_else(|| judge_new(passage, std::slice::from_ref(step)));
-            take(answer, step, judged);
+    let known = run.iter().any(|step| records.judge(passage, std::slice::from_ref(step)).is_some());
+    if known || run.len() == 1 {
+        let mut at = 0;
+        while at < run.len() {
+            let part = &run[at..at + records.length(&run[at..])];
+            let judged = records.judge(passage, part).unwrap_or_else(|| judge_new(passage, part));
+            part.iter().for_each(|step| take(answer, step, judged.clone()));
+            at += part.len();
         }
         return;
     }
@@ -215,8 +223,21 @@ impl<'a> Records<'a> {
         Self { landings, hotfixes: hotfixes.collect() }
     }
 
-    /// What the records say of a step; `None` when they say nothing.
-    fn judge(&self, passage: &Passage<'_>, step: &Step) -> Option<Result<Way, Objection>> {
+    /// How many steps from the first one on came as one landing on record: a person's fast-forward or copies of a story.
+    fn length(&self, run: &[Step]) -> usize {
+        let base = run.first().and_then(|step| step.parents.first());
+        let ends = |step: &Step| {
+            let landing = step.commit.as_ref().and_then(|commit| self.landings.get(commit));
+            landing.is_some_and(|(_, _, landing)| {
+                step.commit.as_ref() == Some(&landing.merge) && base == Some(&landing.base)
+            })
+        };
+        run.iter().position(ends).map_or(1, |last| last + 1)
+    }
+
+    /// What the records say of steps that came together; `None` when they say nothing.
+    fn judge(&self, passage: &Passage<'_>, steps: &[Step]) -> Option<Result<Way, Objection>> {
+        let step = steps.last()?;
         let commit = step.commit.as_ref()?;
         if passage.record.acknowledged.contains_key(commit) {
             return Some(Ok(Way::Acknowledged));
@@ -226,7 +247,7 @@ impl<'a> Records<'a> {
         }
         let (key, state, landing) = *self.landings.get(commit)?;
         if landing.merge == *commit {
-            return Some(landed(passage, (key, state), landing, step));
+            return Some(landed(passage, (key, state), landing, steps));
         }
         Some(written_back(passage, (key, state), landing, step))
     }
@@ -236,22 +257,48 @@ fn landed(
     passage: &Passage<'_>,
     (key, state): (&ItemKey, &ItemState),
     landing: &Landing,
-    step: &Step,
+    steps: &[Step],
 ) -> Result<Way, Objection> {
-    // Evidence of earlier rounds is gone from the state; of the newest one it is there.
-    let newest = state.landings.last().or(state.intended.as_ref()) == Some(landing) && state.is_done();
-    if passage.again && newest {
+    let evidence = match &passage.evidence {
+        Some(evidence) => evidence.get(&landing.merge).filter(|_| is_landing(passage.branch, landing, steps)).map(Some),
+        // Evidence of earlier rounds is gone from the state; of the newest one it is there.
+        None => Some(Some(state).filter(|_| passage.again && is_newest(state, landing))),
+    };
+    let objection = |refusals| Objection::Stories(vec![(StoryName::Key(key.clone()), refusals)]);
+    let evidence = evidence.ok_or_else(|| objection(Vec::new()))?;
+    if let Some(state) = evidence {
         let candidate = Candidate {
             base: landing.base.clone(),
             head: landing.head.clone(),
             merge_tree: landing.merge_tree.clone(),
-            person_authors: step.persons.iter().cloned().collect(),
+            person_authors: persons(steps),
         };
         if let Verdict::Refused(refusals) = gate::judge(passage.policy, state, &candidate) {
-            return Err(Objection::Stories(vec![(StoryName::Key(key.clone()), refusals)]));
+            return Err(objection(refusals));
         }
     }
     Ok(Way::Landed(key.clone()))
+}
+
+fn is_newest(state: &ItemState, landing: &Landing) -> bool {
+    state.landings.last().or(state.intended.as_ref()) == Some(landing) && state.is_done()
+}
+
+/// Whether commits are what a record says of them: the reviewed tree, from the reviewed base, with nothing merged in but the
+/// reviewed head.
+fn is_landing(branch: &BranchRef, landing: &Landing, steps: &[Step]) -> bool {
+    let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return false };
+    let merged = [landing.base.clone(), landing.head.clone()];
+    let plain = |step: &Step| step.parents.len() == 1 || step.parents == merged;
+    landing.target == *branch
+        && last.tree.as_ref() == Some(&landing.merge_tree)
+        && first.parents.first() == Some(&landing.base)
+        && (last.commit.as_ref() == Some(&landing.head) || steps.iter().all(plain))
+}
+
+fn persons(steps: &[Step]) -> Vec<Principal> {
+    let all: BTreeSet<Principal> = steps.iter().flat_map(|step| step.persons.iter().cloned()).collect();
+    all.into_iter().collect()
 }
 
 fn written_back(
@@ -260,13 +307,17 @@ fn written_back(
     landing: &Landing,
     step: &Step,
 ) -> Result<Way, Objection> {
-    let on_top = step.parents == [landing.merge.clone()];
-    let newest = state.landings.last() == Some(landing) && state.is_done();
-    let right = !(passage.again && newest)
-        || step.rewrite.as_ref().is_some_and(|rewrite| {
+    let recomputed = |state: &ItemState| {
+        step.rewrite.as_ref().is_some_and(|rewrite| {
             rewrite.path == state.path
                 && bookkeep(&rewrite.before, DONE, &review_lines(&state.reviews)) == rewrite.after
-        });
+        })
+    };
+    let right = match &passage.evidence {
+        Some(evidence) => evidence.get(&landing.merge).is_some_and(recomputed),
+        None => !(passage.again && is_newest(state, landing)) || recomputed(state),
+    };
+    let on_top = step.parents == [landing.merge.clone()];
     if on_top && right { Ok(Way::Bookkeeping(key.clone())) } else { Err(Objection::NotBookkeeping(key.clone())) }
 }
 
@@ -313,12 +364,11 @@ fn judge_story(passage: &Passage<'_>, run: &[Step], name: &StoryName) -> Result<
         // A squash or a copy: the content decides.
         _ => reviewed.ok_or_else(|| vec![Refusal::NoReview])?,
     };
-    let persons: BTreeSet<Principal> = run.iter().flat_map(|step| step.persons.iter().cloned()).collect();
     let candidate = Candidate {
         base: base.clone(),
         head: head.clone(),
         merge_tree: tree.clone(),
-        person_authors: persons.into_iter().collect(),
+        person_authors: persons(run),
     };
     match gate::judge(passage.policy, state, &candidate) {
         Verdict::Covered(_) => {

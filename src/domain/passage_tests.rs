@@ -120,6 +120,7 @@ impl Case {
             steps,
             dropped: dropped.iter().map(|commit| oid(commit)).collect(),
             again,
+            evidence: None,
         })
     }
 }

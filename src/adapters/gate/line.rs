@@ -54,6 +54,11 @@ impl Reader {
 
     /// The gate's answer to a line that is there already.
     pub fn judge_line(&self, asked: &Asked<'_>, record: &BranchState, line: Line) -> Result<Answer, PortError> {
+        let evidence = if self.is_server() {
+            Some(self.evidence_of(&line.steps.iter().filter_map(|step| step.commit.as_ref()).collect())?)
+        } else {
+            None
+        };
         Ok(passage::judge(&Passage {
             policy: self.policy()?,
             record,
@@ -62,6 +67,7 @@ impl Reader {
             steps: line.steps,
             dropped: line.dropped,
             again: asked.again,
+            evidence,
         }))
     }
 
@@ -71,8 +77,8 @@ impl Reader {
         if !self.is_target(asked.branch.as_str())?
             && let Some(target) = self.target()?
         {
-            // What the target has passed its gate already.
-            hidden.extend(self.standing(target.as_str())?);
+            // What the target has passed its gate, or does so in the same move: all of a push is refused, or nothing.
+            hidden.extend(self.tip(target.as_str())?);
         }
         let gained = self.history().between(std::slice::from_ref(asked.to), &hidden)?;
         let dropped = match asked.from {
@@ -141,10 +147,17 @@ impl Reader {
         let facts = self.history().commit(commit)?;
         let own = stories.iter().filter(|story| story.own.contains(commit));
         step.brings.extend(own.map(|story| story.name.clone()));
-        for key in trailers(&facts.message) {
-            if self.items()?.contains_key(&key) {
-                step.brings.insert(StoryName::Key(key));
+        let named = trailers(&facts.message);
+        let made_here = matches!(facts.author.as_str(), AGENT_ADDRESS | TOOL_ADDRESS);
+        for key in &named {
+            if self.items()?.contains_key(key) || self.is_server() && made_here {
+                step.brings.insert(StoryName::Key(key.clone()));
             }
+        }
+        // A server may not have been told of a story at all: then its commits speak for themselves.
+        let nameless = named.is_empty() && !stories.iter().any(|story| story.own.contains(commit));
+        if self.is_server() && made_here && nameless {
+            step.brings.insert(StoryName::Agent);
         }
         if facts.author != AGENT_ADDRESS && facts.author != TOOL_ADDRESS {
             step.persons.insert(Principal::Person(facts.author.clone()));

@@ -1,0 +1,1 @@
+//! The same verdicts over file://, http and ssh.
