@@ -12,7 +12,8 @@ use crate::hooks::server_hooks::{self, Linked};
 /// Runs `git orchestrate init --server`.
 pub(super) fn run(repo: &Repo, ui: &mut Ui) -> Result<Exit, CommandError> {
     if !repo.is_bare() {
-        let error = format!("{} is not a bare repository: --server is for one that people push to", repo.root().display());
+        let error =
+            format!("{} is not a bare repository: --server is for one that people push to", repo.root().display());
         return Err(CommandError::usage(error).hint("to guard the repository you work in: git orchestrate init"));
     }
     let program = std::env::current_exe().and_then(|path| path.canonicalize());
@@ -34,8 +35,10 @@ pub(super) fn run(repo: &Repo, ui: &mut Ui) -> Result<Exit, CommandError> {
     }
     let shown = missing.iter().map(|(_, path)| path.display().to_string()).collect::<Vec<_>>().join(", ");
     let names = missing.iter().map(|(name, _)| format!("git-orchestrate hook {name}")).collect::<Vec<_>>().join(", ");
-    Err(CommandError::operation(format!("the gate is not closed: another program's hook, or folder, was left alone: {shown}"))
-        .hint(format!("let it call ours with the same arguments and standard input, and stop when it fails: {names}")))
+    Err(CommandError::operation(format!(
+        "the gate is not closed: another program's hook, or folder, was left alone: {shown}"
+    ))
+    .hint(format!("let it call ours with the same arguments and standard input, and stop when it fails: {names}")))
 }
 
 fn configure(repo: &Repo, ui: &mut Ui) -> Result<(), CommandError> {
@@ -58,7 +61,11 @@ fn say_what_holds(repo: &Repo, ui: &mut Ui) -> Result<(), CommandError> {
     };
     match reader.standing(target.as_str())? {
         Some(tip) => {
-            ui.status(&format!("guards {} from {} on; what it holds now is before adoption", target.short(), tip.short()));
+            ui.status(&format!(
+                "guards {} from {} on; what it holds now is before adoption",
+                target.short(),
+                tip.short()
+            ));
         }
         None => ui.status(&format!("the first push of {} is taken as it is; guarded from then on", target.short())),
     }

@@ -364,12 +364,8 @@ fn judge_story(passage: &Passage<'_>, run: &[Step], name: &StoryName) -> Result<
         // A squash or a copy: the content decides.
         _ => reviewed.ok_or_else(|| vec![Refusal::NoReview])?,
     };
-    let candidate = Candidate {
-        base: base.clone(),
-        head: head.clone(),
-        merge_tree: tree.clone(),
-        person_authors: persons(run),
-    };
+    let candidate =
+        Candidate { base: base.clone(), head: head.clone(), merge_tree: tree.clone(), person_authors: persons(run) };
     match gate::judge(passage.policy, state, &candidate) {
         Verdict::Covered(_) => {
             let landing = Landing {

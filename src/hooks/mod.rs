@@ -66,12 +66,11 @@ pub fn dispatch(name: &str, args: &[OsString], stdin: &mut dyn Read, err: &mut d
     1
 }
 
-/// The repository that git called the hook in: git stands in the top of the work tree, or in a bare repository.
+/// The repository that git called the hook in. Git names it in linked worktrees, in bare repositories and for `--git-dir`,
+/// wherever it stands then; else it stands in the top of the work tree.
 fn repository() -> Result<Repo, PortError> {
-    match git_dir() {
-        Some(dir) if !Path::new(".git").exists() => Repo::discover(&dir),
-        Some(_) | None => Repo::discover(Path::new(".")),
-    }
+    let named = std::env::var_os("GIT_DIR").map(PathBuf::from);
+    Repo::discover(named.as_deref().unwrap_or(Path::new(".")))
 }
 
 /// The private git directory: git names it in linked worktrees and bare repositories.

@@ -135,6 +135,10 @@ impl Reader {
                 waiting.extend(parents);
             }
         }
+        if step.brings.len() > 1 {
+            // What else comes in tells whose work it is.
+            step.brings.remove(&StoryName::Agent);
+        }
         let of_commit = stories.iter().filter(|story| story.own.contains(commit));
         step.is_of = of_commit.map(|story| story.name.clone()).collect();
         if again {

@@ -159,7 +159,7 @@ fn a_record_that_is_no_record_and_a_name_that_blocks_others_are_refused() {
 
 #[test]
 fn a_breach_that_somebody_acknowledged_elsewhere_is_still_one() {
-    use git_orchestrate::domain::branch::{Breach, BranchEvent};
+    use git_orchestrate::domain::branch::{BranchEvent, Breach};
     use git_orchestrate::domain::names::BranchRef;
     use git_orchestrate::engine::ports::{Ledger, Record};
     let hub = Hub::new("");

@@ -68,18 +68,14 @@ fn a_hook_that_calls_ours_by_the_template_guards_as_well() {
     std::fs::set_permissions(&hook, mode).unwrap();
     assert_eq!(hub.init().code, 0);
     hub.story_branch();
-    hub.git(&["push", "-q", "origin", "story/1.1-a"]);
     let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
-    let push = |refspec: &str| run(hub.project.scratch.command("git").args(["push", "origin", refspec]).env("PATH", &path));
-    let ran = push("story/1.1-a:main");
+    let push =
+        |refs: &[&str]| run(hub.project.scratch.command("git").args(["push", "origin"]).args(refs).env("PATH", &path));
+    assert_eq!(push(&["story/1.1-a"]).code, 0);
+    let ran = push(&["story/1.1-a:main"]);
     assert!(ran.stderr.contains("the story branch story/1.1-a") && ran.stderr.contains(super::DECLINED), "{ran:?}");
+    hub.git(&["branch", "-q", "-D", "story/1.1-a"]);
     hub.run_stories();
-    hub.git(&["config", "push.default", "nothing"]);
-    let ran = run(hub
-        .project
-        .scratch
-        .command("git")
-        .args(["push", "origin", "main", "refs/orchestrate/items/1.1"])
-        .env("PATH", &path));
+    let ran = push(&["main", "refs/orchestrate/items/1.1"]);
     assert_eq!(ran.code, 0, "{ran:?}");
 }
