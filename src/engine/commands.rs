@@ -97,7 +97,9 @@ impl Attempt {
         }
         let attempt = self.recorded();
         let author = format!("{} via {} <git-orchestrate-agent@localhost>", attempt.role, attempt.agent);
-        let made = worktrees.commit_all(&self.spec, message, &author).await.map_err(Halt::internal(phase))?;
+        // By its trailer the commit is known wherever it is copied to.
+        let message = format!("{message}\n\nStory: {}\n", self.track.key);
+        let made = worktrees.commit_all(&self.spec, &message, &author).await.map_err(Halt::internal(phase))?;
         Ok(made.unwrap_or(state.head))
     }
 

@@ -10,7 +10,7 @@ use super::refused::{Refused, Why};
 use super::server::{self, New, is_zero};
 use super::undo::Undo;
 use super::{pre_receive, read_all};
-use crate::adapters::gate::line::{Asked, STORY_BRANCHES};
+use crate::adapters::gate::line::{Asked, Depth, STORY_BRANCHES};
 use crate::adapters::gate::reader::{BRANCHES, Pushed, Reader};
 use crate::adapters::process::ancestry;
 use crate::domain::names::{BranchRef, Oid};
@@ -115,7 +115,7 @@ fn judge_branch(reader: &Reader, line: &Line<'_>, current: Option<Oid>, new: &Ne
         return Ok(None);
     }
     let branch = BranchRef::new(line.refname);
-    let asked = Asked { branch: &branch, from: current.as_ref(), to: commit, again: false };
+    let asked = Asked { branch: &branch, from: current.as_ref(), to: commit, depth: Depth::Records };
     Ok(reader.judge(&asked)?.objections.into_iter().next().map(Why::Gate))
 }
 

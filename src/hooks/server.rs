@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::records::{self, LEDGER};
 use super::refused::{Refused, Why};
 use super::undo::Undo;
-use crate::adapters::gate::line::Asked;
+use crate::adapters::gate::line::{Asked, Depth};
 use crate::adapters::gate::reader::Reader;
 use crate::adapters::process::ancestry;
 use crate::domain::names::{BranchRef, Oid};
@@ -84,7 +84,7 @@ fn judge_branch(reader: &Reader, refname: &str, new: &New) -> Result<Vec<Why>, P
         return Ok(Vec::new());
     }
     let branch = BranchRef::new(refname);
-    let asked = Asked { branch: &branch, from: current.as_ref(), to, again: true };
+    let asked = Asked { branch: &branch, from: current.as_ref(), to, depth: Depth::Now };
     let line = reader.line(&asked)?;
     if !line.dropped.is_empty() {
         return Ok(vec![Why::TakenBack]);
