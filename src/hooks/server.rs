@@ -7,12 +7,16 @@ use std::collections::BTreeSet;
 use super::records::{self, LEDGER};
 use super::refused::{Refused, Why};
 use super::undo::Undo;
-use crate::adapters::gate::line::{Asked, Depth};
+use crate::adapters::gate::line::{Asked, Depth, Line};
 use crate::adapters::gate::reader::Reader;
 use crate::adapters::process::ancestry;
+use crate::domain::branch::{BranchState, Hotfix};
 use crate::domain::names::{BranchRef, Oid};
-use crate::domain::passage::{Objected, Objection};
+use crate::domain::passage::{Objected, Objection, Step};
 use crate::engine::ports::PortError;
+
+/// A hotfix changes fewer lines than this.
+const HOTFIX_LINES: u32 = 10;
 
 /// Where a ref is asked to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,11 +93,37 @@ fn judge_branch(reader: &Reader, refname: &str, new: &New) -> Result<Vec<Why>, P
     if !line.dropped.is_empty() {
         return Ok(vec![Why::TakenBack]);
     }
-    let mut record = reader.branch(&branch)?;
-    // A breach that somebody acknowledged in a clone is none of the ways that lead onto a server.
-    record.acknowledged.clear();
+    let record = believed(reader, reader.branch(&branch)?, &line)?;
     let answer = reader.judge_line(&asked, &record, line)?;
     Ok(gathered(answer.objections).into_iter().map(|objected| Why::Push(objected, branch.clone())).collect())
+}
+
+/// What a server believes of the record of a branch. A breach that somebody acknowledged in a clone is none of the ways that
+/// lead here, and a hotfix is one only when it is as small as it says, gives its reasons, and brings no story.
+fn believed(reader: &Reader, mut record: BranchState, line: &Line) -> Result<BranchState, PortError> {
+    record.acknowledged.clear();
+    let mut hotfixes = Vec::new();
+    for known in std::mem::take(&mut record.hotfixes) {
+        let step = line.steps.iter().find(|step| step.commit.as_ref() == Some(&known.hotfix.tip));
+        if let Some(step) = step
+            && is_hotfix(reader, &known.hotfix, step)?
+        {
+            hotfixes.push(known);
+        }
+    }
+    record.hotfixes = hotfixes;
+    Ok(record)
+}
+
+fn is_hotfix(reader: &Reader, hotfix: &Hotfix, step: &Step) -> Result<bool, PortError> {
+    let merged = step.parents == [hotfix.base.clone(), hotfix.head.clone()];
+    let shaped = (merged || step.parents == [hotfix.base.clone()]) && step.tree.as_ref() == Some(&hotfix.merge_tree);
+    let stated = [&hotfix.emergency, &hotfix.reason, &hotfix.follow_up].iter().all(|text| !text.trim().is_empty());
+    if !shaped || !stated || !step.brings.is_empty() {
+        return Ok(false);
+    }
+    let lines = reader.history().changed_lines(&hotfix.base, &hotfix.tip)?;
+    Ok(lines.is_some_and(|lines| lines < HOTFIX_LINES))
 }
 
 /// One objection of each kind; all stories in one, so that one command can name all of them.

@@ -4,6 +4,7 @@ mod accepted;
 mod forged;
 mod refused;
 mod setup;
+mod signed;
 mod transports;
 
 use std::path::PathBuf;

@@ -4,14 +4,14 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::rc::Rc;
 
 use gix::ObjectId;
 use gix::objs::{CommitRef, Data, Find, Kind, TreeRefIter};
 
+use crate::adapters::git::cli;
 use crate::adapters::git::repo::{Repo, git_error, oid};
-use crate::adapters::process::spawn;
 use crate::domain::names::Oid;
 use crate::engine::ports::PortError;
 
@@ -198,6 +198,21 @@ impl History {
         Ok(found)
     }
 
+    /// Lines added and removed between two commits; `None` when something changes that has no lines.
+    pub fn changed_lines(&self, before: &Oid, after: &Oid) -> Result<Option<u32>, PortError> {
+        let mut command = quarantined(&self.repo);
+        command.args(["diff-tree", "-r", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv"]);
+        command.args(["--end-of-options", before.as_str(), after.as_str()]);
+        let listed = cli::run(&mut command)?;
+        let mut lines = Some(0_u32);
+        for line in String::from_utf8_lossy(&listed).lines() {
+            let mut numbers = line.splitn(3, '\t').map(|number| number.parse::<u32>().ok());
+            let both = numbers.next().flatten().zip(numbers.next().flatten());
+            lines = lines.zip(both).map(|(sum, (added, removed))| sum.saturating_add(added).saturating_add(removed));
+        }
+        Ok(lines)
+    }
+
     fn object(&self, id: &ObjectId) -> Result<(Kind, Vec<u8>), PortError> {
         let mut buffer = Vec::new();
         let failed = |error| git_error(format!("cannot read object {id}"), error);
@@ -207,6 +222,17 @@ impl History {
         };
         Ok((kind, buffer))
     }
+}
+
+/// The git program, with the objects of a push where there is one.
+fn quarantined(repo: &Repo) -> Command {
+    let mut command = cli::git(repo);
+    for name in QUARANTINE {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
 }
 
 impl Find for &Source {
@@ -223,13 +249,7 @@ impl Find for &Source {
 
 impl Batch {
     fn start(repo: &Repo) -> Result<Self, PortError> {
-        let mut command = spawn::command("git");
-        command.env("GIT_DIR", repo.common_dir()).env("GIT_NO_REPLACE_OBJECTS", "1");
-        for name in QUARANTINE {
-            if let Some(value) = std::env::var_os(name) {
-                command.env(name, value);
-            }
-        }
+        let mut command = quarantined(repo);
         command.args(["cat-file", "--batch"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let failed = || PortError::new("git cat-file cannot be started");
         let mut child = command.spawn().map_err(|error| failed().because(error))?;

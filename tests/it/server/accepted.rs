@@ -1,7 +1,7 @@
 //! What a server takes: people's own work, story branches, tags, records that follow, and what the gate covers.
 
 use super::Hub;
-use crate::support::run;
+use crate::support::{Scratch, run};
 
 #[test]
 fn the_result_of_a_run_is_taken_with_its_records_atomic_or_not() {
@@ -111,7 +111,7 @@ fn a_thousand_refs_are_read_by_one_process() {
 }
 
 #[test]
-fn objects_may_lie_in_alternates_and_other_hashes_work() {
+fn objects_may_lie_in_alternates() {
     let hub = Hub::new("");
     let fork = hub.project.scratch.outside().join("fork.git");
     hub.git(&["clone", "-q", "--bare", "--shared", hub.url(), fork.to_str().unwrap()]);
@@ -121,4 +121,25 @@ fn objects_may_lie_in_alternates_and_other_hashes_work() {
     fork.run_stories();
     fork.refused(&["main"], "story 1.1");
     fork.accepted(&["--atomic", "main", "refs/orchestrate/items/1.1"]);
+}
+
+#[test]
+fn a_repository_of_the_other_hash_is_guarded_as_well() {
+    let scratch = Scratch::empty();
+    let server = scratch.outside().join("server.git");
+    scratch.git(&["init", "-q", "--object-format=sha256", "-b", "main"]);
+    scratch.write("a.txt", "a");
+    scratch.commit("first");
+    scratch.git(&["clone", "-q", "--bare", ".", server.to_str().unwrap()]);
+    let ran = run(scratch.orchestrate_command().current_dir(&server).args(["init", "--server"]));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    scratch.git(&["remote", "add", "origin", server.to_str().unwrap()]);
+    scratch.git(&["switch", "-q", "-c", "story/1.1-a"]);
+    scratch.commit("one");
+    scratch.git(&["push", "-q", "origin", "story/1.1-a"]);
+    let ran = scratch.try_git(&["push", "origin", "story/1.1-a:main"]);
+    assert!(ran.stderr.contains("the story branch story/1.1-a") && ran.stderr.contains(super::DECLINED), "{ran:?}");
+    scratch.git(&["switch", "-q", "main"]);
+    scratch.commit("my own");
+    scratch.git(&["push", "-q", "origin", "main"]);
 }

@@ -2,9 +2,11 @@
 //! (Whoever can make up a whole review can only be stopped by required signatures.)
 
 use git_orchestrate::adapters::ledger::codec;
+use git_orchestrate::domain::branch::{BranchEvent, Breach, Hotfix};
 use git_orchestrate::domain::event::{ItemEvent, Landing};
-use git_orchestrate::domain::names::{ItemKey, Oid, Principal, Timestamp};
+use git_orchestrate::domain::names::{BranchRef, ItemKey, Oid, Principal, Timestamp};
 use git_orchestrate::domain::state::ItemState;
+use git_orchestrate::engine::ports::{Ledger, Record};
 
 use super::Hub;
 use crate::support::run;
@@ -159,21 +161,68 @@ fn a_record_that_is_no_record_and_a_name_that_blocks_others_are_refused() {
 
 #[test]
 fn a_breach_that_somebody_acknowledged_elsewhere_is_still_one() {
-    use git_orchestrate::domain::branch::{BranchEvent, Breach};
-    use git_orchestrate::domain::names::BranchRef;
-    use git_orchestrate::engine::ports::{Ledger, Record};
     let hub = Hub::new("");
     hub.story_branch();
     hub.accepted(&["story/1.1-a"]);
     hub.git(&["merge", "-q", "--no-ff", "-m", "by force", "story/1.1-a"]);
-    let (branch, tip) = (BranchRef::new("refs/heads/main"), Oid::new(hub.git(&["rev-parse", "main"])));
-    let by = Principal::Person("ada@example.org".to_owned());
+    let tip = Oid::new(hub.git(&["rev-parse", "main"]));
     let breach = Breach { commit: tip.clone(), reason: "x".to_owned(), route: String::new() };
-    let record = |event| Record::Branch { branch: branch.clone(), event, at: Timestamp(1) };
-    let seen = BranchEvent::Acknowledged { tip, by, message: "fine".to_owned() };
-    hub.store().append(&[record(BranchEvent::Breached { breach }), record(seen)]).unwrap();
-    let args = ["--atomic", "main", "refs/orchestrate/certified/*:refs/orchestrate/certified/*"];
-    hub.refused(&args, "the story branch story/1.1-a");
+    let seen = BranchEvent::Acknowledged { tip, by: ada(), message: "fine".to_owned() };
+    record(&hub, &[BranchEvent::Breached { breach }, seen]);
+    hub.refused(&["--atomic", "main", CERTIFIED], "the story branch story/1.1-a");
+}
+
+const CERTIFIED: &str = "refs/orchestrate/certified/*:refs/orchestrate/certified/*";
+
+fn ada() -> Principal {
+    Principal::Person("ada@example.org".to_owned())
+}
+
+/// Writes events of main into the project's ledger.
+fn record(hub: &Hub, events: &[BranchEvent]) {
+    let branch = BranchRef::new("refs/heads/main");
+    let record =
+        |event: &BranchEvent| Record::Branch { branch: branch.clone(), event: event.clone(), at: Timestamp(1) };
+    hub.store().append(&events.iter().map(record).collect::<Vec<_>>()).unwrap();
+}
+
+#[test]
+fn a_hotfix_is_as_small_as_it_says() {
+    let hub = Hub::new("[protect]\nmode = \"all\"\n");
+    let mut count = 0;
+    let mut fix = |text: &str, emergency: &str| {
+        hub.git(&["reset", "-q", "--hard", "origin/main"]);
+        let base = Oid::new(hub.git(&["rev-parse", "main"]));
+        hub.git(&["switch", "-q", "-C", "hotfix/x"]);
+        hub.project.scratch.write("fix.txt", text);
+        let head = Oid::new(hub.project.scratch.commit("fix"));
+        hub.git(&["switch", "-q", "main"]);
+        hub.git(&["merge", "-q", "--no-ff", "-m", "hotfix", "hotfix/x"]);
+        count += 1;
+        let hotfix = Hotfix {
+            id: format!("h{count}"),
+            base,
+            head,
+            merge_tree: Oid::new(hub.git(&["rev-parse", "main^{tree}"])),
+            tip: Oid::new(hub.git(&["rev-parse", "main"])),
+            lines: 1,
+            emergency: emergency.to_owned(),
+            reason: "customers cannot pay".to_owned(),
+            follow_up: "write a story".to_owned(),
+            by: ada(),
+        };
+        record(&hub, &[BranchEvent::HotfixLanded { hotfix }]);
+    };
+    let why = "takes only reviewed stories and hotfixes";
+    fix(&"line\n".repeat(10), "production is down");
+    hub.refused(&["--atomic", "main", CERTIFIED], why);
+    fix("a\0b", "production is down");
+    hub.refused(&["--atomic", "main", CERTIFIED], why);
+    fix("line\n", " ");
+    hub.refused(&["--atomic", "main", CERTIFIED], why);
+    fix(&"line\n".repeat(9), "production is down");
+    hub.refused(&["main"], why);
+    hub.accepted(&["--atomic", "main", CERTIFIED]);
 }
 
 #[test]

@@ -175,8 +175,25 @@ fn the_second_hook_says_the_same_when_the_first_is_gone() {
         assert_ne!(ran.code, 0, "{args:?}: {ran:?}");
         assert_eq!(hub.refs(), before, "{args:?}");
     }
-    hub.git(&["update-ref", "-d", "refs/orchestrate/items/1.1"]);
-    hub.git(&["branch", "-q", "-D", "story/1.1-a"]);
+}
+
+#[test]
+fn the_second_hook_counts_records_that_move_in_the_same_transaction() {
+    let hub = Hub::new("");
+    std::fs::remove_file(hub.server.join("hooks/pre-receive")).unwrap();
     hub.run_stories();
-    hub.there(&["update-ref", "-d", "refs/heads/story/1.1-a"]);
+    let before = hub.there(&["rev-parse", "main"]);
+    // Git moves main alone, before its records are there, and no other hook has judged the whole.
+    let ran = hub.push(&["main", "refs/orchestrate/items/1.1"]);
+    assert!(ran.stderr.contains("refused: refs/heads/main"), "{}", ran.stderr);
+    assert_eq!(hub.there(&["rev-parse", "main"]), before);
+    hub.accepted(&["--atomic", "main", "refs/orchestrate/items/1.1"]);
+}
+
+#[test]
+fn a_repository_that_nobody_made_a_server_is_left_alone() {
+    let hub = at_work();
+    hub.there(&["config", "--unset", "orchestrate.server"]);
+    std::fs::remove_file(hub.server.join("hooks/reference-transaction")).unwrap();
+    hub.accepted(&["story/1.1-a:main"]);
 }
