@@ -80,6 +80,9 @@ pub enum Command {
     Phase(PhaseArgs),
     /// Land stories that are approved
     Land(LandArgs),
+    /// Land an emergency's small change without a review, on record
+    #[command(after_long_help = help::HOTFIX)]
+    Hotfix(HotfixArgs),
     /// Give failed or stopped stories another try
     Retry(RetryArgs),
     /// Go on with a run that was stopped, paused or killed
@@ -89,6 +92,9 @@ pub enum Command {
     /// Remove finished worktrees and merged branches
     #[command(after_long_help = help::CLEANUP)]
     Cleanup(CleanupArgs),
+    /// Find out whether the gate is in force, and repair it
+    #[command(after_long_help = help::DOCTOR)]
+    Doctor(DoctorArgs),
     /// Make a throw-away repository with five stories and land them with the demo agent
     Demo(DemoArgs),
     /// Plumbing: act as a git hook
@@ -105,7 +111,7 @@ pub enum Command {
 }
 
 /// Arguments of `init`.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub struct InitArgs {
     /// Branch that stories land on [default: found out]
     #[arg(long, value_name = "BRANCH")]
@@ -114,8 +120,14 @@ pub struct InitArgs {
     #[arg(short, long)]
     pub yes: bool,
     /// Guard a bare repository that people push to, instead of one that people work in
-    #[arg(long, conflicts_with_all = ["target", "yes"])]
+    #[arg(long, conflicts_with_all = ["target", "yes", "dry_run"])]
     pub server: bool,
+    /// Show what would change and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take the hooks away and put git's configuration back as it was
+    #[arg(long, conflicts_with_all = ["target", "yes"])]
+    pub uninstall: bool,
 }
 
 /// What a plan is made from; shared by `stories` and `plan`.
@@ -282,6 +294,44 @@ pub struct LandArgs {
     pub ids: Vec<String>,
 }
 
+/// Arguments of `hotfix`.
+#[derive(Args, Clone, Debug)]
+pub struct HotfixArgs {
+    /// Branch with the commits of the fix [default: the current one]
+    #[arg(value_name = "BRANCH")]
+    pub branch: Option<String>,
+    /// The production emergency
+    #[arg(long, value_name = "TEXT")]
+    pub emergency: Option<String>,
+    /// Why it cannot wait for a review
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// What has to be done afterwards: an issue or a sentence
+    #[arg(long, value_name = "TEXT")]
+    pub follow_up: Option<String>,
+    /// Land without running the checks of the policy; this is recorded
+    #[arg(long)]
+    pub skip_checks: bool,
+    /// Branch that the fix lands on
+    #[arg(long, value_name = "BRANCH")]
+    pub target: Option<String>,
+    /// Say whether it would land; move nothing, run no checks
+    #[arg(long)]
+    pub dry_run: bool,
+    /// List all hotfixes, and whether their follow-ups are done
+    #[arg(long, conflicts_with_all = ["resolve", "branch", "emergency", "reason", "follow_up", "skip_checks", "target", "dry_run", "message"])]
+    pub list: bool,
+    /// Close the follow-up of a hotfix
+    #[arg(long, value_name = "ID", requires = "message", conflicts_with_all = ["branch", "emergency", "reason", "follow_up", "skip_checks", "target", "dry_run", "json"])]
+    pub resolve: Option<String>,
+    /// What was done, for `--resolve`
+    #[arg(short, long, value_name = "MSG", requires = "resolve")]
+    pub message: Option<String>,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `retry`.
 #[derive(Args, Clone, Debug)]
 pub struct RetryArgs {
@@ -324,6 +374,17 @@ pub struct CleanupArgs {
     /// Also after stories that failed or were stopped; their work is still rescued first
     #[arg(long)]
     pub force: bool,
+}
+
+/// Arguments of `doctor`.
+#[derive(Args, Clone, Debug)]
+pub struct DoctorArgs {
+    /// Repair what can be repaired inside the repository
+    #[arg(long)]
+    pub repair: bool,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `demo`.

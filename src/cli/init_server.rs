@@ -1,6 +1,8 @@
 //! `init --server`: makes a bare repository guard what is pushed to it: two hooks and one key of git's configuration. Must
 //! not touch settings of receiving, nor another program's hook.
 
+use std::path::Path;
+
 use super::error::CommandError;
 use super::exit::Exit;
 use super::ui::Ui;
@@ -9,8 +11,8 @@ use crate::adapters::git::cli;
 use crate::adapters::git::repo::Repo;
 use crate::hooks::server_hooks::{self, Linked};
 
-/// Runs `git orchestrate init --server`.
-pub(super) fn run(repo: &Repo, ui: &mut Ui) -> Result<Exit, CommandError> {
+/// Runs `git orchestrate init --server`, or takes back what it did.
+pub(super) fn run(repo: &Repo, uninstall: bool, ui: &mut Ui) -> Result<Exit, CommandError> {
     if !repo.is_bare() {
         let error =
             format!("{} is not a bare repository: --server is for one that people push to", repo.root().display());
@@ -19,6 +21,9 @@ pub(super) fn run(repo: &Repo, ui: &mut Ui) -> Result<Exit, CommandError> {
     let program = std::env::current_exe().and_then(|path| path.canonicalize());
     let program =
         program.map_err(|error| CommandError::operation("cannot tell where this program is").because(&error))?;
+    if uninstall {
+        return take_back(repo, &program, ui);
+    }
     configure(repo, ui)?;
     let mut missing = Vec::new();
     for (path, linked) in server_hooks::link(repo, &program)? {
@@ -39,6 +44,19 @@ pub(super) fn run(repo: &Repo, ui: &mut Ui) -> Result<Exit, CommandError> {
         "the gate is not closed: another program's hook, or folder, was left alone: {shown}"
     ))
     .hint(format!("let it call ours with the same arguments and standard input, and stop when it fails: {names}")))
+}
+
+/// Removes the links and the key; what was pushed stays, records included.
+fn take_back(repo: &Repo, program: &Path, ui: &mut Ui) -> Result<Exit, CommandError> {
+    for path in server_hooks::unlink(repo, program)? {
+        ui.status(&format!("removed {}", path.display()));
+    }
+    if Reader::of(repo).is_server() {
+        cli::run(cli::git(repo).args(["config", "--local", "--unset-all", SERVER_KEY]))?;
+        ui.status(&format!("removed git config {SERVER_KEY}"));
+    }
+    ui.status("nothing guards what is pushed here any more");
+    Ok(Exit::DONE)
 }
 
 fn configure(repo: &Repo, ui: &mut Ui) -> Result<(), CommandError> {

@@ -10,8 +10,11 @@ pub mod ui;
 mod app;
 mod cleanup;
 mod demo;
+mod doctor;
+mod emergency;
 mod execute;
 mod help;
+mod hotfix;
 mod init;
 mod init_server;
 mod item;
@@ -123,10 +126,12 @@ fn dispatch(command: &Command, ui: &mut Ui) -> Result<Exit, CommandError> {
         Command::Review(args) => review::run(args, ui),
         Command::Phase(args) => phase::run(args, ui),
         Command::Land(args) => land::run(args, ui),
+        Command::Hotfix(args) => hotfix::run(args, ui),
         Command::Retry(args) => retry::run(args, ui),
         Command::Resume(args) => resume::run(args, ui),
         Command::Stop(args) => stop::run(args, ui),
         Command::Cleanup(args) => cleanup::run(args, ui),
+        Command::Doctor(args) => doctor::run(args, ui),
         Command::Demo(args) => demo::run(args, ui),
         Command::Hook(args) => Err(unknown_hook(&args.name)),
         Command::Completions(args) => completions::run(args, ui),

@@ -15,9 +15,6 @@ use crate::domain::names::{BranchRef, Oid};
 use crate::domain::passage::{Objected, Objection, Step};
 use crate::engine::ports::PortError;
 
-/// A hotfix changes fewer lines than this.
-const HOTFIX_LINES: u32 = 10;
-
 /// Where a ref is asked to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum New {
@@ -102,16 +99,17 @@ fn judge_branch(reader: &Reader, refname: &str, new: &New) -> Result<Vec<Why>, P
 /// lead here, and a hotfix is one only when it is as small as it says, gives its reasons, and brings no story.
 fn believed(reader: &Reader, mut record: BranchState, line: &Line) -> Result<BranchState, PortError> {
     record.acknowledged.clear();
-    let mut hotfixes = Vec::new();
-    for known in std::mem::take(&mut record.hotfixes) {
-        let step = line.steps.iter().find(|step| step.commit.as_ref() == Some(&known.hotfix.tip));
+    let mut proven = BTreeSet::new();
+    for hotfix in record.hotfixes.iter().map(|known| &known.hotfix).chain(&record.landing) {
+        let step = line.steps.iter().find(|step| step.commit.as_ref() == Some(&hotfix.tip));
         if let Some(step) = step
-            && is_hotfix(reader, &known.hotfix, step)?
+            && is_hotfix(reader, hotfix, step)?
         {
-            hotfixes.push(known);
+            proven.insert(hotfix.tip.clone());
         }
     }
-    record.hotfixes = hotfixes;
+    record.hotfixes.retain(|known| proven.contains(&known.hotfix.tip));
+    record.landing = record.landing.filter(|hotfix| proven.contains(&hotfix.tip));
     Ok(record)
 }
 
@@ -123,7 +121,7 @@ fn is_hotfix(reader: &Reader, hotfix: &Hotfix, step: &Step) -> Result<bool, Port
         return Ok(false);
     }
     let lines = reader.history().changed_lines(&hotfix.base, &hotfix.tip)?;
-    Ok(lines.is_some_and(|lines| lines < HOTFIX_LINES))
+    Ok(lines.is_some_and(|lines| lines <= reader.policy().map_or(0, |policy| policy.hotfix_lines)))
 }
 
 /// One objection of each kind; all stories in one, so that one command can name all of them.

@@ -198,19 +198,15 @@ impl History {
         Ok(found)
     }
 
-    /// Lines added and removed between two commits; `None` when something changes that has no lines.
+    /// Lines added and removed between two commits, at least one per file; `None` when something changes that lines do not
+    /// count: what is binary, a mode, a submodule.
     pub fn changed_lines(&self, before: &Oid, after: &Oid) -> Result<Option<u32>, PortError> {
         let mut command = quarantined(&self.repo);
-        command.args(["diff-tree", "-r", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv"]);
+        command.args(["diff-tree", "-r", "--raw", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv"]);
         command.args(["--end-of-options", before.as_str(), after.as_str()]);
         let listed = cli::run(&mut command)?;
-        let mut lines = Some(0_u32);
-        for line in String::from_utf8_lossy(&listed).lines() {
-            let mut numbers = line.splitn(3, '\t').map(|number| number.parse::<u32>().ok());
-            let both = numbers.next().flatten().zip(numbers.next().flatten());
-            lines = lines.zip(both).map(|(sum, (added, removed))| sum.saturating_add(added).saturating_add(removed));
-        }
-        Ok(lines)
+        let lines = String::from_utf8_lossy(&listed).lines().map(counted).collect::<Option<Vec<u32>>>();
+        Ok(lines.map(|lines| lines.iter().fold(0_u32, |sum, lines| sum.saturating_add(*lines))))
     }
 
     fn object(&self, id: &ObjectId) -> Result<(Kind, Vec<u8>), PortError> {
@@ -222,6 +218,21 @@ impl History {
         };
         Ok((kind, buffer))
     }
+}
+
+/// Changed lines in a line of git's: `:<old mode> <new mode> ...` holds none, `<added>\t<removed>\t<path>` does.
+fn counted(line: &str) -> Option<u32> {
+    const SUBMODULE: &str = "160000";
+    const NOTHING: &str = "000000";
+    if let Some(raw) = line.strip_prefix(':') {
+        let mut modes = raw.split(' ');
+        let (old, new) = (modes.next()?, modes.next()?);
+        let comes_or_goes = [old, new].contains(&NOTHING);
+        return ((old == new || comes_or_goes) && ![old, new].contains(&SUBMODULE)).then_some(0);
+    }
+    let mut numbers = line.splitn(3, '\t').map(|number| number.parse::<u32>().ok());
+    let (added, removed) = (numbers.next()??, numbers.next()??);
+    Some(added.saturating_add(removed).max(1))
 }
 
 /// The git program, with the objects of a push where there is one.
@@ -289,5 +300,26 @@ impl Drop for Batch {
         // It ends with its input.
         drop(self.stdin.take());
         drop(self.child.wait());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn lines_are_counted_and_what_has_none_is_no_number() {
+        for (line, lines) in [
+            ("3\t4\ta b.txt", Some(7)),
+            ("0\t0\tempty.txt", Some(1)),
+            ("-\t-\timage.png", None),
+            (":100644 100644 aaa bbb M\ta.txt", Some(0)),
+            (":000000 100755 000 bbb A\ta.sh", Some(0)),
+            (":100644 100755 aaa aaa M\ta.sh", None),
+            (":000000 160000 000 bbb A\tsub", None),
+            ("", None),
+        ] {
+            assert_eq!(counted(line), lines, "{line}");
+        }
     }
 }

@@ -26,6 +26,13 @@ fn a_server_is_set_up_once_and_says_what_it_did() {
     assert_eq!(again.code, 0, "{again:?}");
     assert!(again.stderr.contains("is installed already") && again.stderr.contains("is set already"), "{again:?}");
     assert_eq!(snapshot(), before);
+    let uninstall = ["init", "--server", "--uninstall"];
+    let ran = run(hub.project.scratch.orchestrate_command().current_dir(&hub.server).args(uninstall));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_ne!(hub.project.scratch.try_git(&["--git-dir", hub.url(), "config", "orchestrate.server"]).code, 0);
+    assert!(!hub.server.join("hooks/pre-receive").is_symlink());
+    hub.story_branch();
+    hub.accepted(&["story/1.1-a", "story/1.1-a:main"]);
 }
 
 #[test]
