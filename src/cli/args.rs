@@ -114,7 +114,7 @@ pub enum Command {
 }
 
 /// Arguments of `init`.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub struct InitArgs {
     /// Branch that stories land on [default: found out]
     #[arg(long, value_name = "BRANCH")]
@@ -122,6 +122,9 @@ pub struct InitArgs {
     /// Answer yes to every question
     #[arg(short, long)]
     pub yes: bool,
+    /// Guard a bare repository that people push to, instead of one that people work in
+    #[arg(long, conflicts_with_all = ["target", "yes", "dry_run"])]
+    pub server: bool,
     /// Show what would change and change nothing
     #[arg(long)]
     pub dry_run: bool,

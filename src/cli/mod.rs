@@ -17,6 +17,7 @@ mod execute;
 mod help;
 mod hotfix;
 mod init;
+mod init_server;
 mod item;
 mod land;
 mod log;

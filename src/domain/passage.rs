@@ -24,6 +24,8 @@ pub enum StoryName {
     Key(ItemKey),
     /// Only by its branch's short name.
     Branch(String),
+    /// Only by its author, an agent of ours; a server that was not told which story it is.
+    Agent,
 }
 
 /// One commit on the first-parent line, with what it brings.
@@ -66,8 +68,11 @@ pub struct Passage<'a> {
     pub steps: Vec<Step>,
     /// Commits that the branch would lose.
     pub dropped: BTreeSet<Oid>,
-    /// Whether recorded landings are judged again by their evidence, instead of being believed. A server does.
+    /// Whether recorded landings are judged again by their evidence, instead of being believed.
     pub again: bool,
+    /// For whoever does not believe a snapshot either (a server): the state of the item, folded from its events, at the
+    /// moment each landing was recorded, by the landing's merge commit. A landing that is not in here is none.
+    pub evidence: Option<BTreeMap<Oid, ItemState>>,
 }
 
 /// How a step passed.
@@ -189,7 +194,7 @@ fn run_length(steps: &[Step]) -> usize {
 
 fn judge_run(passage: &Passage<'_>, records: &Records<'_>, run: &[Step], answer: &mut Answer) {
     // Commits with a way of their own stand alone, also between commits of one story.
-    let known: Vec<Option<Result<Way, Objection>>> = run.iter().map(|step| records.judge(passage, step)).collect();
+    let known = run.iter().map(|step| records.judge(passage, std::slice::from_ref(step))).collect::<Vec<_>>();
     if known.iter().any(Option::is_some) || run.len() == 1 {
         for (step, known) in run.iter().zip(known) {
             let judged = known.unwrap_or_else(|| judge_new(passage, std::slice::from_ref(step)));
@@ -248,11 +253,12 @@ impl<'a> Records<'a> {
         let base = steps.first()?.parents.first()?;
         let (key, state, landing) = *self.by_hand.get(base)?;
         let last = steps.iter().position(|step| step.commit.as_ref() == Some(&landing.merge))?;
-        (last > 0).then(|| (last + 1, landed(passage, (key, state), landing, &steps[last])))
+        (last > 0).then(|| (last + 1, landed(passage, (key, state), landing, &steps[..=last])))
     }
 
-    /// What the records say of a step; `None` when they say nothing.
-    fn judge(&self, passage: &Passage<'_>, step: &Step) -> Option<Result<Way, Objection>> {
+    /// What the records say of steps that came together; `None` when they say nothing.
+    fn judge(&self, passage: &Passage<'_>, steps: &[Step]) -> Option<Result<Way, Objection>> {
+        let step = steps.last()?;
         let commit = step.commit.as_ref()?;
         if passage.record.acknowledged.contains_key(commit) {
             return Some(Ok(Way::Acknowledged));
@@ -262,7 +268,7 @@ impl<'a> Records<'a> {
         }
         let (key, state, landing) = *self.landings.get(commit)?;
         if landing.merge == *commit {
-            return Some(landed(passage, (key, state), landing, step));
+            return Some(landed(passage, (key, state), landing, steps));
         }
         Some(written_back(passage, (key, state), landing, step))
     }
@@ -272,23 +278,49 @@ fn landed(
     passage: &Passage<'_>,
     (key, state): (&ItemKey, &ItemState),
     landing: &Landing,
-    step: &Step,
+    steps: &[Step],
 ) -> Result<Way, Objection> {
-    // Evidence of earlier rounds is gone from the state; of the newest one it is there.
-    let newest = state.landings.last().or(state.intended.as_ref()) == Some(landing) && state.is_done();
-    if passage.again && newest {
+    let evidence = match &passage.evidence {
+        Some(evidence) => evidence.get(&landing.merge).filter(|_| is_landing(passage.branch, landing, steps)).map(Some),
+        // Evidence of earlier rounds is gone from the state; of the newest one it is there.
+        None => Some(Some(state).filter(|_| passage.again && is_newest(state, landing))),
+    };
+    let objection = |refusals| Objection::Stories(vec![(StoryName::Key(key.clone()), refusals)]);
+    let evidence = evidence.ok_or_else(|| objection(Vec::new()))?;
+    if let Some(state) = evidence {
         let candidate = Candidate {
             base: landing.base.clone(),
             head: landing.head.clone(),
             merge_tree: landing.merge_tree.clone(),
-            person_authors: step.persons.iter().cloned().collect(),
+            person_authors: persons(steps),
         };
-        if let Verdict::Refused(refusals) = gate::judge(passage.policy_of(step), state, &candidate, passage.signatures)
-        {
-            return Err(Objection::Stories(vec![(StoryName::Key(key.clone()), refusals)]));
+        let policy = steps.first().map_or(passage.policy, |step| passage.policy_of(step));
+        if let Verdict::Refused(refusals) = gate::judge(policy, state, &candidate, passage.signatures) {
+            return Err(objection(refusals));
         }
     }
     Ok(Way::Landed(key.clone()))
+}
+
+fn is_newest(state: &ItemState, landing: &Landing) -> bool {
+    state.landings.last().or(state.intended.as_ref()) == Some(landing) && state.is_done()
+}
+
+/// Whether commits are what a record says of them: the reviewed tree, from the reviewed base, with nothing merged in but the
+/// reviewed head.
+fn is_landing(branch: &BranchRef, landing: &Landing, steps: &[Step]) -> bool {
+    let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return false };
+    let merged = [landing.base.clone(), landing.head.clone()];
+    let plain = |step: &Step| step.parents.len() == 1 || step.parents == merged;
+    landing.target == *branch
+        && last.tree.as_ref() == Some(&landing.merge_tree)
+        && first.parents.first() == Some(&landing.base)
+        && (last.commit.as_ref() == Some(&landing.head) || steps.iter().all(plain))
+}
+
+fn persons(steps: &[Step]) -> Vec<Principal> {
+    let all: BTreeSet<Principal> = steps.iter().flat_map(|step| step.persons.iter().cloned()).collect();
+    all.into_iter().collect()
 }
 
 fn written_back(
@@ -297,11 +329,14 @@ fn written_back(
     landing: &Landing,
     step: &Step,
 ) -> Result<Way, Objection> {
+    let recomputed =
+        |state: &ItemState| step.rewrite.as_ref().is_some_and(|rewrite| gate::is_write_back(state, rewrite));
+    let right = match &passage.evidence {
+        Some(evidence) => evidence.get(&landing.merge).is_some_and(recomputed),
+        None => !(passage.again && is_newest(state, landing)) || recomputed(state),
+    };
     // After a landing by hand other commits may lie between the two.
     let on_top = step.parents.len() == 1;
-    let newest = state.landings.last() == Some(landing) && state.is_done();
-    let right =
-        !(passage.again && newest) || step.rewrite.as_ref().is_some_and(|rewrite| gate::is_write_back(state, rewrite));
     if on_top && right { Ok(Way::Bookkeeping(key.clone())) } else { Err(Objection::NotBookkeeping(key.clone())) }
 }
 
@@ -349,13 +384,8 @@ fn judge_story(passage: &Passage<'_>, run: &[Step], name: &StoryName) -> Result<
         // A squash or a copy: the content decides.
         _ => reviewed.ok_or_else(|| vec![Refusal::NoReview])?,
     };
-    let persons: BTreeSet<Principal> = run.iter().flat_map(|step| step.persons.iter().cloned()).collect();
-    let candidate = Candidate {
-        base: base.clone(),
-        head: head.clone(),
-        merge_tree: tree.clone(),
-        person_authors: persons.into_iter().collect(),
-    };
+    let candidate =
+        Candidate { base: base.clone(), head: head.clone(), merge_tree: tree.clone(), person_authors: persons(run) };
     match gate::judge(passage.policy_of(first), state, &candidate, passage.signatures) {
         Verdict::Covered(_) => {
             let landing = Landing {

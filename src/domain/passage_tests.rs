@@ -123,6 +123,7 @@ impl Case {
             steps,
             dropped: dropped.iter().map(|commit| oid(commit)).collect(),
             again,
+            evidence: None,
         })
     }
 }
