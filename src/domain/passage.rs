@@ -185,7 +185,9 @@ fn judge_run(passage: &Passage<'_>, records: &Records<'_>, run: &[Step], answer:
         while at < run.len() {
             let part = &run[at..at + records.length(&run[at..])];
             let judged = records.judge(passage, part).unwrap_or_else(|| judge_new(passage, part));
-            part.iter().for_each(|step| take(answer, step, judged.clone()));
+            for step in part {
+                take(answer, step, judged.clone());
+            }
             at += part.len();
         }
         return;

@@ -210,6 +210,9 @@ fn a_hotfix_is_as_small_as_it_says() {
             reason: "customers cannot pay".to_owned(),
             follow_up: "write a story".to_owned(),
             by: ada(),
+            labels: Vec::new(),
+            checks: Vec::new(),
+            skipped: Vec::new(),
         };
         record(&hub, &[BranchEvent::HotfixLanded { hotfix }]);
     };
