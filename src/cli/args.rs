@@ -76,6 +76,9 @@ pub enum Command {
     /// Review a story as a person
     #[command(after_long_help = help::REVIEW)]
     Review(ReviewArgs),
+    /// Prove that the gate held: how each commit of a protected branch came
+    #[command(after_long_help = help::VERIFY)]
+    Verify(VerifyArgs),
     /// Record that you performed a phase that the policy gives to a person
     Phase(PhaseArgs),
     /// Land stories that are approved
@@ -270,6 +273,32 @@ pub struct ReviewArgs {
     /// A remark, `PATH:LINE:TEXT`; line 0 means the whole file; repeatable
     #[arg(long, value_name = "PATH:LINE:TEXT", value_parser = parse_finding)]
     pub finding: Vec<Finding>,
+}
+
+/// Arguments of `verify`.
+#[derive(Args, Clone, Debug)]
+pub struct VerifyArgs {
+    /// `A..B`, or one commit [default: everything since adoption]
+    #[arg(value_name = "RANGE", conflicts_with = "acknowledge")]
+    pub range: Option<String>,
+    /// Only this branch [default: every protected branch]
+    #[arg(long, value_name = "BRANCH")]
+    pub branch: Option<String>,
+    /// Also what was there before adoption
+    #[arg(long, conflicts_with = "acknowledge")]
+    pub all: bool,
+    /// List every commit; so does --verbose
+    #[arg(long, conflicts_with = "acknowledge")]
+    pub commits: bool,
+    /// Write JSON
+    #[arg(long, conflicts_with = "acknowledge")]
+    pub json: bool,
+    /// Record that you looked at every open breach: landings go on
+    #[arg(long, requires = "message")]
+    pub acknowledge: bool,
+    /// What you found
+    #[arg(short, long, value_name = "MSG", requires = "acknowledge")]
+    pub message: Option<String>,
 }
 
 /// Arguments of `phase`.

@@ -105,6 +105,20 @@ Examples:
 
 Exit codes: 0 landed; 1 a check-out is in the way, nothing moved; 2 no such branch; 3 refused, nothing moved.";
 
+/// Below `verify`.
+pub(super) const VERIFY: &str = "\
+Each commit of a protected branch came by a reviewed landing, by its write-back of status and review lines,
+by a hotfix, by a person's own work (mode \"stories\"), or was there before adoption. Everything else is a
+breach: shown with the commit, the reason, and the way it seems to have come. A breach stops all landings
+until a person acknowledges it. Evidence is judged again and write-backs are recomputed; nothing is changed.
+
+Examples:
+  git orchestrate verify
+  git orchestrate verify v1.0..main --json
+  git orchestrate verify --acknowledge -m 'urgent fix, reviewed afterwards'
+
+Exit codes: 0 proven; 2 nothing is watched yet; 3 a breach.";
+
 /// Below `cleanup`.
 pub(super) const CLEANUP: &str = "\
 Whatever is uncommitted or unmerged is first made reachable below refs/orchestrate/rescue/ and listed.

@@ -36,4 +36,5 @@ mod stories;
 mod support;
 mod survival;
 mod tampering;
+mod verify;
 mod worktrees;

@@ -121,18 +121,35 @@ impl History {
         Ok(found)
     }
 
+    /// How many commits are reachable from `tips` and from none of `hidden`.
+    pub fn count(&self, tips: &[Oid], hidden: &[Oid]) -> Result<usize, PortError> {
+        let ids = |oids: &[Oid]| oids.iter().map(|oid| self.repo.object_id(oid)).collect::<Result<Vec<_>, _>>();
+        let failed = |error| git_error("cannot walk the history", error);
+        let walk = gix::traverse::commit::Simple::new(ids(tips)?, &self.source).hide(ids(hidden)?).map_err(failed)?;
+        let mut count = 0;
+        for info in walk {
+            info.map_err(failed)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// The file at `path` in a tree; `None` when there is no regular file.
     pub fn file(&self, tree: &Oid, path: &str) -> Result<Option<Blob>, PortError> {
+        let Some(id) = self.file_id(tree, path)? else { return Ok(None) };
+        let bytes = self.blob(&id)?;
+        Ok(Some(Blob { id, bytes }))
+    }
+
+    /// The id of the file at `path` in a tree; `None` when there is no regular file.
+    pub fn file_id(&self, tree: &Oid, path: &str) -> Result<Option<Oid>, PortError> {
         let mut at = self.repo.object_id(tree)?;
         let mut parts = path.split('/').peekable();
         while let Some(part) = parts.next() {
             let Some((is_tree, is_blob, id)) = self.entry(&at, part)? else { return Ok(None) };
             match parts.peek() {
                 Some(_) if is_tree => at = id,
-                None if is_blob => {
-                    let (_, bytes) = self.object(&id)?;
-                    return Ok(Some(Blob { id: oid(id), bytes }));
-                }
+                None if is_blob => return Ok(Some(oid(id))),
                 Some(_) | None => return Ok(None),
             }
         }
@@ -236,6 +253,7 @@ fn counted(line: &str) -> Option<u32> {
 }
 
 /// The git program, with the objects of a push where there is one.
+#[expect(clippy::disallowed_methods, reason = "git says by variables where the objects of a push lie")]
 fn quarantined(repo: &Repo) -> Command {
     let mut command = cli::git(repo);
     for name in QUARANTINE {

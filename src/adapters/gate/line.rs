@@ -7,9 +7,10 @@ use super::history::CommitFacts;
 use super::reader::{BRANCHES, Reader};
 use crate::adapters::git::commit::{AGENT_ADDRESS, TOOL_ADDRESS};
 use crate::adapters::git::signing;
+use crate::domain::bookkeep::Rewrite;
 use crate::domain::branch::BranchState;
 use crate::domain::names::{BranchRef, ItemKey, Oid, Principal};
-use crate::domain::passage::{self, Answer, Passage, Rewrite, Step, StoryName};
+use crate::domain::passage::{self, Answer, Passage, Step, StoryName};
 use crate::domain::policy::Policy;
 use crate::domain::state::ItemState;
 use crate::domain::statement::{self, Signatures};
@@ -96,8 +97,10 @@ impl Reader {
     /// What a move brings and takes.
     pub fn line(&self, asked: &Asked<'_>) -> Result<Line, PortError> {
         let record = self.branch(asked.branch)?;
-        // What was there before adoption nobody has to prove.
-        let adopted = record.adopted.filter(|adopted| self.history().has(adopted));
+        // What was there before adoption nobody has to prove; whoever looks at history says where it begins. A server has its
+        // own beginning: what it holds.
+        let counts = asked.depth != Depth::Then && !self.is_server();
+        let adopted = record.adopted.filter(|adopted| counts && self.history().has(adopted));
         let mut hidden: Vec<Oid> = asked.from.cloned().into_iter().chain(adopted).collect();
         if !self.is_target(asked.branch.as_str())?
             && let Some(target) = self.target()?
@@ -152,10 +155,15 @@ impl Reader {
             tree: Some(facts.tree.clone()),
             ..Step::default()
         };
+        let of_commit = stories.iter().filter(|story| story.own.contains(commit));
+        step.is_of = of_commit.map(|story| story.name.clone()).collect();
         let mut waiting = vec![commit];
         while let Some(brought) = waiting.pop() {
             let Some((brought, parents)) = gained.get_key_value(brought) else { continue };
             if taken.insert(brought) {
+                if brought != commit {
+                    step.brought.push(brought.clone());
+                }
                 self.bring(&mut step, brought, stories)?;
                 waiting.extend(parents);
             }
@@ -164,13 +172,8 @@ impl Reader {
             // What else comes in tells whose work it is.
             step.brings.remove(&StoryName::Agent);
         }
-        let of_commit = stories.iter().filter(|story| story.own.contains(commit));
-        step.is_of = of_commit.map(|story| story.name.clone()).collect();
         if depth != Depth::Records {
             step.rewrite = self.rewrite(&facts)?;
-        }
-        if depth == Depth::Then {
-            step.policy = self.policy_before(&facts)?;
         }
         Ok(step)
     }
@@ -191,7 +194,9 @@ impl Reader {
         if self.is_server() && made_here && nameless {
             step.brings.insert(StoryName::Agent);
         }
-        if facts.author != AGENT_ADDRESS && facts.author != TOOL_ADDRESS {
+        // Whoever merges a story, or copies it, adds nothing of their own: the tree says so.
+        let wrote = step.commit.as_ref() != Some(commit) || !step.is_of.is_empty();
+        if wrote && facts.author != AGENT_ADDRESS && facts.author != TOOL_ADDRESS {
             step.persons.insert(Principal::Person(facts.author.clone()));
         }
         Ok(())
