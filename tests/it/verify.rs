@@ -308,6 +308,21 @@ fn an_approved_story_that_a_person_merges_is_recorded_by_the_next_command() {
 }
 
 #[test]
+fn whoever_approved_a_story_may_merge_it_by_hand() {
+    let project = waiting("");
+    let ran = project.as_person("bob@example.org", &["review", "1.1", "--approve", "-m", "fine"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(project.stories(&["--no-land"]).code, 5);
+    assert_eq!(project.orchestrate(&["init", "--yes"]).code, 0);
+    let mut merge = project.scratch.command("git");
+    merge.args(["merge", "-q", "--no-ff", "-m", "by hand", &branch_of(&project)]);
+    let ran = crate::support::run(merge.env("GIT_AUTHOR_EMAIL", "bob@example.org"));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(project.stories(&[]).code, 0);
+    assert_eq!((project.status_of("1.1").as_str(), verify(&project, &[]).0), ("Landed", 0));
+}
+
+#[test]
 fn a_fast_forward_of_an_approved_story_is_a_landing_of_all_its_commits() {
     let script = "[[step]]\nphase = \"implementation\"\ndo = [{ write = { path = \"a.txt\", text = \"a\" } }, { commit = \"a\" }, \
                   { write = { path = \"b.txt\", text = \"b\" } }, { commit = \"b\" }]\n";
@@ -380,6 +395,8 @@ fn taking_back_one_s_own_commit_is_fine_and_taking_back_a_landing_is_a_breach() 
     assert_eq!(project.orchestrate(&["land"]).code, 0);
     assert_eq!(certified(&project), landed);
     blind(&project, &["reset", "-q", "--hard", "HEAD~2"]);
+    let (code, proof) = verify(&project, &[]);
+    assert_eq!((code, proof["breaches"][0]["recorded"].as_bool()), (3, Some(false)), "{proof}");
     let said = stops_landings(&project);
     assert!(said.contains("it takes back story 1.1, which has landed") && said.contains("git reset"), "{said}");
     let (_, proof) = verify(&project, &[]);
