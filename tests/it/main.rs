@@ -25,6 +25,7 @@ mod policy;
 mod processes;
 mod project;
 mod real_stories;
+mod routes;
 mod setup;
 mod stories;
 mod support;
