@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds git-orchestrate and installs the program, its man pages and its completions below one prefix. Needs no root.
+# Builds git-orchestrate and installs the program, its hook filter, man pages and completions below one prefix. Needs no root.
 set -eu
 
 usage() {
@@ -56,8 +56,8 @@ fishconf=$prefix/share/fish/vendor_conf.d
 
 # Git's bash completion loads `git-orchestrate` for that name, and looks for _git_orchestrate when `git` is completed.
 installed() {
-    printf '%s\n' "$bin/git-orchestrate" "$bash/git-orchestrate" "$zsh/_git-orchestrate" "$fish/git-orchestrate.fish" \
-        "$fishconf/git-orchestrate.fish"
+    printf '%s\n' "$bin/git-orchestrate" "$bin/git-orchestrate-hook" "$bash/git-orchestrate" "$zsh/_git-orchestrate" \
+        "$fish/git-orchestrate.fish" "$fishconf/git-orchestrate.fish"
     for page in "$man"/git-orchestrate.1 "$man"/git-orchestrate-*.1; do
         printf '%s\n' "$page"
     done
@@ -90,14 +90,23 @@ check_tools() {
     command -v git >/dev/null 2>&1 || fail 'git is missing: install git 2.38 or newer'
 }
 
+# Git starts the filter for every hook. Without shared libraries to load it costs less than /bin/true; where they cannot be
+# linked in, it costs half as much again and works the same.
+build_filter() {
+    cargo rustc --release --locked --bin git-orchestrate-hook -- -C target-feature=+crt-static 2>/dev/null ||
+        cargo build --release --locked --bin git-orchestrate-hook
+}
+
 install() {
     check_tools
     here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
     target=${CARGO_TARGET_DIR:-$here/target}
-    (cd "$here" && cargo build --release --locked --bin git-orchestrate)
+    (cd "$here" && cargo build --release --locked --bin git-orchestrate && build_filter)
     built=$target/release/git-orchestrate
-    [ -x "$built" ] || fail "cargo built no $built"
-    put "$built" "$bin/git-orchestrate" 755
+    for program in "$built" "$built-hook"; do
+        [ -x "$program" ] || fail "cargo built no $program"
+        put "$program" "$bin/${program##*/}" 755
+    done
     for page in "$here"/man/*.1; do
         put "$page" "$man/${page##*/}" 644
     done

@@ -54,15 +54,21 @@ pub fn median(costs: &[Cost]) -> Cost {
     sorted[sorted.len() / 2]
 }
 
-/// Takes every figure in turn, [`RUNS`] times, so that a busy moment hits all alike, and returns the medians.
-pub fn interleaved<const N: usize>(runs: usize, mut figures: [Box<dyn FnMut() -> Cost + '_>; N]) -> [Cost; N] {
-    let mut costs: [Vec<Cost>; N] = std::array::from_fn(|_| Vec::new());
+/// Takes every figure in turn, `runs` times, so that a busy moment hits all alike, and returns the medians.
+pub fn interleaved<const N: usize>(runs: usize, figures: [Box<dyn FnMut() -> Cost + '_>; N]) -> [Cost; N] {
+    let medians = in_turn(runs, figures.into());
+    std::array::from_fn(|index| medians[index])
+}
+
+/// The same for any number of figures.
+pub fn in_turn(runs: usize, mut figures: Vec<Box<dyn FnMut() -> Cost + '_>>) -> Vec<Cost> {
+    let mut costs = vec![Vec::new(); figures.len()];
     for _ in 0..runs {
         for (figure, costs) in figures.iter_mut().zip(&mut costs) {
             costs.push(figure());
         }
     }
-    std::array::from_fn(|index| median(&costs[index]))
+    costs.iter().map(|costs| median(costs)).collect()
 }
 
 /// Milliseconds.

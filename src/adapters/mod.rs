@@ -5,6 +5,7 @@ pub mod agents;
 pub mod config;
 pub mod gate;
 pub mod git;
+pub mod guarded;
 pub mod host;
 pub mod ledger;
 #[allow(clippy::disallowed_methods, reason = "the one place that makes processes and filters their environment")]

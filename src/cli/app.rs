@@ -14,6 +14,7 @@ use crate::adapters::git::landing::GitLander;
 use crate::adapters::git::refs::RefWriter;
 use crate::adapters::git::repo::{self, Repo};
 use crate::adapters::git::worktree::GitWorktrees;
+use crate::adapters::guarded;
 use crate::adapters::host::Machine;
 use crate::adapters::ledger::store::Store;
 use crate::adapters::process::executor::LocalExecutor;
@@ -56,7 +57,8 @@ impl App {
         let here = std::env::current_dir()
             .map_err(|error| CommandError::usage(format!("cannot tell the current directory: {error}")))?;
         let repo = Repo::discover(&here).map_err(CommandError::invalid)?;
-        let config::Loaded { settings, diagnostics, repository_file } = config::load(&Sources::of(repo.root()));
+        let config::Loaded { settings, mut diagnostics, repository_file } = config::load(&Sources::of(repo.root()));
+        diagnostics.extend(refresh_guarded(&repo, false));
         let machine = Machine::new(repo.state_dir());
         let writer = Arc::new(Mutex::new(RefWriter::new(&repo)));
         Ok(Self { repo, settings, machine, writer, findings: diagnostics, file: repository_file })
@@ -64,7 +66,7 @@ impl App {
 
     /// Opens the repository for a command that changes something: not from inside an attempt's worktree.
     pub(crate) fn open_to_change() -> Result<Self, CommandError> {
-        let app = Self::open()?;
+        let mut app = Self::open()?;
         app.repo.require_work_tree().map_err(CommandError::invalid)?;
         let here = std::env::current_dir().unwrap_or_default();
         let worktrees = app.repo.root().join(&app.settings.worktrees);
@@ -73,6 +75,7 @@ impl App {
             let message = "this is the worktree of a story; only commands that read work here";
             return Err(CommandError::usage(message).hint(format!("cd {}", app.repo.root().display())));
         }
+        app.findings.extend(refresh_guarded(&app.repo, true));
         Ok(app)
     }
 
@@ -161,6 +164,13 @@ impl App {
     pub(crate) fn shown<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
         path.strip_prefix(self.repo.root()).unwrap_or(path).display()
     }
+}
+
+/// Tells the hook filter what is guarded. Without that it guards what it did before, or every branch: a warning, no error.
+fn refresh_guarded(repo: &Repo, make: bool) -> Option<Diagnostic> {
+    let error = guarded::refresh(repo, make).err()?;
+    let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+    Some(Diagnostic::warning("guarded", format!("the names of guarded branches are not up to date: {error}{cause}")))
 }
 
 /// The one runtime of a command: this thread, timers and processes.

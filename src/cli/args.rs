@@ -249,6 +249,9 @@ pub struct ReviewArgs {
     /// What you say about it
     #[arg(short, long, value_name = "MSG", required = true)]
     pub message: String,
+    /// Sign it with the ssh key that git signs with
+    #[arg(long)]
+    pub sign: bool,
     /// A remark, `PATH:LINE:TEXT`; line 0 means the whole file; repeatable
     #[arg(long, value_name = "PATH:LINE:TEXT", value_parser = parse_finding)]
     pub finding: Vec<Finding>,

@@ -11,6 +11,7 @@ use super::ui::Ui;
 use crate::adapters::config::target::{self, Target};
 use crate::adapters::config::{self, DEFAULT_FILE, FILE, Sources};
 use crate::adapters::git::repo::{Repo, check_git_version};
+use crate::adapters::guarded;
 use crate::adapters::process::spawn;
 use crate::domain::diagnostic::{Diagnostic, Severity};
 use crate::domain::settings::Settings;
@@ -37,6 +38,8 @@ pub(crate) fn run(args: &InitArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     list_agents(&settings, ui);
     let example = offer_example(&repo, &settings.story_roots, args, ui)?;
     offer_commit(&repo, &target, example.as_deref(), args, ui)?;
+    // Opened again: git has written configuration since.
+    guarded::refresh(&Repo::discover(Path::new("."))?, true)?;
     Ok(Exit::DONE)
 }
 

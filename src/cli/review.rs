@@ -1,8 +1,9 @@
-//! The `review` command: a person's review of a story as it would be merged now. Must stay thin: the gate judges later.
+//! The `review` command: a person's review of a story as it would be merged now, signed when asked. Must not judge more than
+//! who reviews: the gate judges later.
 
 use std::rc::Rc;
 
-use super::app::App;
+use super::app::{App, Target};
 use super::args::ReviewArgs;
 use super::error::{CommandError, Kind};
 use super::exit::Exit;
@@ -10,10 +11,14 @@ use super::item;
 use super::ui::Ui;
 use crate::adapters::git::identity;
 use crate::adapters::git::landing::GitLander;
+use crate::adapters::git::signing::{self, Signer};
 use crate::adapters::process::ancestry;
-use crate::domain::event::{ItemEvent, Review, ReviewVerdict};
-use crate::domain::names::{ItemKey, Oid, Principal};
+use crate::domain::event::{ItemEvent, Review, ReviewVerdict, Signature};
+use crate::domain::gate;
+use crate::domain::names::{ItemKey, Oid, Principal, Timestamp};
+use crate::domain::policy::Policy;
 use crate::domain::state::ItemState;
+use crate::domain::statement::{self, Unverified};
 use crate::engine::ports::{Clock, Lander, Ledger, Merged, Record};
 
 /// Runs `git orchestrate review`.
@@ -32,34 +37,137 @@ pub(crate) fn run(args: &ReviewArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let state = &states[&key];
     let reviewer = Principal::Person(identity::email(&app.repo)?);
     let change = change(&app, &key, state, &target.tip)?;
-    let own = change.authors.contains(&reviewer) || state.authors().any(|author| *author == reviewer);
-    if own && args.approve {
-        let message = format!("{reviewer} wrote part of story {key}; somebody else has to review it");
-        return Err(CommandError::new(Kind::Gate, message));
-    }
+    require_other(&reviewer, &key, state, &change, args.approve)?;
     if !args.approve && args.finding.is_empty() && args.message.trim().is_empty() {
         return Err(CommandError::usage("say what has to change: -m MESSAGE or --finding PATH:LINE:TEXT"));
     }
-    let verdict = if args.approve { ReviewVerdict::Approve } else { ReviewVerdict::RequestChanges };
+    require_signed(args, &target.policy, &key)?;
     let at = app.machine.now();
-    let review = Review {
+    let review = said(args, reviewer, state, &target, &change, at);
+    let review = if args.sign { signed(&app, &target, (&key, state.round), review, ui)? } else { review };
+    // The address that the key stands for may be another than the one git is configured with.
+    require_other(&review.reviewer, &key, state, &change, args.approve)?;
+    let by = review.signature.as_ref().map(|signature| format!("; {} signed with {}", review.reviewer, signature.key));
+    let event = ItemEvent::Reviewed { attempt: None, review };
+    store.append(&[Record::Item { key: key.clone(), event, at, artefacts: Vec::new() }])?;
+    let (word, by) = (if args.approve { "approved" } else { "sent back" }, by.unwrap_or_default());
+    ui.status(&format!("story {key} {word}: merge tree {} onto {}{by}", change.tree.short(), target.branch.short()));
+    ui.hint("a live run goes on by itself; otherwise: git orchestrate resume");
+    Ok(Exit::DONE)
+}
+
+/// Nobody approves what they wrote themselves.
+fn require_other(
+    reviewer: &Principal,
+    key: &ItemKey,
+    state: &ItemState,
+    change: &Change,
+    approve: bool,
+) -> Result<(), CommandError> {
+    if approve && state.authors().chain(&change.authors).any(|author| gate::same(author, reviewer)) {
+        let message = format!("{reviewer} wrote part of story {key}; somebody else has to review it");
+        return Err(CommandError::new(Kind::Gate, message));
+    }
+    Ok(())
+}
+
+/// An approval that the gate would not count is not taken; a request for changes needs no signature.
+fn require_signed(args: &ReviewArgs, policy: &Policy, key: &ItemKey) -> Result<(), CommandError> {
+    if args.approve && policy.signatures_required && !args.sign {
+        let message = "the policy requires signed approvals ([gates] signatures = \"required\")";
+        return Err(CommandError::new(Kind::Gate, message).hint(statement::remedy(key)));
+    }
+    Ok(())
+}
+
+/// The review as the arguments say it, unsigned.
+fn said(
+    args: &ReviewArgs,
+    reviewer: Principal,
+    state: &ItemState,
+    target: &Target,
+    change: &Change,
+    at: Timestamp,
+) -> Review {
+    Review {
         reviewer,
-        verdict,
+        verdict: if args.approve { ReviewVerdict::Approve } else { ReviewVerdict::RequestChanges },
         base: target.tip.clone(),
-        head: change.head,
+        head: change.head.clone(),
         merge_tree: change.tree.clone(),
         policy: target.policy.version.clone(),
         story: state.attempt.as_ref().map(|attempt| attempt.story.clone()).unwrap_or(change.tree.clone()),
         findings: findings(args),
         message: args.message.trim().to_owned(),
         at,
+        signature: None,
+    }
+}
+
+/// The review with its signature. Its reviewer is whom the key stands for among the allowed signers of the target's tip; a key
+/// that stands for nobody is refused where signatures are required, and warned about where they are not.
+fn signed(
+    app: &App,
+    target: &Target,
+    (key, round): (&ItemKey, u32),
+    mut review: Review,
+    ui: &mut Ui,
+) -> Result<Review, CommandError> {
+    let signer = Signer::configured(&app.repo).map_err(CommandError::invalid)?;
+    let allowed = signing::allowed_signers(&app.repo, &target.tip, &target.policy)?;
+    let mut armored = signer.sign(&statement::bytes(key, round, &review))?;
+    let mut found = signing::verify(&statement::bytes(key, round, &review), &armored, &review.reviewer, &allowed);
+    let mut listed = Vec::new();
+    if found.is_err() {
+        listed = signing::principals(&armored, &allowed).map_err(|why| unchecked(&why))?;
+        let claimed = |name: &String| Principal::Person(name.clone()) == review.reviewer;
+        if let [name] = listed.as_slice()
+            && !claimed(name)
+        {
+            let named = Review { reviewer: Principal::Person(name.clone()), ..review.clone() };
+            let bytes = statement::bytes(key, round, &named);
+            let again = signer.sign(&bytes)?;
+            let verified = signing::verify(&bytes, &again, &named.reviewer, &allowed);
+            if verified.is_ok() {
+                (review, armored, found) = (named, again, verified);
+            }
+        }
+    }
+    let fingerprint = match found {
+        Ok(verified) => verified.fingerprint,
+        Err(why) => {
+            let refused = not_allowed(&why, &signer, target, &review.reviewer, &listed);
+            if target.policy.signatures_required {
+                return Err(refused);
+            }
+            ui.warning(&refused.message);
+            refused.hint.iter().for_each(|hint| ui.hint(hint));
+            signing::fingerprint(&statement::bytes(key, round, &review), &armored).map_err(|why| unchecked(&why))?
+        }
     };
-    let event = ItemEvent::Reviewed { attempt: None, review };
-    store.append(&[Record::Item { key: key.clone(), event, at, artefacts: Vec::new() }])?;
-    let word = if args.approve { "approved" } else { "sent back" };
-    ui.status(&format!("story {key} {word}: merge tree {} onto {}", change.tree.short(), target.branch.short()));
-    ui.hint("a live run goes on by itself; otherwise: git orchestrate resume");
-    Ok(Exit::DONE)
+    review.signature = Some(Signature { armored, key: fingerprint });
+    Ok(review)
+}
+
+/// A signature that proves nothing, with what would make it count.
+fn not_allowed(
+    why: &Unverified,
+    signer: &Signer,
+    target: &Target,
+    reviewer: &Principal,
+    listed: &[String],
+) -> CommandError {
+    let error = CommandError::new(Kind::Gate, format!("the signature does not count: {why}"));
+    let (Unverified::NotAllowed { .. }, Principal::Person(address)) = (why, reviewer) else { return error };
+    if !listed.is_empty() && !listed.contains(address) {
+        return error.hint(format!("the key stands for {}: git config user.email {}", listed.join(", "), listed[0]));
+    }
+    let (file, branch) = (&target.policy.allowed_signers, target.branch.short());
+    error.hint(format!("somebody has to add this line to {file} on {branch} and commit it: {}", signer.line(address)))
+}
+
+fn unchecked(why: &Unverified) -> CommandError {
+    CommandError::operation(format!("the signature does not count: {why}"))
 }
 
 /// A change as it would be merged now.

@@ -71,6 +71,19 @@ pub struct Review {
     pub message: String,
     /// When.
     pub at: Timestamp,
+    /// The reviewer's signature over `statement::bytes` of this review.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
+}
+
+/// A signature as it was made; it proves nothing before it is verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Signature {
+    /// Armored SSH signature in namespace `git`.
+    pub armored: String,
+    /// Fingerprint of the key, `SHA256:...`.
+    pub key: String,
 }
 
 /// The intent to move a protected branch, written before it moves.

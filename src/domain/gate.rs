@@ -5,6 +5,7 @@ use super::event::{Review, ReviewVerdict};
 use super::names::{Oid, Principal};
 use super::policy::{Policy, ReviewBy};
 use super::state::ItemState;
+use super::statement::Signatures;
 use super::workflow::Phase;
 
 /// The change that wants to land: exact object ids.
@@ -41,6 +42,10 @@ pub enum Refusal {
     CheckFailed(String),
     /// `[gates] checks = "required"` and there are none.
     NoChecks,
+    /// The policy requires signatures, and this reviewer gave none.
+    NotSigned(Principal),
+    /// The policy requires signatures, and this one proves nothing: why.
+    BadSignature(String),
 }
 
 /// What a stale review did not see.
@@ -137,18 +142,21 @@ pub fn reason(refusal: &Refusal) -> String {
         Refusal::CheckMissing(name) => format!("check `{name}` has not run on the merge tree"),
         Refusal::CheckFailed(name) => format!("check `{name}` failed on the merge tree"),
         Refusal::NoChecks => "the policy requires checks and none is configured".to_owned(),
+        Refusal::NotSigned(who) => format!("the policy requires a signed approval; {who} did not sign"),
+        Refusal::BadSignature(why) => format!("the signature of the approval does not count: {why}"),
     }
 }
 
-/// Judges a candidate by the policy and the item's evidence.
-pub fn judge(policy: &Policy, state: &ItemState, candidate: &Candidate) -> Verdict {
+/// Judges a candidate by the policy and the item's evidence. `signatures` is what the caller found out about the signatures of
+/// the reviews, by the signers that the candidate's base allows; a signature of which nothing is known counts for nothing.
+pub fn judge(policy: &Policy, state: &ItemState, candidate: &Candidate, signatures: &Signatures) -> Verdict {
     let mut refusals = Vec::new();
     for phase in Phase::ALL.into_iter().filter(|phase| phase.needed_for_landing()) {
         if !state.phases.contains_key(&phase) && phase != Phase::Review {
             refusals.push(Refusal::PhaseMissing(phase));
         }
     }
-    refusals.extend(judge_review(policy, state, candidate));
+    refusals.extend(judge_review(policy, state, candidate, signatures));
     refusals.extend(judge_checks(policy, state, candidate));
     if refusals.is_empty() {
         Verdict::Covered(Covered {
@@ -161,7 +169,7 @@ pub fn judge(policy: &Policy, state: &ItemState, candidate: &Candidate) -> Verdi
     }
 }
 
-fn judge_review(policy: &Policy, state: &ItemState, candidate: &Candidate) -> Option<Refusal> {
+fn judge_review(policy: &Policy, state: &ItemState, candidate: &Candidate, signatures: &Signatures) -> Option<Refusal> {
     let Some(review) = state.reviews.last() else { return Some(Refusal::NoReview) };
     if review.verdict == ReviewVerdict::RequestChanges {
         return Some(Refusal::ChangesRequested);
@@ -173,12 +181,32 @@ fn judge_review(policy: &Policy, state: &ItemState, candidate: &Candidate) -> Op
         return Some(Refusal::NotAPerson(review.reviewer.clone()));
     }
     let mut authors = state.authors().chain(&candidate.person_authors);
-    authors.find(|author| same(author, &review.reviewer)).map(|author| Refusal::SelfReview(author.clone()))
+    if let Some(author) = authors.find(|author| same(author, &review.reviewer)) {
+        return Some(Refusal::SelfReview(author.clone()));
+    }
+    if policy.signatures_required { judge_signature(review, signatures) } else { None }
 }
 
-/// Whether two principals are one: a session is the same under whatever adapter's name it goes.
-fn same(one: &Principal, other: &Principal) -> bool {
+/// The signature counts only when it was verified, for this reviewer, as made with the key on record.
+fn judge_signature(review: &Review, signatures: &Signatures) -> Option<Refusal> {
+    let Some(signature) = &review.signature else { return Some(Refusal::NotSigned(review.reviewer.clone())) };
+    match signatures.of(review) {
+        None => Some(Refusal::BadSignature("it was not verified".to_owned())),
+        Some(Err(why)) => Some(Refusal::BadSignature(why.to_string())),
+        Some(Ok(signer)) if Principal::Person(signer.principal.clone()) != review.reviewer => {
+            Some(Refusal::BadSignature(format!("{} signed for {}", signer.principal, review.reviewer)))
+        }
+        Some(Ok(signer)) if signer.fingerprint != signature.key => {
+            Some(Refusal::BadSignature(format!("it was made with {}, not {}", signer.fingerprint, signature.key)))
+        }
+        Some(Ok(_)) => None,
+    }
+}
+
+/// Whether two principals are one: a session is the same under whatever adapter's name it goes, an address in whatever case.
+pub fn same(one: &Principal, other: &Principal) -> bool {
     match (one, other) {
+        (Principal::Person(address), Principal::Person(theirs)) => address.eq_ignore_ascii_case(theirs),
         (Principal::Agent { session, .. }, Principal::Agent { session: theirs, .. }) => session == theirs,
         (Principal::Agent { .. } | Principal::Person(_) | Principal::Tool, _) => one == other,
     }

@@ -4,10 +4,11 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::domain::event::{CheckRun, PhaseOutcome};
+use crate::domain::event::{CheckRun, PhaseOutcome, Signature};
 use crate::domain::names::{AttemptId, BranchRef, PolicyVersion, RunId, Timestamp};
 use crate::domain::policy::CheckSpec;
 use crate::domain::state::{Attempt, Carried, SessionRecord};
+use crate::domain::statement::{Unverified, Verified};
 
 fn oid(text: &str) -> Oid {
     Oid::new(text)
@@ -55,6 +56,7 @@ fn in_order() -> ItemState {
             findings: Vec::new(),
             message: String::new(),
             at: Timestamp(0),
+            signature: None,
         }],
         attempt: Some(Attempt {
             id: AttemptId::new("attempt-1"),
@@ -74,7 +76,7 @@ fn in_order() -> ItemState {
 }
 
 fn refusals(policy: &Policy, state: &ItemState, candidate: &Candidate) -> Vec<Refusal> {
-    match judge(policy, state, candidate) {
+    match judge(policy, state, candidate, &Signatures::unknown()) {
         Verdict::Covered(_) => Vec::new(),
         Verdict::Refused(refusals) => refusals,
     }
@@ -82,7 +84,9 @@ fn refusals(policy: &Policy, state: &ItemState, candidate: &Candidate) -> Vec<Re
 
 #[test]
 fn what_is_in_order_is_covered_and_the_permit_names_exactly_it() {
-    let Verdict::Covered(covered) = judge(&policy(), &in_order(), &candidate()) else { panic!("refused") };
+    let Verdict::Covered(covered) = judge(&policy(), &in_order(), &candidate(), &Signatures::unknown()) else {
+        panic!("refused")
+    };
     let permit = MergePermit::reviewed(covered);
     assert_eq!((permit.base(), permit.head(), permit.merge_tree()), (&oid("b1"), &oid("h1"), &oid("t1")));
 }
@@ -156,6 +160,54 @@ fn required_checks_that_are_not_configured_are_refused() {
     assert_eq!(refusals(&policy, &in_order(), &candidate()), [Refusal::NoChecks]);
 }
 
+/// [`in_order`], approved by a person with a signature.
+fn signed() -> ItemState {
+    let mut state = in_order();
+    state.reviews[0].reviewer = person("ada");
+    state.reviews[0].signature = Some(Signature { armored: "s".to_owned(), key: "SHA256:k".to_owned() });
+    state
+}
+
+fn verified(principal: &str, fingerprint: &str) -> Result<Verified, Unverified> {
+    Ok(Verified { principal: principal.to_owned(), fingerprint: fingerprint.to_owned() })
+}
+
+#[test]
+fn only_a_verified_signature_of_the_reviewer_counts_where_signatures_are_required() {
+    let mut policy = policy();
+    policy.signatures_required = true;
+    let judged = |state: &ItemState, known: &Signatures| match judge(&policy, state, &candidate(), known) {
+        Verdict::Covered(_) => Vec::new(),
+        Verdict::Refused(refusals) => refusals,
+    };
+    let unknown = Signatures::unknown();
+    assert_eq!(judged(&in_order(), &unknown), [Refusal::NotSigned(agent("reviewer"))]);
+    let state = signed();
+    let with = |found| unknown.clone().with(&state.reviews[0], found);
+    assert_eq!(judged(&state, &with(verified("ada", "SHA256:k"))), []);
+    let refused = [
+        ("nothing is known", unknown.clone()),
+        ("it is bad", with(Err(Unverified::Altered))),
+        ("another person's", with(verified("bob", "SHA256:k"))),
+        ("another key's", with(verified("ada", "SHA256:other"))),
+    ];
+    for (what, known) in refused {
+        assert!(matches!(judged(&state, &known).as_slice(), [Refusal::BadSignature(_)]), "{what}");
+    }
+    // What was found out about one review does not speak for the next.
+    let mut newer = state.clone();
+    newer.reviews[0].message = "other".to_owned();
+    assert!(matches!(judged(&newer, &with(verified("ada", "SHA256:k"))).as_slice(), [Refusal::BadSignature(_)]));
+}
+
+#[test]
+fn an_address_is_one_in_whatever_case() {
+    let mut state = in_order();
+    state.reviews[0].reviewer = person("Ada@Example.org");
+    let own = Candidate { person_authors: vec![person("ada@example.org")], ..candidate() };
+    assert_eq!(refusals(&policy(), &state, &own), [Refusal::SelfReview(person("ada@example.org"))]);
+}
+
 /// Two values of each kind, so that agreement and difference are both frequent.
 fn one_of(kind: &'static str) -> impl Strategy<Value = Oid> {
     prop_oneof![3 => Just(1), 1 => Just(2)].prop_map(move |number| oid(&format!("{kind}{number}")))
@@ -201,7 +253,7 @@ proptest! {
             && !candidate.person_authors.contains(&review.reviewer)
             && passed("test")
             && passed("lint");
-        let covered = matches!(judge(&policy(), &state, &candidate), Verdict::Covered(_));
+        let covered = matches!(judge(&policy(), &state, &candidate, &Signatures::unknown()), Verdict::Covered(_));
         prop_assert_eq!(covered, wanted);
     }
 }

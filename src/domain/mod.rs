@@ -22,4 +22,5 @@ pub mod scope;
 pub mod settings;
 pub mod source;
 pub mod state;
+pub mod statement;
 pub mod workflow;

@@ -6,6 +6,7 @@
 //! what was approved), as a person's own (mode `stories` only), or because a breach was acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::bookkeep::{DONE, bookkeep, review_lines};
 use super::branch::BranchState;
@@ -14,6 +15,7 @@ use super::gate::{self, Candidate, Refusal, Verdict};
 use super::names::{BranchRef, ItemKey, Oid, Principal};
 use super::policy::{Policy, ProtectMode};
 use super::state::ItemState;
+use super::statement::Signatures;
 
 /// How a story is known.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +43,8 @@ pub struct Step {
     pub persons: BTreeSet<Principal>,
     /// What it changes, when that is one file in place and whoever asks wants write-backs recomputed.
     pub rewrite: Option<Rewrite>,
+    /// The policy as it stood just before, where it may be another than the passage's: a landing answers to that one.
+    pub policy: Option<Rc<Policy>>,
 }
 
 /// One file before and after a commit.
@@ -63,6 +67,8 @@ pub struct Passage<'a> {
     pub record: &'a BranchState,
     /// The branch.
     pub branch: &'a BranchRef,
+    /// What is known of the signatures of reviews.
+    pub signatures: &'a Signatures,
     /// States of the items that matter here.
     pub items: &'a BTreeMap<ItemKey, ItemState>,
     /// Commits that come in, oldest first.
@@ -247,7 +253,8 @@ fn landed(
             merge_tree: landing.merge_tree.clone(),
             person_authors: step.persons.iter().cloned().collect(),
         };
-        if let Verdict::Refused(refusals) = gate::judge(passage.policy, state, &candidate) {
+        let policy = step.policy.as_deref().unwrap_or(passage.policy);
+        if let Verdict::Refused(refusals) = gate::judge(policy, state, &candidate, passage.signatures) {
             return Err(Objection::Stories(vec![(StoryName::Key(key.clone()), refusals)]));
         }
     }
@@ -320,7 +327,8 @@ fn judge_story(passage: &Passage<'_>, run: &[Step], name: &StoryName) -> Result<
         merge_tree: tree.clone(),
         person_authors: persons.into_iter().collect(),
     };
-    match gate::judge(passage.policy, state, &candidate) {
+    let policy = first.policy.as_deref().unwrap_or(passage.policy);
+    match gate::judge(policy, state, &candidate, passage.signatures) {
         Verdict::Covered(_) => {
             let landing = Landing {
                 target: passage.branch.clone(),

@@ -56,6 +56,7 @@ fn approved() -> ItemState {
         findings: Vec::new(),
         message: String::new(),
         at: Timestamp(0),
+        signature: None,
     };
     events.push(ItemEvent::Reviewed { attempt: Some(attempt), review });
     ItemState::fold(events.iter().map(|event| (event, Timestamp(1)))).unwrap()
@@ -115,6 +116,7 @@ impl Case {
         judge(&Passage {
             policy: &self.policy,
             record: &self.record,
+            signatures: &Signatures::unknown(),
             branch: &branch(),
             items: &self.items,
             steps,

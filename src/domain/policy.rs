@@ -47,6 +47,9 @@ pub enum ProtectMode {
     All,
 }
 
+/// Where the allowed signers are listed when the policy says nothing.
+pub const ALLOWED_SIGNERS: &str = ".orchestrate.signers";
+
 /// The resolved gate keys (`[protect] [gates] [review] [checks] [workflow] [hotfix]`) as they stand on the target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Policy {
@@ -59,6 +62,12 @@ pub struct Policy {
     pub mode: ProtectMode,
     /// `[gates] checks = "required"`: a story without any check is refused.
     pub checks_required: bool,
+    /// `[gates] signatures = "required"`: only an approval signed by an allowed signer counts.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub signatures_required: bool,
+    /// Path of the allowed signers, relative to the repository root; read from the target's tip.
+    #[serde(skip_serializing_if = "is_default_signers")]
+    pub allowed_signers: String,
     /// Who reviews.
     pub review_by: ReviewBy,
     /// Review rounds per attempt before the item fails, at least 1.
@@ -93,6 +102,8 @@ impl Policy {
             protected: Vec::new(),
             mode: ProtectMode::Stories,
             checks_required: false,
+            signatures_required: false,
+            allowed_signers: ALLOWED_SIGNERS.to_owned(),
             review_by: ReviewBy::Agent,
             review_rounds: 3,
             reviewer_role: "code-reviewer".to_owned(),
@@ -110,6 +121,11 @@ impl Policy {
     pub fn phase(&self, phase: Phase) -> &PhaseSpec {
         self.phases.get(&phase).expect("every phase is present by construction")
     }
+}
+
+/// Values that say nothing stay out of the digest, so that reviews given before these keys existed stay good.
+fn is_default_signers(path: &str) -> bool {
+    path == ALLOWED_SIGNERS
 }
 
 /// Whether a name fits a pattern in which `*` stands for any text.

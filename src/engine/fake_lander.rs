@@ -9,7 +9,10 @@ use super::ports::{
     Changes, Lander, LandingPlan, Merged, PortError, Prepared, Retired, WorktreeSpec, WorktreeState, Worktrees,
 };
 use crate::domain::event::Landing;
-use crate::domain::names::{BranchRef, Oid, Principal};
+use crate::domain::names::{BranchRef, ItemKey, Oid, Principal};
+use crate::domain::policy::Policy;
+use crate::domain::state::ItemState;
+use crate::domain::statement::{Signatures, Unverified, Verified};
 
 /// Marks authors that are agents.
 const AGENT: &str = "<git-orchestrate-agent@localhost>";
@@ -130,6 +133,26 @@ impl Lander for FakeGit {
         let persons = repo.range(base, head).into_iter().filter(|commit| !commit.author.ends_with(AGENT));
         let email = |author: &str| author.rsplit('<').next().unwrap_or(author).trim_end_matches('>').to_owned();
         Ok(persons.map(|commit| Principal::Person(email(&commit.author))).collect())
+    }
+
+    async fn signatures(
+        &self,
+        _: &Oid,
+        policy: &Policy,
+        _: &ItemKey,
+        state: &ItemState,
+    ) -> Result<Signatures, PortError> {
+        self.ask("signatures")?;
+        let Some(review) = state.reviews.last().filter(|_| policy.signatures_required) else {
+            return Ok(Signatures::unknown());
+        };
+        let Some(signature) = &review.signature else { return Ok(Signatures::unknown()) };
+        let signer = review.reviewer.to_string().replace("person:", "");
+        let found = match signature.armored.as_str() {
+            "good" => Ok(Verified { principal: signer, fingerprint: signature.key.clone() }),
+            _ => Err(Unverified::Altered),
+        };
+        Ok(Signatures::unknown().with(review, found))
     }
 
     async fn changes(&self, base: &Oid, head: &Oid) -> Result<Changes, PortError> {

@@ -10,6 +10,7 @@ use crate::domain::bookkeep::review_lines;
 use crate::domain::event::{FailureClass, ItemEvent, Landing, ReviewVerdict};
 use crate::domain::gate::{self, Candidate, MergePermit, Refusal, Verdict};
 use crate::domain::names::{Principal, Timestamp};
+use crate::domain::statement;
 use crate::domain::workflow::Phase;
 
 /// How often a landing begins anew because the target moved meanwhile.
@@ -55,7 +56,10 @@ impl Attempt {
             merge_tree: merge.tree.clone(),
             person_authors: persons,
         };
-        match gate::judge(&self.track.world.decisions.policy, &self.track.state, &candidate) {
+        let policy = &self.track.world.decisions.policy;
+        let signatures = lander.signatures(&merge.base, policy, &self.track.key, &self.track.state).await;
+        let signatures = signatures.map_err(Halt::internal(Phase::Readiness))?;
+        match gate::judge(policy, &self.track.state, &candidate, &signatures) {
             // `--no-land`: everything up to the landing, then the item waits for `land`.
             Verdict::Covered(_) if !self.track.world.decisions.land => Err(Halt::Approved),
             Verdict::Covered(covered) => self.move_target(MergePermit::reviewed(covered), merge).await,
@@ -219,15 +223,23 @@ impl Attempt {
                     Phase::Review
                 }
                 Refusal::CheckMissing(_) => Phase::Readiness,
-                Refusal::PhaseMissing(_) | Refusal::SelfReview(_) | Refusal::CheckFailed(_) | Refusal::NoChecks => {
-                    continue;
-                }
+                Refusal::PhaseMissing(_)
+                | Refusal::SelfReview(_)
+                | Refusal::CheckFailed(_)
+                | Refusal::NoChecks
+                | Refusal::NotSigned(_)
+                | Refusal::BadSignature(_) => continue,
             };
             if self.track.state.returns.get(&to).copied().unwrap_or(0) >= MOST_TRIES {
                 break;
             }
             self.track.back_to(to, gate::reason(refusal))?;
             return Ok(Try::Back);
+        }
+        if let [refusal @ (Refusal::NotSigned(_) | Refusal::BadSignature(_))] = refusals {
+            // No round of an agent mends this: a person has to sign.
+            let remedy = statement::remedy(&self.track.key);
+            return Err(Halt::Wait(format!("{}: {remedy}", gate::reason(refusal))));
         }
         let reasons = refusals.iter().map(gate::reason).collect::<Vec<_>>().join("; ");
         Err(Halt::fail(FailureClass::Gate, Phase::Readiness, format!("the gate refused: {reasons}")))

@@ -11,8 +11,10 @@ use crate::domain::branch::{BranchEvent, BranchState};
 use crate::domain::event::{FailureClass, ItemEvent, Landing, RunEvent};
 use crate::domain::gate::MergePermit;
 use crate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, Principal, RunId, Timestamp};
+use crate::domain::policy::Policy;
 use crate::domain::run_state::RunState;
 use crate::domain::state::{ItemState, Rejected};
+use crate::domain::statement::Signatures;
 use crate::domain::workflow::Phase;
 
 /// An error of a port, ready for a person: a lower-case sentence, its causes, and the command that helps.
@@ -296,6 +298,16 @@ pub trait Lander {
 
     /// Persons who authored commits in base..head that the tool's agents did not.
     async fn person_authors(&self, base: &Oid, head: &Oid) -> Result<Vec<Principal>, PortError>;
+
+    /// What is known of the signature of the item's newest review, by the signers that `base` allows; nothing, at no cost,
+    /// where the policy asks for none.
+    async fn signatures(
+        &self,
+        base: &Oid,
+        policy: &Policy,
+        key: &ItemKey,
+        state: &ItemState,
+    ) -> Result<Signatures, PortError>;
 
     /// How much changed between two commits.
     async fn changes(&self, base: &Oid, head: &Oid) -> Result<Changes, PortError>;

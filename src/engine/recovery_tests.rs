@@ -246,6 +246,7 @@ fn a_lost_compare_and_swap_is_decided_anew() {
                 findings: Vec::new(),
                 message: "wait".to_owned(),
                 at: Timestamp(0),
+                signature: None,
             };
             let after = chains.writes + 1;
             chains.intruders.push_back((after, key, ItemEvent::Reviewed { attempt: None, review }));

@@ -7,6 +7,7 @@ use crate::domain::event::{FailureClass, ItemEvent, Review, ReviewVerdict};
 use crate::domain::names::{Oid, Principal};
 use crate::domain::policy::ReviewBy;
 use crate::domain::prompt::{self, PromptTask, ReviewAnswer};
+use crate::domain::statement;
 use crate::domain::workflow::Phase;
 
 /// How the reason of a way back after a conflict begins.
@@ -43,6 +44,9 @@ impl Attempt {
             return Ok(());
         }
         let key = &self.track.key;
+        if self.track.world.decisions.policy.signatures_required {
+            return Err(Halt::Wait(format!("a person's signed review: {}", statement::remedy(key))));
+        }
         Err(Halt::Wait(format!("a person's review: git orchestrate review {key} --approve -m \"...\"")))
     }
 
@@ -164,6 +168,7 @@ impl Attempt {
             findings: answer.findings,
             message: String::new(),
             at: self.track.world.ports.clock.now(),
+            signature: None,
         };
         let event = ItemEvent::Reviewed { attempt: Some(attempt), review };
         self.track.note_with(event, vec![Artefact { name: "review".to_owned(), bytes: text }])?;

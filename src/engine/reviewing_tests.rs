@@ -117,7 +117,8 @@ fn review_by(stage: &Stage, key: &str, who: &str, verdict: ReviewVerdict) -> Ite
     let (policy, story) = (attempt.policy, attempt.story);
     let (message, at) = ("read it".to_owned(), crate::domain::names::Timestamp(0));
     let reviewer = Principal::Person(who.to_owned());
-    let review = Review { reviewer, verdict, base, head, merge_tree, policy, story, findings, message, at };
+    let review =
+        Review { reviewer, verdict, base, head, merge_tree, policy, story, findings, message, at, signature: None };
     ItemEvent::Reviewed { attempt: None, review }
 }
 

@@ -2,7 +2,7 @@
 
 use super::refused::{Refused, Why};
 use super::undo::Undo;
-use crate::adapters::gate::line::Asked;
+use crate::adapters::gate::line::{Asked, Depth};
 use crate::adapters::gate::reader::Reader;
 use crate::domain::names::{BranchRef, Oid};
 use crate::domain::passage::{Objection, StoryName};
@@ -25,7 +25,7 @@ pub(super) fn run() -> Result<Option<Refused>, PortError> {
     let branch = BranchRef::new(branch);
     let current = reader.standing(branch.as_str())?;
     for head in heads.into_iter().filter(|head| reader.history().has(head)) {
-        let asked = Asked { branch: &branch, from: current.as_ref(), to: &head, again: false };
+        let asked = Asked { branch: &branch, from: current.as_ref(), to: &head, depth: Depth::Records };
         // The merge commit and its tree do not exist yet: only what no tree could cover is said here.
         let hopeless = |objection: &Objection| match objection {
             Objection::Stories(stories) => stories.iter().any(|(name, _)| !is_approved(&reader, name)),

@@ -5,7 +5,7 @@ use std::io::Read;
 use super::read_all;
 use super::refused::{Refused, Why};
 use super::undo::Undo;
-use crate::adapters::gate::line::Asked;
+use crate::adapters::gate::line::{Asked, Depth};
 use crate::adapters::gate::reader::{BRANCHES, Reader};
 use crate::domain::names::{BranchRef, Oid};
 use crate::domain::passage::Objection;
@@ -33,7 +33,7 @@ pub(super) fn run(stdin: &mut dyn Read) -> Result<Option<Refused>, PortError> {
             None => reader.branch(&BranchRef::new(refname))?.adopted.filter(|adopted| reader.history().has(adopted)),
         };
         let branch = BranchRef::new(refname);
-        let answer = reader.judge(&Asked { branch: &branch, from: from.as_ref(), to: &new, again: false })?;
+        let answer = reader.judge(&Asked { branch: &branch, from: from.as_ref(), to: &new, depth: Depth::Records })?;
         // Taking back is the remote's business.
         let ours = |objection: &Objection| !matches!(objection, Objection::TakesBack(_) | Objection::Rewinds);
         if let Some(objected) = answer.objections.into_iter().find(|objected| ours(&objected.objection)) {

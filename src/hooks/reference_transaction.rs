@@ -9,7 +9,7 @@ use super::read_all;
 use super::records::{self, LEDGER};
 use super::refused::{Refused, Why};
 use super::undo::Undo;
-use crate::adapters::gate::line::{Asked, STORY_BRANCHES};
+use crate::adapters::gate::line::{Asked, Depth, STORY_BRANCHES};
 use crate::adapters::gate::reader::{BRANCHES, Reader};
 use crate::adapters::process::ancestry;
 use crate::domain::names::{BranchRef, Oid};
@@ -108,7 +108,8 @@ fn judge_branch(reader: &Reader, line: &Line<'_>, current: Option<Oid>, new: &Ne
         return Ok(None);
     }
     let branch = BranchRef::new(line.refname);
-    let asked = Asked { branch: &branch, from: current.as_ref(), to: commit, again: records::is_server(reader) };
+    let depth = if records::is_server(reader) { Depth::Now } else { Depth::Records };
+    let asked = Asked { branch: &branch, from: current.as_ref(), to: commit, depth };
     Ok(reader.judge(&asked)?.objections.into_iter().next().map(Why::Gate))
 }
 

@@ -70,6 +70,7 @@ fn landed() -> ItemState {
         findings: vec![Finding { path: "src/a.py".into(), line: 7, text: "fine\u{1b}[31m".into() }],
         message: "good".into(),
         at: Timestamp(T0 + 5000),
+        signature: None,
     };
     let landing = Landing {
         target: BranchRef::new("refs/heads/main"),

@@ -137,7 +137,8 @@ impl Page {
         if item.status == Status::ReadyForReview {
             self.plain(item, "waits for a review");
             self.hint(&format!("git orchestrate show {key}"));
-            self.hint(&format!("git orchestrate review {key} --approve -m \"…\""));
+            let sign = if item.reason.contains(" --sign ") { " --sign" } else { "" };
+            self.hint(&format!("git orchestrate review {key} --approve{sign} -m \"…\""));
             self.hint("then git orchestrate resume");
         } else if item.reason.is_empty() {
             self.plain(item, "approved, not landed");

@@ -269,6 +269,37 @@ fn install_script_parses_helps_and_uninstalls_from_an_empty_place() {
 }
 
 #[test]
+fn install_script_installs_both_programs_whether_or_not_the_filter_can_be_linked_statically() {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("install.sh");
+    for (linked, expected) in [("true", "static"), ("false", "shared")] {
+        let scratch = Scratch::empty();
+        // Stands in for cargo: builds what answers `completions`, and a filter that says how it was linked.
+        let cargo = format!(
+            "#!/bin/sh\nout=$CARGO_TARGET_DIR/release; mkdir -p \"$out\"\ncase $* in\n\
+             rustc*' -- -C target-feature=+crt-static') {linked} || exit 101; kind=static; name=git-orchestrate-hook ;;\n\
+             *--bin\\ git-orchestrate) kind=program; name=git-orchestrate ;;\n\
+             *--bin\\ git-orchestrate-hook) kind=shared; name=git-orchestrate-hook ;;\nesac\n\
+             printf '#!/bin/sh\\necho %s\\n' \"$kind\" >\"$out/$name\"; chmod 755 \"$out/$name\"\n"
+        );
+        scratch.write("tools/cargo", cargo);
+        let prefix = scratch.root().join("pre fix");
+        let sh = |last: &[&str]| {
+            let path = format!("{}:{}", scratch.root().join("tools").display(), std::env::var("PATH").unwrap());
+            let mut command = scratch.command("sh");
+            command.env("PATH", path).env("CARGO_TARGET_DIR", scratch.root().join("target"));
+            let ran = run(command.arg(&script).arg("--prefix").arg(&prefix).args(last));
+            assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        };
+        assert_eq!(run(scratch.command("chmod").args(["755", "tools/cargo"])).code, 0);
+        sh(&[]);
+        let said = |name: &str| run(&mut scratch.command(prefix.join("bin").join(name))).stdout;
+        assert_eq!((said("git-orchestrate").trim(), said("git-orchestrate-hook").trim()), ("program", expected));
+        sh(&["--uninstall"]);
+        assert_eq!(std::fs::read_dir(prefix.join("bin")).unwrap().count(), 0);
+    }
+}
+
+#[test]
 fn a_git_that_is_too_old_is_refused_with_the_version_needed() {
     use std::os::unix::fs::PermissionsExt;
 

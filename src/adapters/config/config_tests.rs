@@ -191,3 +191,17 @@ fn impossible_performers_are_refused() {
         assert!(has_errors(&diagnostics));
     }
 }
+
+#[test]
+fn who_may_sign_is_read_from_a_file_inside_the_repository() {
+    let policy = policy_of("[gates]\nsignatures = \"required\"\nallowed_signers = \"ci/signers\"\n");
+    assert_eq!((policy.signatures_required, policy.allowed_signers.as_str()), (true, "ci/signers"));
+    let built_in = super::policy(FILE, None).0;
+    assert_eq!(differences(&policy, &built_in), ["[gates] signatures", "[gates] allowed_signers"]);
+    assert_ne!(policy.version, built_in.version);
+    for outside in ["/etc/signers", "../signers", "a/../../signers"] {
+        let text = format!("[gates]\nallowed_signers = \"{outside}\"\n");
+        let (_, diagnostics) = super::policy(FILE, Some(text.as_bytes()));
+        assert_eq!(only(&diagnostics).0, Severity::Error, "{outside}");
+    }
+}

@@ -1,5 +1,7 @@
 //! The gate policy out of `.orchestrate.toml` as it stands on the target. Must not look at the work tree or the environment.
 
+use std::path::{Component, Path};
+
 use sha2::{Digest, Sha256};
 
 use super::document::Document;
@@ -44,6 +46,8 @@ pub fn differences(worktree: &Policy, target: &Policy) -> Vec<String> {
     note(worktree.protected != target.protected, "[protect] branches");
     note(worktree.mode != target.mode, "[protect] mode");
     note(worktree.checks_required != target.checks_required, "[gates] checks");
+    note(worktree.signatures_required != target.signatures_required, "[gates] signatures");
+    note(worktree.allowed_signers != target.allowed_signers, "[gates] allowed_signers");
     note(worktree.review_by != target.review_by, "[review] by");
     note(worktree.review_rounds != target.review_rounds, "[review] rounds");
     note(worktree.reviewer_role != target.reviewer_role, "[review] role");
@@ -112,8 +116,15 @@ fn protect(table: &Table<'_>, policy: &mut Policy) {
 }
 
 fn gates(table: &Table<'_>, policy: &mut Policy) {
-    table.warn_unknown(&["checks"]);
-    set(&mut policy.checks_required, table.choice("checks", &[("optional", false), ("required", true)]));
+    table.warn_unknown(&["checks", "signatures", "allowed_signers"]);
+    let words = [("optional", false), ("required", true)];
+    set(&mut policy.checks_required, table.choice("checks", &words));
+    set(&mut policy.signatures_required, table.choice("signatures", &words));
+    if let Some(path) = table.string("allowed_signers") {
+        let inside = Path::new(&path).components().all(|part| matches!(part, Component::Normal(_)));
+        let path = if inside { Some(path) } else { table.refuse("allowed_signers", "a path inside the repository") };
+        set(&mut policy.allowed_signers, path);
+    }
 }
 
 fn review(table: &Table<'_>, policy: &mut Policy) {

@@ -6,9 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::history::CommitFacts;
 use super::reader::{BRANCHES, Reader};
 use crate::adapters::git::commit::{AGENT_ADDRESS, TOOL_ADDRESS};
+use crate::adapters::git::signing;
 use crate::domain::branch::BranchState;
 use crate::domain::names::{BranchRef, ItemKey, Oid, Principal};
 use crate::domain::passage::{self, Answer, Passage, Rewrite, Step, StoryName};
+use crate::domain::policy::Policy;
+use crate::domain::state::ItemState;
+use crate::domain::statement::{self, Signatures};
 use crate::engine::ports::PortError;
 
 /// Branches of stories begin so.
@@ -26,8 +30,20 @@ pub struct Asked<'a> {
     pub from: Option<&'a Oid>,
     /// Where it is to go.
     pub to: &'a Oid,
-    /// Whether evidence is judged again and write-backs are recomputed.
-    pub again: bool,
+    /// How far recorded landings are looked into.
+    pub depth: Depth,
+}
+
+/// How far recorded landings are looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What the records say is believed: nobody but the tool writes them here.
+    Records,
+    /// Evidence is judged again and write-backs are recomputed, by the policy and the signers that stand: for a server,
+    /// where records arrive from elsewhere.
+    Now,
+    /// The same by the policy and the signers that stood just before each landing: for history.
+    Then,
 }
 
 /// Commits of one story that the branch does not have.
@@ -54,14 +70,17 @@ impl Reader {
 
     /// The gate's answer to a line that is there already.
     pub fn judge_line(&self, asked: &Asked<'_>, record: &BranchState, line: Line) -> Result<Answer, PortError> {
+        let signatures =
+            if asked.depth == Depth::Records { Signatures::unknown() } else { self.signatures(asked, &line)? };
         Ok(passage::judge(&Passage {
             policy: self.policy()?,
             record,
+            signatures: &signatures,
             branch: asked.branch,
             items: self.items()?,
             steps: line.steps,
             dropped: line.dropped,
-            again: asked.again,
+            again: asked.depth != Depth::Records,
         }))
     }
 
@@ -100,7 +119,7 @@ impl Reader {
         let mut taken = BTreeSet::new();
         let mut steps = Vec::with_capacity(line.len());
         for commit in line {
-            steps.push(self.step(commit, gained, &mut taken, stories, asked.again)?);
+            steps.push(self.step(commit, gained, &mut taken, stories, asked.depth)?);
         }
         Ok(steps)
     }
@@ -112,7 +131,7 @@ impl Reader {
         gained: &'a BTreeMap<Oid, Vec<Oid>>,
         taken: &mut BTreeSet<&'a Oid>,
         stories: &[Story],
-        again: bool,
+        depth: Depth,
     ) -> Result<Step, PortError> {
         let facts = self.history().commit(commit)?;
         let mut step = Step {
@@ -131,8 +150,11 @@ impl Reader {
         }
         let of_commit = stories.iter().filter(|story| story.own.contains(commit));
         step.is_of = of_commit.map(|story| story.name.clone()).collect();
-        if again {
+        if depth != Depth::Records {
             step.rewrite = self.rewrite(&facts)?;
+        }
+        if depth == Depth::Then {
+            step.policy = self.policy_before(&facts)?;
         }
         Ok(step)
     }
@@ -186,6 +208,38 @@ impl Reader {
         Ok(own.into_keys().filter(|commit| gained.contains_key(commit)).collect())
     }
 
+    /// What is known of the signatures of those reviews that a line rests on. Signers are those of the branch as it stands, or
+    /// as it stood before each landing; never those that the line itself brings.
+    fn signatures(&self, asked: &Asked<'_>, line: &Line) -> Result<Signatures, PortError> {
+        let mut known = Signatures::unknown();
+        for step in &line.steps {
+            let policy = step.policy.as_deref().map_or_else(|| self.policy(), Ok)?;
+            if !policy.signatures_required {
+                continue;
+            }
+            let base = match asked.depth {
+                Depth::Then => step.parents.first().cloned(),
+                Depth::Records | Depth::Now => asked.from.cloned(),
+            };
+            for (key, state) in self.items()?.iter().filter(|(key, state)| rests_on(step, key, state)) {
+                let Some(review) = state.reviews.last() else { continue };
+                let Some(signature) = &review.signature else { continue };
+                let allowed = self.signers(base.as_ref(), policy)?;
+                let statement = statement::bytes(key, state.round, review);
+                let found = signing::verify(&statement, &signature.armored, &review.reviewer, &allowed);
+                known = known.with(review, found);
+            }
+        }
+        Ok(known)
+    }
+
+    fn signers(&self, base: Option<&Oid>, policy: &Policy) -> Result<Vec<u8>, PortError> {
+        let Some(base) = base else { return Ok(Vec::new()) };
+        let tree = self.history().commit(base)?.tree.clone();
+        let file = self.history().file(&tree, &policy.allowed_signers)?;
+        Ok(file.map(|file| file.bytes).unwrap_or_default())
+    }
+
     /// What a commit changes against its only parent, when that is one file in place.
     fn rewrite(&self, facts: &CommitFacts) -> Result<Option<Rewrite>, PortError> {
         let [parent] = facts.parents.as_slice() else { return Ok(None) };
@@ -195,6 +249,13 @@ impl Reader {
         let (Some(before), Some(after)) = (content(&before)?, content(&facts.tree)?) else { return Ok(None) };
         Ok(Some(Rewrite { path, before: before.bytes, after: after.bytes }))
     }
+}
+
+/// Whether a step is a landing of the item, or brings commits of it.
+fn rests_on(step: &Step, key: &ItemKey, state: &ItemState) -> bool {
+    let landed =
+        state.landings.iter().chain(&state.intended).any(|landing| step.commit.as_ref() == Some(&landing.merge));
+    landed || step.brings.contains(&StoryName::Key(key.clone()))
 }
 
 /// Keys of the stories that a message's last paragraph names.

@@ -1,9 +1,10 @@
 //! The records and the policy that a judgement needs, as they stand or as a push would make them. Must write nothing.
 
-use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
-use super::history::History;
+use super::history::{CommitFacts, History};
 use crate::adapters::config::{self, target};
 use crate::adapters::git::refs;
 use crate::adapters::git::repo::Repo;
@@ -31,6 +32,8 @@ pub struct Reader {
     items: OnceCell<BTreeMap<ItemKey, ItemState>>,
     target: OnceCell<Option<BranchRef>>,
     policy: OnceCell<Policy>,
+    /// Policies of other times, by the blob they were read from.
+    earlier: RefCell<HashMap<Option<Oid>, Rc<Policy>>>,
 }
 
 impl Reader {
@@ -53,6 +56,7 @@ impl Reader {
             items: OnceCell::new(),
             target: OnceCell::new(),
             policy: OnceCell::new(),
+            earlier: RefCell::default(),
         }
     }
 
@@ -121,6 +125,21 @@ impl Reader {
                 .hint("see: git orchestrate plan"));
         }
         Ok(self.policy.get_or_init(|| policy))
+    }
+
+    /// The policy as it stood just before a commit; one that cannot be read then had no landing under it.
+    pub(super) fn policy_before(&self, commit: &CommitFacts) -> Result<Option<Rc<Policy>>, PortError> {
+        let Some(parent) = commit.parents.first() else { return Ok(None) };
+        let tree = self.history.commit(parent)?.tree.clone();
+        let file = self.history.file(&tree, config::FILE)?;
+        let id = file.as_ref().map(|file| file.id.clone());
+        if let Some(known) = self.earlier.borrow().get(&id) {
+            return Ok(Some(known.clone()));
+        }
+        let (policy, _) = config::policy(config::FILE, file.as_ref().map(|file| file.bytes.as_slice()));
+        let policy = Rc::new(policy);
+        self.earlier.borrow_mut().insert(id, policy.clone());
+        Ok(Some(policy))
     }
 
     /// Whether the gate watches a ref: the target, main, master, and what `[protect] branches` names.

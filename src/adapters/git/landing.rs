@@ -11,10 +11,13 @@ use gix::objs::tree::EntryKind;
 use super::commit::{self, AGENT_ADDRESS, Draft, TOOL, TOOL_ADDRESS};
 use super::repo::{Repo, git_error, oid};
 use super::worktree::apart;
-use super::{admin, follow, merge, refs};
+use super::{admin, follow, merge, refs, signing};
 use crate::domain::bookkeep::{DONE, bookkeep};
 use crate::domain::event::Landing;
-use crate::domain::names::{BranchRef, Oid, Principal, Timestamp};
+use crate::domain::names::{BranchRef, ItemKey, Oid, Principal, Timestamp};
+use crate::domain::policy::Policy;
+use crate::domain::state::ItemState;
+use crate::domain::statement::Signatures;
 use crate::engine::ports::{Bookkeeping, Changes, Lander, LandingPlan, Merged, PortError};
 
 /// From this many objects on, one sync of the file system is cheaper than one per object.
@@ -126,6 +129,18 @@ impl Lander for GitLander {
     async fn person_authors(&self, base: &Oid, head: &Oid) -> Result<Vec<Principal>, PortError> {
         let (this, base, head) = (self.clone(), base.clone(), head.clone());
         apart(move || this.persons(&base, &head)).await
+    }
+
+    async fn signatures(
+        &self,
+        base: &Oid,
+        policy: &Policy,
+        key: &ItemKey,
+        state: &ItemState,
+    ) -> Result<Signatures, PortError> {
+        let (repo, base, policy, key) = (self.repo.clone(), base.clone(), policy.clone(), key.clone());
+        let state = state.clone();
+        apart(move || signing::known(&repo, &base, &policy, &key, &state)).await
     }
 
     async fn changes(&self, base: &Oid, head: &Oid) -> Result<Changes, PortError> {

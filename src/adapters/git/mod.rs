@@ -16,6 +16,7 @@ pub mod pool;
 pub mod refs;
 pub mod repo;
 mod retire;
+pub mod signing;
 mod stale;
 pub mod status;
 pub mod trash;

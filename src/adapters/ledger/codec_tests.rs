@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::event::{
-    CheckRun, Failure, FailureClass, Finding, Landing, PhaseOutcome, PlannedKey, Review, ReviewVerdict, Totals,
+    CheckRun, Failure, FailureClass, Finding, Landing, PhaseOutcome, PlannedKey, Review, ReviewVerdict, Signature,
+    Totals,
 };
 use crate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, PolicyVersion, Principal, RunId};
 use crate::domain::workflow::Phase;
@@ -67,20 +68,23 @@ fn outcome() -> impl Strategy<Value = PhaseOutcome> {
 fn review() -> impl Strategy<Value = Review> {
     let verdict = prop_oneof![Just(ReviewVerdict::Approve), Just(ReviewVerdict::RequestChanges)];
     let finding = (text(), any::<u32>(), text()).prop_map(|(path, line, text)| Finding { path, line, text });
-    (principal(), verdict, [id(), id(), id(), id()], text(), vec(finding, 0..3), text(), any::<i64>()).prop_map(
-        |(reviewer, verdict, [base, head, merge_tree, story], policy, findings, message, at)| Review {
-            reviewer,
-            verdict,
-            base,
-            head,
-            merge_tree,
-            policy: PolicyVersion::new(policy),
-            story,
-            findings,
-            message,
-            at: Timestamp(at),
-        },
-    )
+    let signature = option::of((text(), text()).prop_map(|(armored, key)| Signature { armored, key }));
+    (principal(), verdict, [id(), id(), id(), id()], text(), vec(finding, 0..3), text(), any::<i64>(), signature)
+        .prop_map(|(reviewer, verdict, [base, head, merge_tree, story], policy, findings, message, at, signature)| {
+            Review {
+                reviewer,
+                verdict,
+                base,
+                head,
+                merge_tree,
+                policy: PolicyVersion::new(policy),
+                story,
+                findings,
+                message,
+                at: Timestamp(at),
+                signature,
+            }
+        })
 }
 
 fn landing() -> impl Strategy<Value = Landing> {
@@ -312,4 +316,15 @@ fn a_record_of_format_1_reads_as_it_did() {
     assert_eq!(decoded.event, stopped("enough"));
     assert_eq!(decoded.state.title, "T");
     assert_eq!(encode("1.1", &decoded.event, decoded.at, &raw_snapshot(sample.as_bytes()).unwrap()), sample);
+}
+
+#[test]
+fn a_review_from_before_signatures_decodes_as_unsigned() {
+    let old = json!({
+        "reviewer": "person:bob@example.org", "verdict": "approve", "base": "b", "head": "c", "mergeTree": "d",
+        "policy": "p", "story": "e", "findings": [], "message": "", "at": 1
+    });
+    let review: Review = serde_json::from_value(old.clone()).unwrap();
+    assert_eq!(review.signature, None);
+    assert_eq!(json!(review), old, "and is written as it was");
 }

@@ -99,10 +99,11 @@ fn sentence(event: &ItemEvent) -> String {
 
 fn reviewed(review: &Review) -> String {
     let reviewer = who(&review.reviewer);
+    let signed = if review.signature.is_some() { " with a signature" } else { "" };
     match review.verdict {
-        ReviewVerdict::Approve => format!("approved by {reviewer}, merge tree {}", review.merge_tree.short()),
+        ReviewVerdict::Approve => format!("approved by {reviewer}{signed}, merge tree {}", review.merge_tree.short()),
         ReviewVerdict::RequestChanges => {
-            format!("changes asked for by {reviewer}, {}", count(review.findings.len(), "finding"))
+            format!("changes asked for by {reviewer}{signed}, {}", count(review.findings.len(), "finding"))
         }
     }
 }

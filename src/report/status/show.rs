@@ -128,6 +128,9 @@ impl Page {
             let (who, tree) = (&review.reviewer, review.merge_tree.short());
             let said = if review.message.is_empty() { String::new() } else { format!(": {}", review.message) };
             self.plain(&format!("  {at} {verdict} by {who}, merge tree {tree}{said}"));
+            if let Some(signature) = &review.signature {
+                self.plain(&format!("    signed with key {}", signature.key));
+            }
             for finding in &review.findings {
                 let place = match (finding.path.as_str(), finding.line) {
                     ("", _) => String::new(),

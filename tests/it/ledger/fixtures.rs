@@ -76,6 +76,7 @@ pub fn approval(base: &Oid, head: &Oid, merge_tree: &Oid, story: &Oid) -> Review
         findings: Vec::new(),
         message: String::new(),
         at: AT,
+        signature: None,
     }
 }
 

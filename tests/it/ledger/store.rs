@@ -6,6 +6,7 @@ use git_orchestrate::domain::event::{Failure, FailureClass, ItemEvent, Landing, 
 use git_orchestrate::domain::gate::{Candidate, MergePermit, Verdict, judge};
 use git_orchestrate::domain::names::{BranchRef, Oid, PolicyVersion, Principal, RunId};
 use git_orchestrate::domain::policy::Policy;
+use git_orchestrate::domain::statement::Signatures;
 use git_orchestrate::domain::workflow::Phase;
 use git_orchestrate::engine::ports::{Artefact, Ledger, LedgerError, Record};
 
@@ -239,7 +240,7 @@ fn permit(store: &mut Store, landing: &Landing) -> MergePermit {
         person_authors: Vec::new(),
     };
     let policy = Policy::built_in(PolicyVersion::new("p-1"));
-    match judge(&policy, &state, &candidate) {
+    match judge(&policy, &state, &candidate, &Signatures::unknown()) {
         Verdict::Covered(covered) => MergePermit::reviewed(covered),
         Verdict::Refused(refusals) => panic!("{refusals:?}"),
     }
