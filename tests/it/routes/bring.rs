@@ -22,7 +22,9 @@ fn merging() -> Vec<Row> {
         Row::new("git merge --no-ff --no-verify -m m story/1.1-one").is(R, R),
         Row::new("git merge -m m story/1.1-one").diverged().titled("`git merge story/1.1-one`, diverged").is(R, R),
         Row::new("git merge --no-verify -s ours -m m story/1.1-one").is(R, R),
-        Row::new("git merge --no-ff -m m story/1.1-one~1").titled("part of a story: `git merge story/1.1-one~1`").is(R, R),
+        Row::new("git merge --no-ff -m m story/1.1-one~1")
+            .titled("part of a story: `git merge story/1.1-one~1`")
+            .is(R, R),
         Row::new("git merge -m m topic story/1.1-one").titled("octopus: `git merge topic story/1.1-one`").is(R, R),
         Row::new("git pull --ff-only . story/1.1-one").is(R, R),
         Row::new("git pull --no-rebase . story/1.1-one").diverged().is(R, R),
@@ -76,6 +78,7 @@ fn replaying() -> Vec<Row> {
              \"cat; printf ' -p %s' $(git rev-parse story/1.1-one)\" main~1..main",
         )
         .titled("`git filter-branch` that makes the story a parent of main's tip")
+        .mute()
         .everywhere(R, R),
     ]
 }
@@ -108,11 +111,13 @@ fn moving() -> Vec<Row> {
             &format!("{to_story} {to_story}"),
         )
         .everywhere(R, R),
-        Row::new("printf 'symref-update refs/heads/main refs/heads/story/1.1-one\\n' | git update-ref --no-deref --stdin")
-            .titled("`git update-ref --stdin`: symref-update")
-            .away()
-            .since(46)
-            .everywhere(R, R),
+        Row::new(
+            "printf 'symref-update refs/heads/main refs/heads/story/1.1-one\\n' | git update-ref --no-deref --stdin",
+        )
+        .titled("`git update-ref --stdin`: symref-update")
+        .away()
+        .since(46)
+        .everywhere(R, R),
         Row::new("git update-ref -d refs/heads/main").everywhere(R, R),
         stdin("`git update-ref --stdin`: delete", "delete refs/heads/main\\n", "").everywhere(R, R),
         Row::new("git branch -f main story/1.1-one").away().everywhere(R, R),
@@ -128,10 +133,12 @@ fn moving() -> Vec<Row> {
             .titled("`git update-ref` through a symbolic ref that leads to main")
             .after("git symbolic-ref refs/heads/alias refs/heads/main")
             .everywhere(R, R),
-        Row::new("printf 'reset refs/heads/main\\nfrom %s\\n\\n' $(git rev-parse story/1.1-one) | git fast-import --quiet")
-            .titled("`git fast-import`")
-            .away()
-            .everywhere(R, R),
+        Row::new(
+            "printf 'reset refs/heads/main\\nfrom %s\\n\\n' $(git rev-parse story/1.1-one) | git fast-import --quiet",
+        )
+        .titled("`git fast-import`")
+        .away()
+        .everywhere(R, R),
         Row::new("git reflog delete --rewrite --updateref main@{0}")
             .titled("`git reflog delete --updateref`, where main had been at the story once")
             .after("git config core.logAllRefUpdates always")
@@ -251,6 +258,13 @@ fn around() -> Vec<Row> {
         Row::new("git -c core.hooksPath=/dev/null update-ref refs/heads/main story/1.1-one")
             .everywhere(N, N)
             .config_hooks(R),
+        Row::new(&format!(
+            "git $(git config --name-only --get-regexp '^hook\\..*\\.command$' | sed 's/^/-c /; s/command$/enabled=false/') {}",
+            "merge --no-verify story/1.1-one"
+        ))
+        .titled("`-c hook.<name>.enabled=false`, which git knows from 2.54 on")
+        .is(R, R)
+        .config_hooks(N),
         Row::new(&format!("git config core.hooksPath /dev/null && {merge}"))
             .titled("`git config core.hooksPath /dev/null`, then a merge")
             .is(N, N)

@@ -102,9 +102,8 @@ fn summary(cells: &[&Cell]) -> String {
         names.iter().map(|name| format!("- {name}\n")).collect::<String>()
     };
     let unseen = names(&|cell| cell.seen == Seen::Outcome(Outcome::NotSeen));
-    let copied = names(&|cell| {
-        cell.row.group.starts_with("Content of a story") && cell.seen == Seen::Outcome(Outcome::Allowed)
-    });
+    let copied =
+        names(&|cell| cell.row.group.starts_with("Content of a story") && cell.seen == Seen::Outcome(Outcome::Allowed));
     format!(
         "\n## What the hooks do not stop\n\nNot seen by any hook, so only found afterwards:\n\n{unseen}\n\
          Let through by the hook in mode `stories`, because the commits are a person's own and name no story; found by their\n\
@@ -117,7 +116,10 @@ fn line(row: &Row, cells: &[&Cell]) -> String {
     for setting in Setting::ALL {
         for mode in Mode::BOTH {
             let same = |cell: &&&Cell| {
-                cell.setting == setting && cell.mode == mode && cell.row.group == row.group && cell.row.name() == row.name()
+                cell.setting == setting
+                    && cell.mode == mode
+                    && cell.row.group == row.group
+                    && cell.row.name() == row.name()
             };
             let shown = match (row.expected[setting as usize], cells.iter().find(same)) {
                 (Expected::Absent(why), _) => format!("– {why}"),

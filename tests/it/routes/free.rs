@@ -76,7 +76,8 @@ fn beside() -> Vec<Row> {
         Row::new("git switch -q topic && git cherry-pick story/1.1-one~1 && git revert --no-edit HEAD")
             .titled("cherry-pick and revert on one's own feature branch"),
         Row::new("git checkout -q -B feature story/1.1-one"),
-        Row::new("git switch -q --detach && git commit -q --allow-empty -m loose").titled("a commit on a detached HEAD"),
+        Row::new("git switch -q --detach && git commit -q --allow-empty -m loose")
+            .titled("a commit on a detached HEAD"),
         Row::new("git bisect start main main~1 && git bisect reset"),
         Row::new("git merge --no-ff --no-commit topic && git merge --abort"),
         Row::new("ORCHESTRATE_ATTEMPT=a-1 git -C ../other commit -q --allow-empty -m work")

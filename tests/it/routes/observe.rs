@@ -30,6 +30,8 @@ pub struct Cell {
     pub seen: Seen,
     /// Whether it was a server's repository, made by the command for that.
     served: bool,
+    /// Whether hooks were configuration, as from git 2.54 on.
+    configured: bool,
     /// Everything it printed.
     pub said: String,
 }
@@ -42,7 +44,7 @@ impl Cell {
             return Some(outcome);
         }
         let with_files = if self.mode == Mode::Stories { stories } else { all };
-        Some(self.row.with_config_hooks.filter(|_| git_minor() >= 54).unwrap_or(with_files))
+        Some(self.row.with_config_hooks.filter(|_| self.configured).unwrap_or(with_files))
     }
 }
 
@@ -65,7 +67,8 @@ pub fn all(setting: Setting) -> &'static [Cell] {
         in_parallel(jobs.collect(), |(mode, row)| {
             let fixture = &fixtures[*mode as usize];
             let (seen, said) = attempt(fixture, row);
-            Cell { row: row.clone(), setting, mode: *mode, seen, served: fixture.served, said }
+            let Fixture { served, configured, .. } = *fixture;
+            Cell { row: row.clone(), setting, mode: *mode, seen, served, configured, said }
         })
     })
 }
@@ -134,10 +137,10 @@ fn in_parallel<J: Sync, R: Send>(jobs: Vec<J>, work: impl Fn(&J) -> R + Sync) ->
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some((at, job)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, jobs.get(at)?))) {
-                    let t = std::time::Instant::now();
+                while let Some((at, job)) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, jobs.get(at)?)))
+                {
                     let result = work(job);
-                    eprintln!("TIMED {at} {}", t.elapsed().as_millis());
                     done.lock().unwrap().push((at, result));
                 }
             });

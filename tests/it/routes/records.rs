@@ -11,15 +11,21 @@ pub fn rows() -> Vec<Row> {
     let rows = vec![
         Row::ledger(&format!("git update-ref {item} {item}~1")).titled("a story's record set back").everywhere(R, R),
         Row::ledger(&format!("git update-ref {item} {forged}")).titled("a record forged on top").everywhere(R, R),
-        Row::ledger(&format!("git update-ref {item} main")).titled("a record replaced by another commit").everywhere(R, R),
+        Row::ledger(&format!("git update-ref {item} main"))
+            .titled("a record replaced by another commit")
+            .everywhere(R, R),
         Row::ledger(&format!("git update-ref -d {item}")).titled("a record deleted").everywhere(R, R),
         Row::ledger(&format!("git update-ref refs/orchestrate/items/9.9 {item}"))
             .titled("a record made from another story's")
             .everywhere(R, R),
-        Row::ledger(&format!("git update-ref refs/orchestrate/landings/$(git rev-parse story/1.1-one^{{tree}}) {item}"))
-            .titled("a landing forged")
+        Row::ledger(&format!(
+            "git update-ref refs/orchestrate/landings/$(git rev-parse story/1.1-one^{{tree}}) {item}"
+        ))
+        .titled("a landing forged")
+        .everywhere(R, R),
+        Row::ledger(&format!("git symbolic-ref {item} refs/heads/main"))
+            .titled("a record made a symbolic ref")
             .everywhere(R, R),
-        Row::ledger(&format!("git symbolic-ref {item} refs/heads/main")).titled("a record made a symbolic ref").everywhere(R, R),
         Row::ledger("git fetch ../clone '+refs/orchestrate/*:refs/orchestrate/*'")
             .titled("`git fetch` of an older ledger straight onto this one")
             .after(&clone_stale)
@@ -49,7 +55,9 @@ pub fn rows() -> Vec<Row> {
         Row::ledger(&format!("ORCHESTRATE_ATTEMPT=a-1 git update-ref {item} {item}~1"))
             .titled("an agent's process sets a record back")
             .everywhere(R, R),
-        Row::ledger(&format!("git -c core.hooksPath=/dev/null update-ref {item} {item}~1")).everywhere(N, N).config_hooks(R),
+        Row::ledger(&format!("git -c core.hooksPath=/dev/null update-ref {item} {item}~1"))
+            .everywhere(N, N)
+            .config_hooks(R),
         Row::ledger(&format!("git rev-parse {item}~1 > \"$(git rev-parse --git-common-dir)/{item}\""))
             .titled("the file of a record written by hand")
             .everywhere(N, N),

@@ -89,11 +89,13 @@ pub struct Row {
     pub moves: bool,
     /// Whether main is moved by our own writer, which runs with hooks off and takes a permit instead.
     pub own_writer: bool,
+    /// Whether git throws away what the hook says.
+    pub mute: bool,
     /// By `Setting::ALL`.
     pub expected: [Expected; 3],
     /// In a bare repository that `init --server` made, in both modes, where that differs from the hook alone.
     pub on_server: Option<Outcome>,
-    /// From git 2.54 on, where hooks are configuration, the outcome in every setting that has the operation.
+    /// Where hooks are configuration, as from git 2.54 on, the outcome in every setting that has the operation.
     pub with_config_hooks: Option<Outcome>,
     /// Oldest minor version of git 2 that knows the operation.
     pub since: u32,
@@ -113,6 +115,7 @@ impl Row {
             watch: Watch::Main,
             moves: true,
             own_writer: false,
+            mute: false,
             expected: [unset, unset, NO_WORK_TREE],
             on_server: None,
             with_config_hooks: None,
@@ -176,6 +179,11 @@ impl Row {
 
     pub fn by_own_writer(mut self) -> Self {
         self.own_writer = true;
+        self
+    }
+
+    pub fn mute(mut self) -> Self {
+        self.mute = true;
         self
     }
 

@@ -53,6 +53,8 @@ pub struct Fixture {
     off: Vec<(String, String)>,
     /// Whether `init --server` made the bare repository.
     pub served: bool,
+    /// Whether the hooks are configuration and not files.
+    pub configured: bool,
 }
 
 /// A copy of a fixture, for one operation; gone when dropped.
@@ -69,27 +71,33 @@ impl Fixture {
         project.scratch.write("own.md", "a person's file\n");
         project.scratch.commit("own");
         to_review(&project);
-        let mut fixture = Self { project, setting, off: Vec::new(), served: false };
+        let mut fixture = Self { project, setting, off: Vec::new(), served: false, configured: false };
         fixture.off = fixture.switches(&fixture.repo());
         fixture.quietly(&fixture.repo(), "git branch topic && git switch -q topic && echo t > topic.txt && git add -A");
         fixture.quietly(&fixture.repo(), "git commit -q -m topic && git switch -q main && git repack -adq");
-        fixture.quietly(&fixture.repo(), "rm -rf .git/hooks/*.sample .git/orchestrate/attempts .git/logs/refs/orchestrate");
+        fixture.quietly(
+            &fixture.repo(),
+            "rm -rf .git/hooks/*.sample .git/orchestrate/attempts .git/logs/refs/orchestrate",
+        );
         let clone = "git clone -q -n . ../clone && git -C ../clone fetch -q origin 'refs/heads/*:refs/heads/*' -u";
         fixture.quietly(&fixture.repo(), clone);
         let place = fixture.repo().parent().unwrap().to_owned();
         match setting {
-            Setting::Main => fixture.spy(&fixture.repo()),
+            Setting::Main => fixture.configured = fixture.spy(&fixture.repo()),
             Setting::Linked => {
                 fixture.quietly(&fixture.repo(), "git switch -q -c elsewhere && git worktree add -q ../linked main");
-                fixture.spy(&place.join("linked"));
+                fixture.configured = fixture.spy(&place.join("linked"));
             }
             Setting::Bare => {
                 let server = place.join("server.git");
-                fixture.quietly(&fixture.repo(), "git init -q --bare -b main ../server.git && rm -rf ../server.git/hooks/*");
+                fixture.quietly(
+                    &fixture.repo(),
+                    "git init -q --bare -b main ../server.git && rm -rf ../server.git/hooks/*",
+                );
                 fixture.quietly(&fixture.repo(), "git push -q ../server.git 'refs/*:refs/*'");
                 fixture.served = fixture.guard_server(&server);
                 fixture.off = fixture.switches(&server);
-                fixture.spy(&server);
+                fixture.configured = fixture.spy(&server);
             }
         }
         fixture
@@ -101,7 +109,8 @@ impl Fixture {
 
     /// The hooks of a server; says whether there is a command that knows what a server needs.
     fn guard_server(&self, server: &Path) -> bool {
-        let ran = run(self.project.scratch.orchestrate_command().args(["init", "--server", "--yes"]).current_dir(server));
+        let ran =
+            run(self.project.scratch.orchestrate_command().args(["init", "--server", "--yes"]).current_dir(server));
         if ran.code == 0 {
             return true;
         }
@@ -132,19 +141,31 @@ impl Fixture {
         assert_eq!(ran.code, 0, "{line}: {ran:?}");
     }
 
-    /// Puts the spy before the hook; where hooks are configuration, beside it.
-    fn spy(&self, at: &Path) {
-        let asked = ["rev-parse", "--path-format=absolute", "--git-path", "hooks"];
-        let hooks = run(self.project.scratch.command("git").current_dir(at).args(asked)).stdout;
+    /// Puts the spy before the hook; where hooks are configuration, beside it. Says whether they are.
+    fn spy(&self, at: &Path) -> bool {
+        let git = |args: &[&str]| run(self.project.scratch.command("git").current_dir(at).args(args));
+        let hooks = git(&["rev-parse", "--path-format=absolute", "--git-path", "hooks"]).stdout;
         // Not asked for as a whole: git would answer with the program that the link leads to.
         let hook = Path::new(hooks.trim_end()).join("reference-transaction");
         assert!(hook.starts_with(self.repo().parent().unwrap()), "{} lies elsewhere", hook.display());
-        assert!(hook.symlink_metadata().is_ok(), "no hook at {}", hook.display());
         let real = Path::new(hooks.trim_end()).parent().unwrap().join("spied").join("reference-transaction");
         std::fs::create_dir_all(real.parent().unwrap()).unwrap();
-        std::fs::rename(&hook, &real).unwrap();
-        std::fs::write(&hook, SPY.replace("REAL", &format!("'{}'", real.display()))).unwrap();
-        std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let configured = hook.symlink_metadata().is_err();
+        let spy = if configured { real.clone() } else { hook.clone() };
+        let asks = if configured {
+            "true".to_owned()
+        } else {
+            std::fs::rename(&hook, &real).unwrap();
+            format!("'{}'", real.display())
+        };
+        std::fs::write(&spy, SPY.replace("REAL", &asks)).unwrap();
+        std::fs::set_permissions(&spy, std::fs::Permissions::from_mode(0o755)).unwrap();
+        if configured {
+            for (key, value) in [("command", spy.to_str().unwrap()), ("event", "reference-transaction")] {
+                assert_eq!(git(&["config", &format!("hook.spy.{key}"), value]).code, 0);
+            }
+        }
+        configured
     }
 
     /// A copy to try one operation in.
@@ -200,7 +221,9 @@ impl Fixture {
 
     /// Refs and their values.
     pub fn refs(&self, place: &Place) -> Vec<(String, String)> {
-        let ran = self.run(place, "git for-each-ref --format='%(refname) %(objectname)%(symref)'");
+        let mut git = self.project.scratch.command("git");
+        let ran =
+            run(git.current_dir(place.here()).args(["for-each-ref", "--format=%(refname) %(objectname)%(symref)"]));
         let pair = |line: &str| line.split_once(' ').map(|(name, value)| (name.to_owned(), value.to_owned()));
         ran.stdout.lines().filter_map(pair).collect()
     }
