@@ -89,6 +89,9 @@ pub enum Command {
     /// Remove finished worktrees and merged branches
     #[command(after_long_help = help::CLEANUP)]
     Cleanup(CleanupArgs),
+    /// Find out whether the gate is in force, and repair it
+    #[command(after_long_help = help::DOCTOR)]
+    Doctor(DoctorArgs),
     /// Make a throw-away repository with five stories and land them with the demo agent
     Demo(DemoArgs),
     /// Plumbing: act as a git hook
@@ -113,6 +116,12 @@ pub struct InitArgs {
     /// Answer yes to every question
     #[arg(short, long)]
     pub yes: bool,
+    /// Show what would change and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take the hooks away and put git's configuration back as it was
+    #[arg(long, conflicts_with_all = ["target", "yes"])]
+    pub uninstall: bool,
 }
 
 /// What a plan is made from; shared by `stories` and `plan`.
@@ -321,6 +330,17 @@ pub struct CleanupArgs {
     /// Also after stories that failed or were stopped; their work is still rescued first
     #[arg(long)]
     pub force: bool,
+}
+
+/// Arguments of `doctor`.
+#[derive(Args, Clone, Debug)]
+pub struct DoctorArgs {
+    /// Repair what can be repaired inside the repository
+    #[arg(long)]
+    pub repair: bool,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `demo`.

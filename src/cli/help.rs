@@ -66,12 +66,23 @@ pub(super) const REVIEW: &str = "\
 The review is bound to the commits and the merge result that it saw: a later commit makes it void.
 Whoever wrote part of the change cannot approve it.
 
+Signed approvals:
+  --sign signs with the ssh key of git's configuration (gpg.format = ssh, user.signingKey), over story,
+  round, base, head, merge tree, reviewer, verdict, policy, story text, message, findings and time.
+  Who may sign stands in .orchestrate.signers on the target branch, in the form of ssh-keygen(1):
+      bob@example.org namespaces=\"git\" ssh-ed25519 AAAA...
+  The reviewer is the address that the list gives the key. With [gates] signatures = \"required\" no
+  other approval counts, and a signature is verified again, against the list as it then stands, before
+  the story lands.
+
 Examples:
   git orchestrate review 1.1 --approve -m 'reads well'
+  git orchestrate review 1.1 --approve --sign -m 'reads well'
   git orchestrate review 1.1 --request-changes -m 'one case is missing' \\
       --finding 'src/auth.rs:42:an empty password is accepted'
 
-Exit codes: 0 recorded; 2 there is nothing to review; 3 the reviewer is an author.";
+Exit codes: 0 recorded; 1 signing failed; 2 there is nothing to review, or no key to sign with; 3 the
+reviewer is an author or an agent, or the policy wants a signature by an allowed signer.";
 
 /// Below `cleanup`.
 pub(super) const CLEANUP: &str = "\
@@ -81,14 +92,41 @@ No option switches that off.";
 /// Below `init`.
 pub(super) const INIT: &str = "\
 Never overwrites a file; a second call says what is there already. Writes .orchestrate.toml, adds
-.worktrees/ to .git/info/exclude, installs the hooks reference-transaction, pre-merge-commit and
-pre-push where no hook of that name exists, and remembers the target branch in git's configuration
-(orchestrate.target).
+.worktrees/ to .git/info/exclude, installs the hooks and remembers the target branch in git's
+configuration (orchestrate.target). The changes for the hooks are shown before they are made.
 
-Example:
+How the hooks are installed:
+  git 2.54 and newer   named in <git dir>/orchestrate/hooks.config, which .git/config includes as
+                       long as the repository lies where it does; no other hook is touched. If the
+                       program is removed, git refuses every change of a ref: uninstall first
+  older, nothing else  a link (reference-transaction) and scripts in .git/hooks; if the program is
+                       removed, git goes on without them
+  older, other hooks   (husky, lefthook, pre-commit, prek, a core.hooksPath, hooks of those names)
+                       dispatchers in <git dir>/orchestrate/hooks, which core.hooksPath of each
+                       worktree leads to (extensions.worktreeConfig is switched on); each runs our
+                       hook and then the one that git would have run. Not possible beside a
+                       push-to-checkout or proc-receive hook: then init says so
+--uninstall takes all that back: byte for byte where nobody else changed the file since, else our
+keys only. .orchestrate.toml, the line in .git/info/exclude and refs/orchestrate/ stay.
+
+Examples:
   git orchestrate init --target main
+  git orchestrate init --dry-run
+  git orchestrate init --uninstall
 
-Exit codes: 0 set up; 2 not a repository, or the target branch is not clear.";
+Exit codes: 0 set up; 1 a change failed; 2 not a repository, or the target branch is not clear.";
+
+/// Below `doctor`.
+pub(super) const DOCTOR: &str = "\
+Looks in every worktree whether git gets to the hooks, and prints one line per finding with the
+command that repairs it: not-installed, removed, disabled, not-executable, shadowed (core.hooksPath
+leads elsewhere), program-gone, replaced, git-too-old, unchained (a hook of another program that was
+added later and does not run). --repair does what `init` would do about the hooks.
+
+It sees the git and the environment it is called with: another git program on this machine, or a
+single call with `-c core.hooksPath=...`, is not seen.
+
+Exit codes: 0 the gate is in force; 2 not a repository; 3 the gate is not in force.";
 
 /// Below `completions`.
 pub(super) const COMPLETIONS: &str = "\

@@ -1,5 +1,7 @@
 //! The `init` command: configuration, exclude line, hooks, target branch, example. Must never overwrite what it finds.
 
+pub(super) mod hooks;
+
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -15,7 +17,6 @@ use crate::adapters::guarded;
 use crate::adapters::process::spawn;
 use crate::domain::diagnostic::{Diagnostic, Severity};
 use crate::domain::settings::Settings;
-use crate::hooks::install::{self, Installed};
 
 /// Coding agents that are looked for.
 const AGENTS: [&str; 3] = ["claude", "codex", "gemini"];
@@ -29,12 +30,28 @@ pub(crate) fn run(args: &InitArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     check_git_version().map_err(CommandError::invalid)?;
     let repo = Repo::discover(Path::new(".")).map_err(CommandError::invalid)?;
     repo.require_work_tree().map_err(CommandError::invalid)?;
+    if args.uninstall {
+        hooks::uninstall(&repo, args.dry_run, ui)?;
+        return Ok(Exit::DONE);
+    }
     let target = target::find(&repo, args.target.as_deref()).map_err(CommandError::invalid)?;
     let settings = checked_settings(&repo, ui)?;
+    let plan = hooks::preview(&repo, ui)?;
+    if args.dry_run {
+        preview(&repo, &settings, &target, ui);
+        return Ok(Exit::DONE);
+    }
+    let wanted = args.yes || plan.changes.is_empty() || !ui.is_interactive() || ui.confirm("Install the hooks so?");
     write_config(&repo, ui)?;
     exclude(&repo, &settings.worktrees, ui)?;
-    install_hooks(&repo, ui)?;
+    let record = hooks::record(&repo)?;
+    if wanted {
+        hooks::install(&repo, &plan, ui)?;
+    } else {
+        ui.warning("no hook was installed: nothing guards the target branch on this machine");
+    }
     remember_target(&repo, &target, ui)?;
+    record.finish(&repo)?;
     list_agents(&settings, ui);
     let example = offer_example(&repo, &settings.story_roots, args, ui)?;
     offer_commit(&repo, &target, example.as_deref(), args, ui)?;
@@ -124,32 +141,16 @@ fn exclude(repo: &Repo, worktrees: &str, ui: &mut Ui) -> Result<(), CommandError
     Ok(())
 }
 
-fn install_hooks(repo: &Repo, ui: &mut Ui) -> Result<(), CommandError> {
-    let program = std::env::current_exe().and_then(|path| path.canonicalize());
-    let program =
-        program.map_err(|error| CommandError::operation("cannot tell where this program is").because(&error))?;
-    let report = install::install(repo, &program)?;
-    let directory = report.directory.display().to_string();
-    if !report.inside {
-        ui.warning(&format!("no hook installed: git reads hooks from {directory}, outside this repository"));
-        ui.hint("add one line to your hooks there: exec git-orchestrate hook NAME \"$@\"");
+/// What `init` would do besides the hooks.
+fn preview(repo: &Repo, settings: &Settings, target: &Target, ui: &mut Ui) {
+    if !repo.root().join(FILE).exists() {
+        ui.status(&format!("would write {FILE}"));
     }
-    for (name, installed) in &report.hooks {
-        match installed {
-            Installed::Made => ui.status(&format!("installed the hook {name}")),
-            Installed::AlreadyOurs => ui.status(&format!("the hook {name} is installed already")),
-            Installed::Renewed => {
-                ui.status(&format!("renewed the hook {name}: it led to another place of this program"));
-            }
-            Installed::LeftAlone => {
-                ui.warning(&format!(
-                    "{directory}/{name} is another program's hook: left alone, so it guards nothing for us"
-                ));
-                ui.hint(&format!("add a line to it: git-orchestrate hook {name} \"$@\" || exit 1"));
-            }
-        }
+    ui.status(&format!("would have git ignore {}/ by .git/info/exclude", settings.worktrees));
+    let name = target.branch.short();
+    if target::configured(repo).as_deref() != Some(name) {
+        ui.status(&format!("would set {} = {name} in git's configuration ({})", target::CONFIG_KEY, target.why));
     }
-    Ok(())
 }
 
 fn remember_target(repo: &Repo, target: &Target, ui: &mut Ui) -> Result<(), CommandError> {

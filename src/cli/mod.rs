@@ -10,6 +10,7 @@ pub mod ui;
 mod app;
 mod cleanup;
 mod demo;
+mod doctor;
 mod execute;
 mod help;
 mod init;
@@ -126,6 +127,7 @@ fn dispatch(command: &Command, ui: &mut Ui) -> Result<Exit, CommandError> {
         Command::Resume(args) => resume::run(args, ui),
         Command::Stop(args) => stop::run(args, ui),
         Command::Cleanup(args) => cleanup::run(args, ui),
+        Command::Doctor(args) => doctor::run(args, ui),
         Command::Demo(args) => demo::run(args, ui),
         Command::Hook(args) => Err(unknown_hook(&args.name)),
         Command::Completions(args) => completions::run(args, ui),

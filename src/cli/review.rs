@@ -18,7 +18,7 @@ use crate::domain::gate;
 use crate::domain::names::{ItemKey, Oid, Principal, Timestamp};
 use crate::domain::policy::Policy;
 use crate::domain::state::ItemState;
-use crate::domain::statement::{self, Unverified};
+use crate::domain::statement::{self, Unverified, Verified};
 use crate::engine::ports::{Clock, Lander, Ledger, Merged, Record};
 
 /// Runs `git orchestrate review`.
@@ -104,35 +104,51 @@ fn said(
     }
 }
 
+/// A review with its signature, and what is known of it.
+struct Attempted {
+    review: Review,
+    armored: String,
+    found: Result<Verified, Unverified>,
+}
+
+impl Attempted {
+    fn make(
+        signer: &Signer,
+        allowed: &[u8],
+        (key, round): (&ItemKey, u32),
+        review: Review,
+    ) -> Result<Self, CommandError> {
+        let statement = statement::bytes(key, round, &review);
+        let armored = signer.sign(&statement)?;
+        let found = signing::verify(&statement, &armored, &review.reviewer, allowed);
+        Ok(Self { review, armored, found })
+    }
+}
+
 /// The review with its signature. Its reviewer is whom the key stands for among the allowed signers of the target's tip; a key
 /// that stands for nobody is refused where signatures are required, and warned about where they are not.
 fn signed(
     app: &App,
     target: &Target,
-    (key, round): (&ItemKey, u32),
-    mut review: Review,
+    item: (&ItemKey, u32),
+    review: Review,
     ui: &mut Ui,
 ) -> Result<Review, CommandError> {
     let signer = Signer::configured(&app.repo).map_err(CommandError::invalid)?;
     let allowed = signing::allowed_signers(&app.repo, &target.tip, &target.policy)?;
-    let mut armored = signer.sign(&statement::bytes(key, round, &review))?;
-    let mut found = signing::verify(&statement::bytes(key, round, &review), &armored, &review.reviewer, &allowed);
+    let mut made = Attempted::make(&signer, &allowed, item, review)?;
     let mut listed = Vec::new();
-    if found.is_err() {
-        listed = signing::principals(&armored, &allowed).map_err(|why| unchecked(&why))?;
-        let claimed = |name: &String| Principal::Person(name.clone()) == review.reviewer;
-        if let [name] = listed.as_slice()
-            && !claimed(name)
-        {
-            let named = Review { reviewer: Principal::Person(name.clone()), ..review.clone() };
-            let bytes = statement::bytes(key, round, &named);
-            let again = signer.sign(&bytes)?;
-            let verified = signing::verify(&bytes, &again, &named.reviewer, &allowed);
-            if verified.is_ok() {
-                (review, armored, found) = (named, again, verified);
-            }
+    if made.found.is_err() {
+        listed = signing::principals(&made.armored, &allowed).map_err(|why| unchecked(&why))?;
+    }
+    if let [name] = listed.as_slice() {
+        let named = Review { reviewer: Principal::Person(name.clone()), ..made.review.clone() };
+        if named.reviewer != made.review.reviewer {
+            let again = Attempted::make(&signer, &allowed, item, named)?;
+            made = if again.found.is_ok() { again } else { made };
         }
     }
+    let Attempted { mut review, armored, found } = made;
     let fingerprint = match found {
         Ok(verified) => verified.fingerprint,
         Err(why) => {
@@ -142,7 +158,8 @@ fn signed(
             }
             ui.warning(&refused.message);
             refused.hint.iter().for_each(|hint| ui.hint(hint));
-            signing::fingerprint(&statement::bytes(key, round, &review), &armored).map_err(|why| unchecked(&why))?
+            let statement = statement::bytes(item.0, item.1, &review);
+            signing::fingerprint(&statement, &armored).map_err(|why| unchecked(&why))?
         }
     };
     review.signature = Some(Signature { armored, key: fingerprint });

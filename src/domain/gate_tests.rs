@@ -168,8 +168,8 @@ fn signed() -> ItemState {
     state
 }
 
-fn verified(principal: &str, fingerprint: &str) -> Result<Verified, Unverified> {
-    Ok(Verified { principal: principal.to_owned(), fingerprint: fingerprint.to_owned() })
+fn verified(principal: &str, fingerprint: &str) -> Verified {
+    Verified { principal: principal.to_owned(), fingerprint: fingerprint.to_owned() }
 }
 
 #[test]
@@ -184,12 +184,12 @@ fn only_a_verified_signature_of_the_reviewer_counts_where_signatures_are_require
     assert_eq!(judged(&in_order(), &unknown), [Refusal::NotSigned(agent("reviewer"))]);
     let state = signed();
     let with = |found| unknown.clone().with(&state.reviews[0], found);
-    assert_eq!(judged(&state, &with(verified("ada", "SHA256:k"))), []);
+    assert_eq!(judged(&state, &with(Ok(verified("ada", "SHA256:k")))), []);
     let refused = [
         ("nothing is known", unknown.clone()),
         ("it is bad", with(Err(Unverified::Altered))),
-        ("another person's", with(verified("bob", "SHA256:k"))),
-        ("another key's", with(verified("ada", "SHA256:other"))),
+        ("another person's", with(Ok(verified("bob", "SHA256:k")))),
+        ("another key's", with(Ok(verified("ada", "SHA256:other")))),
     ];
     for (what, known) in refused {
         assert!(matches!(judged(&state, &known).as_slice(), [Refusal::BadSignature(_)]), "{what}");
@@ -197,7 +197,7 @@ fn only_a_verified_signature_of_the_reviewer_counts_where_signatures_are_require
     // What was found out about one review does not speak for the next.
     let mut newer = state.clone();
     newer.reviews[0].message = "other".to_owned();
-    assert!(matches!(judged(&newer, &with(verified("ada", "SHA256:k"))).as_slice(), [Refusal::BadSignature(_)]));
+    assert!(matches!(judged(&newer, &with(Ok(verified("ada", "SHA256:k")))).as_slice(), [Refusal::BadSignature(_)]));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::fake::{Stage, failure_of, plan, shown};
 use super::ports::{Cancel, Ended};
-use crate::domain::event::{FailureClass, ItemEvent, Review, ReviewVerdict};
+use crate::domain::event::{FailureClass, ItemEvent, Review, ReviewVerdict, Signature};
 use crate::domain::names::{Oid, Principal};
 use crate::domain::policy::ReviewBy;
 use crate::domain::state::Status;
@@ -237,4 +237,58 @@ fn an_approval_that_arrives_while_the_checks_still_run_is_seen() {
     });
     assert_eq!(shown(&stage.run(&plan(&[("1.1", &[])])).unwrap(), "1.1").0, Status::Landed);
     stage.executor.judged_by(|_| Ended::Exit(0));
+}
+
+/// A person's approval with a signature that the stage takes for good or not.
+fn signed_by(stage: &Stage, who: &str, armored: &str) -> ItemEvent {
+    let mut event = review_by(stage, "1.1", who, ReviewVerdict::Approve);
+    if let ItemEvent::Reviewed { review, .. } = &mut event {
+        review.signature = Some(Signature { armored: armored.to_owned(), key: "SHA256:k".to_owned() });
+    }
+    event
+}
+
+#[test]
+fn where_signatures_are_required_an_agents_approval_waits_for_a_good_one() {
+    let mut stage = Stage::with_check();
+    stage.policy.signatures_required = true;
+    let items = plan(&[("1.1", &[])]);
+    let waits = |stage: &Stage, why: &str| {
+        let summary = stage.run(&items).unwrap();
+        let (_, reason) = shown(&summary, "1.1");
+        assert!(reason.contains(why) && reason.contains("git orchestrate review 1.1 --approve --sign"), "{reason}");
+        assert_eq!((summary.totals.waiting, stage.git.merges_of("1.1")), (1, 0));
+    };
+    waits(&stage, "did not sign");
+    stage.ledger.somebody_writes("1.1", signed_by(&stage, "bob@example.org", "forged"));
+    waits(&stage, "made over something else");
+    stage.ledger.somebody_writes("1.1", signed_by(&stage, "bob@example.org", "good"));
+    assert_eq!(stage.run(&items).unwrap().totals.landed, 1);
+    assert_eq!(stage.agents.phases_of("1.1"), [Phase::Implementation, Phase::Review], "no session was wasted");
+    stage.assert_clean();
+}
+
+#[test]
+fn a_signature_that_comes_during_the_run_lands_the_story_in_it() {
+    let mut stage = Stage::with_check();
+    stage.policy.signatures_required = true;
+    let stage = std::rc::Rc::new(stage);
+    let person = stage.clone();
+    stage.agents.on("1.2", Phase::Implementation, move |session| {
+        let stage = person.clone();
+        async move {
+            tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+            stage.ledger.somebody_writes("1.1", signed_by(&stage, "bob@example.org", "good"));
+            let mut most = 1_000;
+            while stage.status("1.1") != Status::Landed && most > 0 {
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                most -= 1;
+            }
+            session.exit(1)
+        }
+    });
+    let summary = stage.run(&plan(&[("1.1", &[]), ("1.2", &[])])).unwrap();
+    assert_eq!(shown(&summary, "1.1").0, Status::Landed);
+    // The stage and its script hold each other.
+    stage.agents.on("1.2", Phase::Implementation, async |session| session.exit(1));
 }

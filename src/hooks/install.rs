@@ -1,109 +1,76 @@
-//! Puts the hooks into place: only where no hook of that name is, and only inside the repository. Never overwrites.
+//! Puts the hooks into place beside everybody else's, finds out whether they still work, and takes them away again. Must
+//! never overwrite another program's file or setting.
+//!
+//! Three ways, see [`plan::Way`]: git 2.54 and newer run hooks that their configuration names, so nothing else is touched.
+//! With an older git, a link and scripts in `.git/hooks` are enough while nobody else wants those names and no `core.hooksPath` leads
+//! elsewhere. Else a folder of dispatchers comes first, at the scope of the worktree, which neither husky's own setting nor
+//! a global one can override, and each dispatcher goes on to the hook that git would have run.
 
-use std::path::{Path, PathBuf};
+pub mod change;
+pub mod examine;
+mod layout;
+pub mod plan;
+pub mod record;
+mod setting;
 
-use super::NAMES;
 use crate::adapters::git::repo::Repo;
-use crate::adapters::process::spawn;
 use crate::engine::ports::PortError;
 
-/// The hook templates, for chaining by hand and for file systems without symbolic links.
-pub const TEMPLATES: [(&str, &str); 4] = [
-    ("reference-transaction", include_str!("../../hooks/reference-transaction")),
-    ("pre-merge-commit", include_str!("../../hooks/pre-merge-commit")),
-    ("pre-push", include_str!("../../hooks/pre-push")),
-    ("prepare-commit-msg", include_str!("../../hooks/prepare-commit-msg")),
-];
+use change::Change;
+pub use layout::hook_program;
+use record::Record;
 
-/// What became of one hook.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Installed {
-    /// It is there now.
-    Made,
-    /// It was there already and is ours.
-    AlreadyOurs,
-    /// It was there already and led to a program that is gone; it leads to this one now.
-    Renewed,
-    /// Another hook of that name is there; it was left alone.
-    LeftAlone,
+/// Everything that takes our hooks away and the configuration back to what it was before `init`: the very bytes, where
+/// nobody else has changed the file since.
+pub fn uninstall(repo: &Repo) -> Result<Vec<Change>, PortError> {
+    let record = Record::load(repo)?;
+    let seen = plan::look(repo)?;
+    let mut changes = plan::without_links(repo);
+    let mut exact = Vec::new();
+    let mut by_key = plan::without_dispatchers(repo, &seen, record.as_ref())?;
+    let config = repo.common_dir().join("config");
+    let unset = |key: String| Change::Unset { file: config.clone(), key };
+    by_key.extend(plan::includes(repo)?.into_iter().map(unset));
+    if record.as_ref().is_some_and(|record| !record.had_target) {
+        by_key.push(unset("orchestrate.target".to_owned()));
+    }
+    for file in std::iter::once(config.clone()).chain(seen.iter().map(|one| one.place.config())) {
+        let Some(restored) = record.as_ref().map(|record| record.restore(&file)).transpose()?.flatten() else {
+            continue;
+        };
+        by_key.retain(|change| !touches(change, &file));
+        exact.extend(restored);
+    }
+    // Configuration first: git must not be led to a file that is gone.
+    changes.splice(0..0, exact.into_iter().chain(by_key));
+    changes.extend(plan::emptied(&layout::own(repo)));
+    changes.extend(leftovers(repo, record.as_ref()));
+    Ok(changes)
 }
 
-/// What became of all of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// The folder that git reads hooks from.
-    pub directory: PathBuf,
-    /// False when the folder lies outside the repository (a shared `core.hooksPath`): nothing was touched there.
-    pub inside: bool,
-    /// Name and result of each hook; empty when nothing was touched.
-    pub hooks: Vec<(&'static str, Installed)>,
+/// Whether a change is one of this configuration file.
+fn touches(change: &Change, wanted: &std::path::Path) -> bool {
+    match change {
+        Change::Set { file, .. } | Change::Unset { file, .. } | Change::Restore { file, .. } => file == wanted,
+        Change::Prune { path } => path == wanted,
+        Change::Link { .. }
+        | Change::Script { .. }
+        | Change::Write { .. }
+        | Change::Remove { .. }
+        | Change::Move { .. } => false,
+    }
 }
 
-/// Installs the hooks so that they start `program`, an absolute path.
-pub fn install(repo: &Repo, program: &Path) -> Result<Report, PortError> {
-    let directory = effective_directory(repo)?;
-    let inside = directory.starts_with(repo.common_dir());
-    let mut report = Report { directory, inside, hooks: Vec::new() };
-    if !inside {
-        return Ok(report);
+fn leftovers(repo: &Repo, record: Option<&Record>) -> Vec<Change> {
+    let ours = [repo.common_dir().join(layout::INCLUDED), record::path(repo)];
+    let files = ours.into_iter().filter(|path| path.exists()).map(|path| Change::Remove { path });
+    let mut changes: Vec<Change> = files.collect();
+    let hooks = repo.common_dir().join("hooks");
+    if record.is_some_and(|record| !record.had_hooks_folder) && hooks.is_dir() {
+        changes.push(Change::Prune { path: hooks });
     }
-    let failed = |error| PortError::new(format!("cannot write {}", report.directory.display())).because(error);
-    std::fs::create_dir_all(&report.directory).map_err(failed)?;
-    for name in NAMES {
-        report.hooks.push((name, place(&report.directory.join(name), name, program)?));
+    if repo.state_dir().is_dir() && record.is_some() {
+        changes.push(Change::Prune { path: repo.state_dir() });
     }
-    Ok(report)
-}
-
-/// Where git looks for hooks, with `core.hooksPath` taken into account.
-fn effective_directory(repo: &Repo) -> Result<PathBuf, PortError> {
-    let mut git = spawn::command("git");
-    git.arg("-C").arg(repo.root()).args(["rev-parse", "--path-format=absolute", "--git-path", "hooks"]);
-    let output = git.output().map_err(|error| PortError::new("git cannot be run").because(error))?;
-    let path = String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned();
-    if !output.status.success() || path.is_empty() {
-        return Err(PortError::new("git does not say where its hooks are"));
-    }
-    // The folder may not exist yet; its parent does.
-    let path = PathBuf::from(path);
-    let real = path.canonicalize().ok().or_else(|| {
-        let parent = path.parent()?.canonicalize().ok()?;
-        Some(parent.join(path.file_name()?))
-    });
-    Ok(real.unwrap_or(path))
-}
-
-fn place(path: &Path, name: &str, program: &Path) -> Result<Installed, PortError> {
-    let failed = |error| PortError::new(format!("cannot install {}", path.display())).because(error);
-    let Ok(found) = path.symlink_metadata() else {
-        make(path, name, program).map_err(failed)?;
-        return Ok(Installed::Made);
-    };
-    if !found.is_symlink() {
-        let ours = std::fs::read_to_string(path).is_ok_and(|text| text.contains("git-orchestrate hook"));
-        return Ok(if ours { Installed::AlreadyOurs } else { Installed::LeftAlone });
-    }
-    let leads_to = std::fs::read_link(path).map_err(failed)?;
-    if leads_to == program {
-        return Ok(Installed::AlreadyOurs);
-    }
-    if leads_to.file_name() != program.file_name() {
-        return Ok(Installed::LeftAlone);
-    }
-    // A link of ours from an earlier place of the program.
-    std::fs::remove_file(path).and_then(|()| make(path, name, program)).map_err(failed)?;
-    Ok(Installed::Renewed)
-}
-
-fn make(path: &Path, name: &str, program: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::{OpenOptionsExt, symlink};
-    match symlink(program, path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            let template = TEMPLATES.iter().find(|(hook, _)| *hook == name).map_or("", |(_, text)| text);
-            let mut options = std::fs::OpenOptions::new();
-            let mut file = options.write(true).create_new(true).mode(0o755).open(path)?;
-            std::io::Write::write_all(&mut file, template.as_bytes())
-        }
-        made => made,
-    }
+    changes
 }

@@ -26,16 +26,17 @@ pub(super) fn run(stdin: &mut dyn Read) -> Result<Option<Refused>, PortError> {
         if !reader.is_protected(refname)? || new.as_str().bytes().all(|byte| byte == b'0') {
             continue;
         }
-        // What the remote has and we do not know counts as nothing; what our own branch has was let in already.
-        let known = Some(old).filter(|old| reader.history().has(old));
-        let from = match known {
-            Some(old) => Some(old),
-            None => reader.branch(&BranchRef::new(refname))?.adopted.filter(|adopted| reader.history().has(adopted)),
-        };
+        // What the remote has and we do not know counts as nothing.
+        let from = Some(old).filter(|old| reader.history().has(old));
         let branch = BranchRef::new(refname);
+        let unadopted = reader.branch(&branch)?.adopted.is_none();
         let answer = reader.judge(&Asked { branch: &branch, from: from.as_ref(), to: &new, depth: Depth::Records })?;
-        // Taking back is the remote's business.
-        let ours = |objection: &Objection| !matches!(objection, Objection::TakesBack(_) | Objection::Rewinds);
+        // Taking back is the remote's business; before adoption there were no permits.
+        let ours = |objection: &Objection| match objection {
+            Objection::TakesBack(_) | Objection::Rewinds => false,
+            Objection::NoPermit => !unadopted,
+            Objection::Stories(_) | Objection::NotBookkeeping(_) => true,
+        };
         if let Some(objected) = answer.objections.into_iter().find(|objected| ours(&objected.objection)) {
             let refname = refname.to_owned();
             return Ok(Some(Refused { refname, new: Some(new), why: Why::Gate(objected), undo: Undo::Nothing }));

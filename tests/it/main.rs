@@ -17,6 +17,7 @@ mod corpus;
 mod delivery;
 mod everyday;
 mod hook_filter;
+mod hook_install;
 mod hooks;
 mod house;
 mod ledger;

@@ -86,7 +86,10 @@ impl Reader {
 
     /// What a move brings and takes.
     pub fn line(&self, asked: &Asked<'_>) -> Result<Line, PortError> {
-        let mut hidden: Vec<Oid> = asked.from.cloned().into_iter().collect();
+        let record = self.branch(asked.branch)?;
+        // What was there before adoption nobody has to prove.
+        let adopted = record.adopted.filter(|adopted| self.history().has(adopted));
+        let mut hidden: Vec<Oid> = asked.from.cloned().into_iter().chain(adopted).collect();
         if !self.is_target(asked.branch.as_str())?
             && let Some(target) = self.target()?
         {
