@@ -10,6 +10,7 @@ use super::ui::Ui;
 use crate::adapters::agents::{AgentPlace, RealAgents, Registry};
 use crate::adapters::config::{self, Sources};
 use crate::adapters::git::content;
+use crate::adapters::git::fingerprint::GitSurroundings;
 use crate::adapters::git::landing::GitLander;
 use crate::adapters::git::refs::RefWriter;
 use crate::adapters::git::repo::{self, Repo};
@@ -146,6 +147,7 @@ impl App {
             executor: Rc::new(LocalExecutor::new(self.repo.state_dir())),
             clock: machine.clone(),
             host: machine,
+            surroundings: Rc::new(GitSurroundings::new(&self.repo)),
         })
     }
 

@@ -80,6 +80,9 @@ pub enum Command {
     Phase(PhaseArgs),
     /// Land stories that are approved
     Land(LandArgs),
+    /// Land an emergency's small change without a review, on record
+    #[command(after_long_help = help::HOTFIX)]
+    Hotfix(HotfixArgs),
     /// Give failed or stopped stories another try
     Retry(RetryArgs),
     /// Go on with a run that was stopped, paused or killed
@@ -286,6 +289,44 @@ pub struct LandArgs {
     /// The stories [default: all that are approved]
     #[arg(value_name = "ID")]
     pub ids: Vec<String>,
+}
+
+/// Arguments of `hotfix`.
+#[derive(Args, Clone, Debug)]
+pub struct HotfixArgs {
+    /// Branch with the commits of the fix [default: the current one]
+    #[arg(value_name = "BRANCH")]
+    pub branch: Option<String>,
+    /// The production emergency
+    #[arg(long, value_name = "TEXT")]
+    pub emergency: Option<String>,
+    /// Why it cannot wait for a review
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// What has to be done afterwards: an issue or a sentence
+    #[arg(long, value_name = "TEXT")]
+    pub follow_up: Option<String>,
+    /// Land without running the checks of the policy; this is recorded
+    #[arg(long)]
+    pub skip_checks: bool,
+    /// Branch that the fix lands on
+    #[arg(long, value_name = "BRANCH")]
+    pub target: Option<String>,
+    /// Say whether it would land; move nothing, run no checks
+    #[arg(long)]
+    pub dry_run: bool,
+    /// List all hotfixes, and whether their follow-ups are done
+    #[arg(long, conflicts_with_all = ["resolve", "branch", "emergency", "reason", "follow_up", "skip_checks", "target", "dry_run", "message"])]
+    pub list: bool,
+    /// Close the follow-up of a hotfix
+    #[arg(long, value_name = "ID", requires = "message", conflicts_with_all = ["branch", "emergency", "reason", "follow_up", "skip_checks", "target", "dry_run", "json"])]
+    pub resolve: Option<String>,
+    /// What was done, for `--resolve`
+    #[arg(short, long, value_name = "MSG", requires = "resolve")]
+    pub message: Option<String>,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `retry`.

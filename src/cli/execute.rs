@@ -76,6 +76,7 @@ pub(crate) fn recover(app: &App, ui: &mut Ui) -> Result<(), CommandError> {
     for folder in ["runs", "locks"] {
         runs::clear_dead(&app.repo.state_dir().join(folder));
     }
+    super::emergency::recover(app, ui)?;
     let mut store = app.ledger();
     let states: Vec<_> = store.items()?.into_iter().filter(|(_, state)| recovery::is_pending(state)).collect();
     if states.is_empty() {

@@ -84,6 +84,27 @@ Examples:
 Exit codes: 0 recorded; 1 signing failed; 2 there is nothing to review, or no key to sign with; 3 the
 reviewer is an author or an agent, or the policy wants a signature by an allowed signer.";
 
+/// Below `hotfix`.
+pub(super) const HOTFIX: &str = "\
+For a production emergency. Make the fix on a branch of its own; it lands on the target by a merge commit
+labelled `emergency`. Conditions, all of which must hold:
+  - an emergency, a reason and a follow-up are stated
+  - at least 1 and fewer than 10 changed lines, added and removed, from where the branch began
+    ([hotfix] lines lowers that; 0 forbids hotfixes); no binary file, submodule, mode or type change
+  - it merges cleanly, and every configured check passes on the merge tree, unless --skip-checks
+  - it is no story: no commit, content or `Story:` trailer of one, and no commit of an agent
+  - no breach of the branch is open, and no agent asks
+The hotfix stays in `status` until its follow-up is closed with --resolve.
+
+Examples:
+  git switch -c hotfix/login main && git commit -am 'Guard against an empty session'
+  git orchestrate hotfix --emergency 'production down: nobody can log in' \\
+      --reason 'every minute costs orders' --follow-up '#123'
+  git orchestrate hotfix --list
+  git orchestrate hotfix --resolve hotfix-20261121-1a2b3c4 -m 'reviewed and tested in #123'
+
+Exit codes: 0 landed; 1 a check-out is in the way, nothing moved; 2 no such branch; 3 refused, nothing moved.";
+
 /// Below `cleanup`.
 pub(super) const CLEANUP: &str = "\
 Whatever is uncommitted or unmerged is first made reachable below refs/orchestrate/rescue/ and listed.

@@ -11,8 +11,10 @@ mod app;
 mod cleanup;
 mod demo;
 mod doctor;
+mod emergency;
 mod execute;
 mod help;
+mod hotfix;
 mod init;
 mod item;
 mod land;
@@ -123,6 +125,7 @@ fn dispatch(command: &Command, ui: &mut Ui) -> Result<Exit, CommandError> {
         Command::Review(args) => review::run(args, ui),
         Command::Phase(args) => phase::run(args, ui),
         Command::Land(args) => land::run(args, ui),
+        Command::Hotfix(args) => hotfix::run(args, ui),
         Command::Retry(args) => retry::run(args, ui),
         Command::Resume(args) => resume::run(args, ui),
         Command::Stop(args) => stop::run(args, ui),

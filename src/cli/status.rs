@@ -25,7 +25,9 @@ pub(crate) fn run(args: &StatusArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let known = known(&app);
     let live = app.machine.held(items.keys());
     let run = shown_run(&app, &all);
-    let view = View { items: &items, run, known: &known, live: Some(&live), now: app.machine.now() };
+    let hotfixes = super::hotfix::listed(&mut store)?;
+    let view =
+        View { items: &items, run, known: &known, live: Some(&live), hotfixes: &hotfixes, now: app.machine.now() };
     if args.json {
         ui.data(&status::json(&view))?;
         return Ok(Exit::DONE);

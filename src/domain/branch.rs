@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::event::CheckRun;
 use super::names::{Oid, Principal, Timestamp};
 use super::state::Rejected;
 
@@ -45,6 +46,15 @@ pub struct Hotfix {
     pub follow_up: String,
     /// Who did it.
     pub by: Principal,
+    /// Labels of the record: `emergency`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// Checks that passed on the merge tree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckRun>,
+    /// Checks of the policy that were asked to be skipped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
 }
 
 /// A fact of a protected branch's chain.
@@ -77,10 +87,20 @@ pub enum BranchEvent {
         /// What they say of it.
         message: String,
     },
+    /// A hotfix is about to land: written before the branch moves, so that a crash in between is told apart.
+    HotfixIntended {
+        /// Which.
+        hotfix: Hotfix,
+    },
     /// A hotfix landed; written in one transaction with the move.
     HotfixLanded {
         /// Which.
         hotfix: Hotfix,
+    },
+    /// The landing of a hotfix is over: checkouts followed, or it never happened.
+    HotfixSettled {
+        /// Its name.
+        id: String,
     },
     /// The follow-up of a hotfix is done.
     HotfixResolved {
@@ -126,6 +146,9 @@ pub struct BranchState {
     /// Hotfixes, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hotfixes: Vec<HotfixRecord>,
+    /// A hotfix on its way: intended, or landed with checkouts that have not followed yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub landing: Option<Hotfix>,
     /// Time of the newest event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated: Option<Timestamp>,
@@ -161,8 +184,19 @@ impl BranchState {
                 }
                 next.certified = Some(tip.clone());
             }
+            BranchEvent::HotfixIntended { hotfix } if self.landing.is_some() => {
+                return illegal(format!("another hotfix than {} is on its way", hotfix.id));
+            }
+            BranchEvent::HotfixIntended { hotfix } if self.has_hotfix(&hotfix.id) => {
+                return illegal(format!("hotfix {} has landed already", hotfix.id));
+            }
+            BranchEvent::HotfixIntended { hotfix } => next.landing = Some(hotfix.clone()),
+            BranchEvent::HotfixSettled { id } => match &self.landing {
+                Some(landing) if landing.id == *id => next.landing = None,
+                Some(_) | None => return illegal(format!("hotfix {id} is not on its way")),
+            },
             BranchEvent::HotfixLanded { hotfix } => {
-                if self.hotfixes.iter().any(|known| known.hotfix.id == hotfix.id) {
+                if self.has_hotfix(&hotfix.id) {
                     return illegal(format!("hotfix {} has landed already", hotfix.id));
                 }
                 next.hotfixes.push(HotfixRecord { hotfix: hotfix.clone(), at, resolved: None });
@@ -181,6 +215,11 @@ impl BranchState {
     /// The state after all events, oldest first.
     pub fn fold<'a>(events: impl IntoIterator<Item = (&'a BranchEvent, Timestamp)>) -> Result<Self, Rejected> {
         events.into_iter().try_fold(Self::default(), |state, (event, at)| state.apply(event, at))
+    }
+
+    /// Whether a hotfix of this name has landed.
+    pub fn has_hotfix(&self, id: &str) -> bool {
+        self.hotfixes.iter().any(|known| known.hotfix.id == id)
     }
 
     /// Hotfixes whose follow-up is open.

@@ -58,6 +58,9 @@ fn a_hotfix_is_open_until_it_is_resolved_and_only_once() {
         reason: "now".to_owned(),
         follow_up: "#7".to_owned(),
         by: person(),
+        labels: Vec::new(),
+        checks: Vec::new(),
+        skipped: Vec::new(),
     };
     let landed = BranchEvent::HotfixLanded { hotfix };
     let resolved = BranchEvent::HotfixResolved { id: "h1".to_owned(), by: person(), message: "done".to_owned() };

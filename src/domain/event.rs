@@ -158,6 +158,8 @@ pub enum FailureClass {
     RateLimited,
     /// The gate refused for a reason that another round cannot mend.
     Gate,
+    /// An agent's process reached for what is not its own; its work is quarantined.
+    Tampering,
     /// Our own fault or the machine's: git, disk, permissions.
     Internal,
 }

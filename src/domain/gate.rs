@@ -2,6 +2,7 @@
 //! Must not read anything: whoever asks brings the facts.
 
 use super::event::{Review, ReviewVerdict};
+use super::hotfix::Emergency;
 use super::names::{Oid, Principal};
 use super::policy::{Policy, ReviewBy};
 use super::state::ItemState;
@@ -83,6 +84,7 @@ pub struct Covered {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
     Reviewed,
+    Hotfix,
 }
 
 /// The value without which no code path can move a protected branch. Not `Clone`, not `Deserialize`.
@@ -95,6 +97,10 @@ enum Origin {
 /// fn twice(permit: git_orchestrate::domain::gate::MergePermit) -> [git_orchestrate::domain::gate::MergePermit; 2] {
 ///     [permit.clone(), permit]
 /// }
+/// ```
+/// ```compile_fail
+/// use git_orchestrate::domain::gate::{Covered, MergePermit};
+/// let forged = MergePermit::reviewed(Covered { base: unreachable!(), head: unreachable!(), merge_tree: unreachable!() });
 /// ```
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
@@ -111,12 +117,23 @@ impl MergePermit {
         Self { origin: Origin::Reviewed, base: covered.base, head: covered.head, merge_tree: covered.merge_tree }
     }
 
+    /// Consumes the proof that a change meets the conditions of a hotfix.
+    pub fn hotfix(emergency: Emergency) -> Self {
+        let (base, head, merge_tree) = emergency.into_ids();
+        Self { origin: Origin::Hotfix, base, head, merge_tree }
+    }
+
+    /// Whether it was given for a hotfix: good for landing that, and no story.
+    pub fn is_for_hotfix(&self) -> bool {
+        self.origin == Origin::Hotfix
+    }
+
     /// The value of the protected branch that the permit is good for.
     pub fn base(&self) -> &Oid {
         &self.base
     }
 
-    /// The reviewed head.
+    /// The head that was judged.
     pub fn head(&self) -> &Oid {
         &self.head
     }

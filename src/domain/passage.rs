@@ -217,8 +217,9 @@ impl<'a> Records<'a> {
                 landings.insert(&landing.merge, (key, state, landing));
             }
         }
-        let hotfixes = passage.record.hotfixes.iter().map(|known| (&known.hotfix.tip, known.hotfix.id.as_str()));
-        Self { landings, hotfixes: hotfixes.collect() }
+        // As with a landing, one that was intended had its permit.
+        let known = passage.record.hotfixes.iter().map(|known| &known.hotfix).chain(&passage.record.landing);
+        Self { landings, hotfixes: known.map(|hotfix| (&hotfix.tip, hotfix.id.as_str())).collect() }
     }
 
     /// What the records say of a step; `None` when they say nothing.

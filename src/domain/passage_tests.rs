@@ -256,6 +256,9 @@ fn hotfixes_and_acknowledged_breaches_pass_in_both_modes() {
             reason: String::new(),
             follow_up: String::new(),
             by: Principal::Tool,
+            labels: Vec::new(),
+            checks: Vec::new(),
+            skipped: Vec::new(),
         };
         case.record.hotfixes.push(HotfixRecord { hotfix, at: Timestamp(0), resolved: None });
         case.record.acknowledged.insert(oid("X"), "seen".to_owned());

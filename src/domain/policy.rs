@@ -7,6 +7,9 @@ use serde::Serialize;
 use super::names::PolicyVersion;
 use super::workflow::{Performer, Phase};
 
+/// A hotfix has fewer than ten changed lines.
+pub const MOST_HOTFIX_LINES: u32 = 9;
+
 /// A command that must succeed on a tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CheckSpec {
@@ -76,6 +79,8 @@ pub struct Policy {
     pub reviewer_role: String,
     /// Checks in the order they run.
     pub checks: Vec<CheckSpec>,
+    /// Most changed lines of a hotfix, at most [`MOST_HOTFIX_LINES`]; 0 = there are no hotfixes.
+    pub hotfix_lines: u32,
     /// Who performs each phase; every phase present.
     pub phases: BTreeMap<Phase, PhaseSpec>,
 }
@@ -108,6 +113,7 @@ impl Policy {
             review_rounds: 3,
             reviewer_role: "code-reviewer".to_owned(),
             checks: Vec::new(),
+            hotfix_lines: MOST_HOTFIX_LINES,
             phases: phases.collect(),
         }
     }

@@ -80,7 +80,8 @@ fn checks_uv_and_the_result_form_are_told() {
     let text = prompt("s", &PromptTask::Review);
     assert!(text.contains("test: `cargo test`") && text.contains("`uv run`"));
     assert!(text.contains("ORCHESTRATE_RESULT") && text.contains("\"request-changes\""));
-    assert!(text.contains(&format!("git diff --text {}...HEAD", "b".repeat(40))));
+    let shown = text.lines().find(|line| line.starts_with("`git diff --text ")).unwrap();
+    assert!(shown.contains(&format!(" {}...HEAD` ", "b".repeat(40))), "{shown}");
     assert!(!prompt("s", &PromptTask::Author).contains("ORCHESTRATE_RESULT"));
 }
 

@@ -118,6 +118,8 @@ pub(crate) struct Attempt {
     pub(crate) prepared: Option<Prepared>,
     /// Output of the check, or the paths of the conflict, that sent work back; only as long as this process lives.
     pub(crate) rework: Option<Rework>,
+    /// Reviews there were when an author's session ended in which one was recorded: so many saw unfinished work.
+    pub(crate) reviews_while_writing: usize,
     pub(crate) _lock: Box<dyn AttemptLock>,
 }
 

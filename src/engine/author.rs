@@ -157,7 +157,8 @@ impl Attempt {
             grace_secs: settings.grace_secs,
         };
         let agents = self.track.world.ports.agents.clone();
-        let end = agents.invoke(request, self.cancel.clone()).await;
+        let cancel = self.cancel.clone();
+        let end = self.watched(phase, async move { agents.invoke(request, cancel).await }).await?;
         Ok((principal, end))
     }
 

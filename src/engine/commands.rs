@@ -122,6 +122,8 @@ impl Attempt {
             timeout_secs: spec.timeout_secs,
             grace_secs: self.track.world.decisions.settings.grace_secs,
         };
+        // Commands run what agents wrote.
+        let _at_work = self.track.world.watch.at_work(&self.track.key);
         self.track.world.ports.executor.run(request, self.cancel.clone()).await
     }
 }

@@ -11,6 +11,7 @@ use super::board::{Board, Effect, Incoming};
 use super::events::{Happening, Reporter, Summary};
 use super::ports::{Cancel, LedgerError, PortError, Record};
 use super::queue::LandingQueue;
+use super::tamper::Watch;
 use super::world::{Decisions, Ports, World};
 use crate::domain::event::{Failure, ItemEvent, RunEvent};
 use crate::domain::names::ItemKey;
@@ -47,8 +48,10 @@ pub async fn run(request: RunRequest) -> Result<Summary, PortError> {
         ports: request.ports,
         decisions: Rc::new(request.decisions),
         queue: LandingQueue::default(),
+        watch: Watch::default(),
         happenings,
     };
+    world.ports.recorder.guard().await.map_err(ledger_error)?;
     let now = world.ports.clock.now();
     let opening = Record::Run { run: world.decisions.run.clone(), event: request.opening, at: now };
     world.ports.recorder.append(vec![opening]).await.map_err(ledger_error)?;

@@ -241,6 +241,7 @@ impl Stage {
             executor: Rc::new(self.executor.clone()),
             clock: Rc::new(self.clock.clone()),
             host: Rc::new(self.host.clone()),
+            surroundings: Rc::new(self.git.clone()),
         }
     }
 

@@ -49,6 +49,8 @@ pub(crate) struct Repo {
     pub(crate) broken: BTreeMap<&'static str, String>,
     /// How often each directory was made.
     pub(crate) made: BTreeMap<PathBuf, u32>,
+    /// Settings that run programs.
+    pub(crate) programs: BTreeMap<String, String>,
 }
 
 /// A handle; clones share the repository.

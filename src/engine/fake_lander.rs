@@ -6,13 +6,15 @@ use async_trait::async_trait;
 
 use super::fake_git::{FakeGit, Files, Repo};
 use super::ports::{
-    Changes, Lander, LandingPlan, Merged, PortError, Prepared, Retired, WorktreeSpec, WorktreeState, Worktrees,
+    Changes, Lander, LandingPlan, Merged, PortError, Prepared, Retired, Surroundings, WorktreeSpec, WorktreeState,
+    Worktrees,
 };
 use crate::domain::event::Landing;
 use crate::domain::names::{BranchRef, ItemKey, Oid, Principal};
 use crate::domain::policy::Policy;
 use crate::domain::state::ItemState;
 use crate::domain::statement::{Signatures, Unverified, Verified};
+use crate::domain::tamper::{Gained, Words};
 
 /// Marks authors that are agents.
 const AGENT: &str = "<git-orchestrate-agent@localhost>";
@@ -96,6 +98,25 @@ impl Worktrees for FakeGit {
             retired.branch_deleted = true;
         }
         Ok(retired)
+    }
+
+    async fn keep(&self, _: &str, commit: &Oid) -> Result<String, PortError> {
+        self.ask("keep")?;
+        let name = format!("refs/orchestrate/rescue/{}", commit.short());
+        self.repo().refs.insert(name.clone(), commit.clone());
+        Ok(name)
+    }
+}
+
+impl Surroundings for FakeGit {
+    fn programs(&self) -> Result<Words, PortError> {
+        self.ask("programs")?;
+        Ok(self.repo().programs.clone())
+    }
+
+    fn ties(&self, _: &WorktreeSpec) -> Result<Words, PortError> {
+        self.ask("ties")?;
+        Ok(Words::new())
     }
 }
 
@@ -201,6 +222,31 @@ impl Lander for FakeGit {
         self.ask("follow")?;
         self.repo().followed.push((from.clone(), to.clone()));
         Ok(())
+    }
+
+    async fn gained(&self, from: &Oid, to: &Oid) -> Result<Vec<Gained>, PortError> {
+        self.ask("gained")?;
+        let repo = self.repo();
+        let old = repo.ancestors(from);
+        let gained = |oid: &Oid| {
+            let commit = &repo.commits[oid];
+            Gained {
+                oid: oid.clone(),
+                tree: commit.tree.clone(),
+                parents: commit.parents.clone(),
+                by_agent: commit.author.ends_with(AGENT),
+                names_story: commit.message.contains("\nStory: "),
+                published: false,
+            }
+        };
+        Ok(repo.ancestors(to).iter().filter(|oid| !old.contains(*oid)).map(gained).collect())
+    }
+
+    async fn same_policy(&self, one: &Oid, other: &Oid) -> Result<bool, PortError> {
+        self.ask("same_policy")?;
+        let repo = self.repo();
+        let policy = |commit: &Oid| repo.files(commit).get(".orchestrate.toml").cloned();
+        Ok(policy(one) == policy(other))
     }
 
     async fn contains(&self, commit: &Oid, ancestor: &Oid) -> Result<bool, PortError> {

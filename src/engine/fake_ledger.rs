@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::fake_git::{FakeGit, digest};
 use super::ports::{Ledger, LedgerError, PortError, Record};
-use crate::domain::branch::BranchState;
+use crate::domain::branch::{BranchEvent, BranchState, Hotfix};
 use crate::domain::event::{ItemEvent, Landing, RunEvent};
 use crate::domain::gate::MergePermit;
 use crate::domain::names::{BranchRef, ItemKey, Oid, RunId, Timestamp};
@@ -183,6 +183,36 @@ impl Ledger for FakeLedger {
             chains.take(key, &ItemEvent::Landed { landing: landing.clone() }, at)?;
         }
         repo.refs.insert(landing.target.as_str().to_owned(), landing.tip.clone());
+        chains.writes += 1;
+        if fails { Err(PortError::new("the machine lost power").into()) } else { Ok(()) }
+    }
+
+    fn land_hotfix(
+        &mut self,
+        permit: MergePermit,
+        hotfix: &Hotfix,
+        branch: &BranchRef,
+        at: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let mut chains = self.chains();
+        chains.writable()?;
+        let trap = chains.traps.pop_front();
+        if let Some(Trap::TargetMoves(path, content)) = &trap {
+            self.git.somebody_commits(branch.short(), path, content);
+        }
+        let mut repo = self.git.repo();
+        assert!(permit.is_for_hotfix(), "a story's permit lands a hotfix");
+        assert_eq!((permit.base(), permit.head()), (&hotfix.base, &hotfix.head), "the permit is for another hotfix");
+        assert_eq!(repo.commits[&hotfix.tip].tree, *permit.merge_tree(), "another tree lands than was permitted");
+        if repo.refs.get(branch.as_str()) != Some(permit.base()) {
+            return Err(LedgerError::TargetMoved { branch: branch.clone(), expected: permit.base().clone() });
+        }
+        let fails = matches!(trap, Some(Trap::MovesThenFails));
+        if !fails {
+            let event = BranchEvent::HotfixLanded { hotfix: hotfix.clone() };
+            chains.try_append(&[Record::Branch { branch: branch.clone(), event, at }])?;
+        }
+        repo.refs.insert(branch.as_str().to_owned(), hotfix.tip.clone());
         chains.writes += 1;
         if fails { Err(PortError::new("the machine lost power").into()) } else { Ok(()) }
     }

@@ -29,10 +29,14 @@ enum Try {
 impl Attempt {
     /// Readiness on the merge tree, then the landing itself.
     pub(crate) async fn land(&mut self) -> Result<(), Halt> {
-        let queue = self.track.world.queue.clone();
+        let (queue, watch) = (self.track.world.queue.clone(), self.track.world.watch.clone());
+        let head = self.branch_tip(Phase::Readiness).await?;
+        let _still = watch.still(&self.track.key, self.recorded().branch.clone(), head);
         let _turn = queue.turn().await;
         for _ in 0..MOST_TRIES {
             self.stop_if_asked()?;
+            self.look(Phase::Readiness).await?;
+            watch.alarm().map_or(Ok(()), |alarm| Err(Halt::Wait(alarm)))?;
             match self.try_landing().await? {
                 Try::Landed | Try::Back => return Ok(()),
                 Try::Again => {}
@@ -44,9 +48,13 @@ impl Attempt {
 
     async fn try_landing(&mut self) -> Result<Try, Halt> {
         let Some(merge) = self.merge_now(Phase::Readiness).await? else { return Ok(Try::Back) };
+        self.require_same_policy(&merge).await?;
         if !self.carry_review(&merge).await? || !self.check_merge(&merge).await? {
             return Ok(Try::Back);
         }
+        // Again: checks run what agents wrote.
+        self.look(Phase::Readiness).await?;
+        self.track.world.watch.alarm().map_or(Ok(()), |alarm| Err(Halt::Wait(alarm)))?;
         let lander = self.track.world.ports.lander.clone();
         let persons =
             lander.person_authors(&merge.base, &merge.head).await.map_err(Halt::internal(Phase::Readiness))?;
@@ -67,6 +75,22 @@ impl Attempt {
         }
     }
 
+    /// The run goes by the policy that it began with; when the target has another one now, a new start has to read it.
+    async fn require_same_policy(&self, merge: &Merge) -> Result<(), Halt> {
+        let decisions = &self.track.world.decisions;
+        if merge.base == decisions.base {
+            return Ok(());
+        }
+        let same = self.track.world.ports.lander.same_policy(&decisions.base, &merge.base).await;
+        if same.map_err(Halt::internal(Phase::Readiness))? {
+            return Ok(());
+        }
+        let target = decisions.target.short();
+        Err(Halt::Wait(format!(
+            "the gate policy on {target} changed after the run began, so the approval is void: git orchestrate resume"
+        )))
+    }
+
     /// Makes sure the newest approval covers this merge: as it is, or carried by the written rule (DESIGN.md §6: the merge is
     /// clean and changes the same paths, modes and content). `false` when the change must be reviewed again.
     async fn carry_review(&mut self, merge: &Merge) -> Result<bool, Halt> {
@@ -75,6 +99,10 @@ impl Attempt {
             self.track.back_to(Phase::Review, "there is no approval")?;
             return Ok(false);
         };
+        if self.track.state.reviews.len() <= self.reviews_while_writing {
+            self.track.back_to(Phase::Review, "the approval was recorded while an author was at work")?;
+            return Ok(false);
+        }
         if review.head == merge.head && review.merge_tree == merge.tree {
             return Ok(true);
         }
@@ -174,6 +202,7 @@ impl Attempt {
             Err(LedgerError::TargetMoved { .. }) => return Ok(Try::Again),
             Err(error) => return Err(Halt::Ledger(error)),
         }
+        self.track.world.watch.landed(&base, &tip);
         self.landed(&landing, at)?;
         if let Err(error) = ports.lander.follow(&target, &base, &tip).await {
             let helps = super::attempt::describe(&error);

@@ -8,6 +8,7 @@ mod commands;
 pub mod dispatcher;
 mod ending;
 pub mod events;
+pub mod hotfix;
 mod landing;
 mod opening;
 pub mod ports;
@@ -15,6 +16,7 @@ mod queue;
 pub mod recorder;
 pub mod recovery;
 mod reviewing;
+mod tamper;
 mod track;
 pub mod world;
 
@@ -32,6 +34,8 @@ mod fake_git;
 mod fake_lander;
 #[cfg(test)]
 mod fake_ledger;
+#[cfg(test)]
+mod hotfix_tests;
 #[cfg(test)]
 mod landing_tests;
 #[cfg(test)]

@@ -31,7 +31,17 @@ impl Attempt {
         track.note_with(start, vec![Artefact { name: "story".to_owned(), bytes: story.clone() }])?;
         track.world.tell(Happening::ItemStarted { story_id: planned.key.clone(), continued: continues.is_some() });
         let spec = worktree_spec(&track);
-        Ok(Ok(Attempt { track, planned, story, cancel, spec, prepared: None, rework: None, _lock: lock }))
+        Ok(Ok(Attempt {
+            track,
+            planned,
+            story,
+            cancel,
+            spec,
+            prepared: None,
+            rework: None,
+            reviews_while_writing: 0,
+            _lock: lock,
+        }))
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::domain::branch::{BranchEvent, BranchState};
+use crate::domain::branch::{BranchEvent, BranchState, Hotfix};
 use crate::domain::event::{FailureClass, ItemEvent, Landing, RunEvent};
 use crate::domain::gate::MergePermit;
 use crate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, Principal, RunId, Timestamp};
@@ -15,6 +15,7 @@ use crate::domain::policy::Policy;
 use crate::domain::run_state::RunState;
 use crate::domain::state::{ItemState, Rejected};
 use crate::domain::statement::Signatures;
+use crate::domain::tamper::{Gained, Restored, Words};
 use crate::domain::workflow::Phase;
 
 /// An error of a port, ready for a person: a lower-case sentence, its causes, and the command that helps.
@@ -147,6 +148,15 @@ pub trait Ledger: Send {
     fn land(&mut self, permit: MergePermit, key: &ItemKey, landing: &Landing, at: Timestamp)
     -> Result<(), LedgerError>;
 
+    /// Moves the branch from the permit's base to `hotfix.tip` and appends `HotfixLanded` to its chain, in one ref transaction.
+    fn land_hotfix(
+        &mut self,
+        permit: MergePermit,
+        hotfix: &Hotfix,
+        branch: &BranchRef,
+        at: Timestamp,
+    ) -> Result<(), LedgerError>;
+
     /// Keeps what was written small and fast to read; called between writes, cheap when there is nothing to do.
     fn maintain(&mut self) -> Result<(), LedgerError>;
 
@@ -155,6 +165,17 @@ pub trait Ledger: Send {
 
     /// Writes a blob (durable with the next append that references it) and returns its id.
     fn write_blob(&mut self, bytes: &[u8]) -> Result<Oid, LedgerError>;
+
+    /// Remembers every ref of the ledger. From here on, whatever is no continuation of what is remembered is put back before
+    /// it is read or written again.
+    fn guard(&mut self) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    /// Compares every ref with what is remembered; answers with what was put back since the last call.
+    fn audit(&mut self) -> Result<Vec<Restored>, LedgerError> {
+        Ok(Vec::new())
+    }
 }
 
 /// Where an attempt works.
@@ -225,6 +246,18 @@ pub trait Worktrees {
 
     /// Removes a worktree after making everything in it reachable; deletes the branch when it is merged into `merged_into`.
     async fn retire(&self, spec: &WorktreeSpec, merged_into: Option<&Oid>) -> Result<Retired, PortError>;
+
+    /// Names a commit by a rescue ref, made from `name`, and returns it; the one it has already, when there is one.
+    async fn keep(&self, name: &str, commit: &Oid) -> Result<String, PortError>;
+}
+
+/// What an agent could change so that git runs programs of its choice, or goes elsewhere. Reads only, runs nothing of it.
+pub trait Surroundings {
+    /// Settings that run programs, hooks, attributes outside of commits: what each says.
+    fn programs(&self) -> Result<Words, PortError>;
+
+    /// The files that tie a worktree to the repository, and its own settings that run programs; empty where there is none.
+    fn ties(&self, spec: &WorktreeSpec) -> Result<Words, PortError>;
 }
 
 /// Result of a merge in memory.
@@ -326,6 +359,12 @@ pub trait Lander {
 
     /// Whether `ancestor` is reachable from `commit`.
     async fn contains(&self, commit: &Oid, ancestor: &Oid) -> Result<bool, PortError>;
+
+    /// Commits reachable from `to` and not from `from`, newest first.
+    async fn gained(&self, from: &Oid, to: &Oid) -> Result<Vec<Gained>, PortError>;
+
+    /// Whether two commits hold the same gate policy. A policy that cannot be read is like no other.
+    async fn same_policy(&self, one: &Oid, other: &Oid) -> Result<bool, PortError>;
 }
 
 /// How urgently something must end.

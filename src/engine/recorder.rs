@@ -1,6 +1,8 @@
 //! The actor that owns the ledger: everybody else sends it records and waits. Requests that arrive while a write is under
 //! way share the next one (group commit). Must not decide anything.
 
+use std::collections::BTreeMap;
+
 use tokio::sync::{mpsc, oneshot};
 
 use super::ports::{Ledger, LedgerError, PortError, Record};
@@ -8,6 +10,7 @@ use crate::domain::event::Landing;
 use crate::domain::gate::MergePermit;
 use crate::domain::names::{ItemKey, Oid, Timestamp};
 use crate::domain::state::ItemState;
+use crate::domain::tamper::Restored;
 
 /// What the actor is asked for.
 enum Request {
@@ -17,6 +20,9 @@ enum Request {
     Tip(ItemKey, oneshot::Sender<Result<Option<Oid>, LedgerError>>),
     Blob(Oid, oneshot::Sender<Result<Vec<u8>, LedgerError>>),
     WriteBlob(Vec<u8>, oneshot::Sender<Result<Oid, LedgerError>>),
+    Guard(oneshot::Sender<Result<(), LedgerError>>),
+    Audit(oneshot::Sender<Result<Vec<Restored>, LedgerError>>),
+    Items(oneshot::Sender<Result<BTreeMap<ItemKey, ItemState>, LedgerError>>),
 }
 
 /// A landing on its way.
@@ -89,6 +95,21 @@ impl Recorder {
         self.ask(|reply| Request::WriteBlob(bytes, reply)).await
     }
 
+    /// Remembers every ref of the ledger as it is now; see [`Ledger::guard`].
+    pub async fn guard(&self) -> Result<(), LedgerError> {
+        self.ask(Request::Guard).await
+    }
+
+    /// What had to be put back since the last call.
+    pub async fn audit(&self) -> Result<Vec<Restored>, LedgerError> {
+        self.ask(Request::Audit).await
+    }
+
+    /// State of every item as the ledger holds it now.
+    pub async fn items(&self) -> Result<BTreeMap<ItemKey, ItemState>, LedgerError> {
+        self.ask(Request::Items).await
+    }
+
     async fn ask<T>(
         &self,
         request: impl FnOnce(oneshot::Sender<Result<T, LedgerError>>) -> Request,
@@ -155,6 +176,9 @@ fn handle(ledger: &mut dyn Ledger, requests: Vec<Request>) {
             Request::Tip(key, reply) => drop(reply.send(ledger.record(&key))),
             Request::Blob(oid, reply) => drop(reply.send(ledger.blob(&oid))),
             Request::WriteBlob(bytes, reply) => drop(reply.send(ledger.write_blob(&bytes))),
+            Request::Guard(reply) => drop(reply.send(ledger.guard())),
+            Request::Audit(reply) => drop(reply.send(ledger.audit())),
+            Request::Items(reply) => drop(reply.send(ledger.items())),
         }
     }
     flush(ledger, appends);

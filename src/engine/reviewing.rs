@@ -85,7 +85,7 @@ impl Attempt {
         }
     }
 
-    async fn branch_tip(&self, phase: Phase) -> Result<Oid, Halt> {
+    pub(crate) async fn branch_tip(&self, phase: Phase) -> Result<Oid, Halt> {
         let branch = &self.recorded().branch;
         let tip = self.track.world.ports.lander.tip(branch).await.map_err(Halt::internal(phase))?;
         tip.ok_or_else(|| {

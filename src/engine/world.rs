@@ -7,9 +7,10 @@ use std::rc::Rc;
 use tokio::sync::mpsc;
 
 use super::events::Happening;
-use super::ports::{Agents, Clock, Executor, Host, Lander, Worktrees};
+use super::ports::{Agents, Clock, Executor, Host, Lander, Surroundings, Worktrees};
 use super::queue::LandingQueue;
 use super::recorder::Recorder;
+use super::tamper::Watch;
 use crate::domain::names::{BranchRef, Oid, RunId};
 use crate::domain::plan::Assignment;
 use crate::domain::policy::Policy;
@@ -32,6 +33,8 @@ pub struct Ports {
     pub clock: Rc<dyn Clock>,
     /// Machine.
     pub host: Rc<dyn Host>,
+    /// What git runs here.
+    pub surroundings: Rc<dyn Surroundings>,
 }
 
 /// What was decided before the run began.
@@ -68,6 +71,8 @@ pub struct World {
     pub decisions: Rc<Decisions>,
     /// The order in which approved items land.
     pub(crate) queue: LandingQueue,
+    /// What has been seen of tampering.
+    pub(crate) watch: Watch,
     /// To the dispatcher, which tells the reporter.
     pub(crate) happenings: mpsc::UnboundedSender<Happening>,
 }

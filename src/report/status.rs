@@ -9,6 +9,7 @@ use crate::domain::names::{RunId, Timestamp};
 use crate::domain::run_state::RunState;
 use crate::domain::state::Status;
 
+use super::hotfix::{self, open_lines};
 use super::text::{Cell, Color, Fit, Table, Tone, append, between, escape, json_safe, rfc3339, span};
 use super::words::{numbered, tone};
 use rows::{Row, item, phase};
@@ -51,6 +52,7 @@ pub fn table(view: &View<'_>, width: Option<usize>, color: Color) -> String {
     if let Some((id, run)) = view.run {
         append(&mut out, format_args!("{}\n", escape(&run_line(id, run))));
     }
+    out.push_str(&open_lines(view.hotfixes, color));
     if rows.is_empty() {
         out.push_str("no story is known yet\n");
         return out;
@@ -125,6 +127,7 @@ pub fn json(view: &View<'_>) -> String {
         "blocked": tally.blocked,
         "currentWave": tally.current_wave,
         "startTime": view.run.and_then(|(_, run)| run.started).map(rfc3339),
+        "openHotfixes": view.hotfixes.iter().filter(|listed| listed.is_open()).map(hotfix::value).collect::<Vec<_>>(),
         "items": rows.iter().map(item).collect::<Vec<_>>(),
     });
     format!("{}\n", json_safe(&format!("{value:#}")))

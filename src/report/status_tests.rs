@@ -132,7 +132,7 @@ fn with_view<T>(live: &[&str], show: impl FnOnce(&View<'_>) -> T) -> T {
     let (items, known, run, id) = (states(), known(), run(), RunId::new("r1"));
     let live = live.iter().map(|name| ItemKey::new(*name)).collect();
     let now = Timestamp(T0 + 60_000);
-    show(&View { items: &items, run: Some((&id, &run)), known: &known, live: Some(&live), now })
+    show(&View { items: &items, run: Some((&id, &run)), known: &known, live: Some(&live), hotfixes: &[], now })
 }
 
 #[test]
@@ -275,7 +275,8 @@ fn the_next_command_fits_the_status() {
 #[test]
 fn a_thousand_items_are_shown() {
     let items: BTreeMap<ItemKey, ItemState> = (0..1000).map(|n| (ItemKey::new(format!("1.{n}")), landed())).collect();
-    let view = View { items: &items, run: None, known: &BTreeMap::new(), live: None, now: Timestamp(T0) };
+    let view =
+        View { items: &items, run: None, known: &BTreeMap::new(), live: None, hotfixes: &[], now: Timestamp(T0) };
     assert_eq!(table(&view, Some(100), Color::On).lines().count(), 1003);
     let value: Value = serde_json::from_str(&json(&view)).unwrap();
     assert_eq!((&value["completed"], &value["currentWave"]), (&json!(1000), &Value::Null));

@@ -20,6 +20,7 @@ pub fn perform(action: &Action, call: &Call, text: &str) -> Option<u8> {
         Action::Write { path, text, append } => write(Path::new(path), text, *append),
         Action::Commit(message) => return commit(message),
         Action::Run(argv) => return run(argv),
+        Action::Try(argv) => drop(run(argv)),
         Action::Print(text) => println!("{text}"),
         Action::Exit(code) => return Some(*code),
         Action::Hang => return wait(|| false),

@@ -15,6 +15,7 @@
 //!   { write = { path = "a.txt", text = "x\n", append = true } },   # below the worktree
 //!   { commit = "message" },            # everything that is not ignored
 //!   { run = ["git", "push"] },         # any program; its failure is ours
+//!   { try = ["git", "push"] },         # any program, whether it fails or not
 //!   { print = "text" }, { exit = 3 }, "hang", "hang-ignoring-term", { flood = 100 },   # flood: megabytes to stdout
 //!   { daemon = "/path/pid" },          # a process in a session of its own, re-parented; writes its pid and stays
 //!   { touch = "/path" }, { wait-for = "/path" },

@@ -37,6 +37,7 @@ pub enum Action {
     },
     Commit(String),
     Run(Vec<String>),
+    Try(Vec<String>),
     Print(String),
     Exit(u8),
     Hang,

@@ -72,8 +72,8 @@ fn a_story_file_deleted_during_the_run_changes_nothing_for_the_run() {
 
 #[test]
 fn a_target_moved_by_a_person_during_the_run_keeps_the_persons_commit() {
-    let commit = "env -u ORCHESTRATE_ATTEMPT git -C ROOT -c user.name=Bob -c user.email=bob@example.org \
-                  commit -q --allow-empty -m 'by hand'";
+    let commit = "env -u ORCHESTRATE_ATTEMPT -u GIT_AUTHOR_EMAIL -u GIT_COMMITTER_EMAIL git -C ROOT -c user.name=Bob \
+                  -c user.email=bob@example.org commit -q --allow-empty -m 'by hand'";
     let project = with_author_doing(commit);
     landed(&project, &project.stories(&[]));
     assert!(project.mainline().contains(&"by hand".to_owned()), "{:?}", project.mainline());

@@ -389,7 +389,7 @@ fn a_variable_outside_the_allow_list_never_reaches_an_agent() {
             || ["LC_", "XDG_", "CARGO_", "RUSTUP_", "ORCHESTRATE_", "GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG_"]
                 .iter()
                 .any(|prefix| name.starts_with(prefix))
-            || ["GIT_TERMINAL_PROMPT", "GIT_EDITOR"].contains(name)
+            || ["GIT_TERMINAL_PROMPT", "GIT_EDITOR", "GIT_NO_REPLACE_OBJECTS"].contains(name)
     };
     let leaked: Vec<_> = seen.iter().filter(|name| !allowed(name)).collect();
     assert!(leaked.is_empty(), "{leaked:?}");

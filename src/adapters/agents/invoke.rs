@@ -156,7 +156,11 @@ impl<'a> Invocation<'a> {
     /// A file of the base commit.
     fn committed(&self, path: &str) -> Option<String> {
         let mut git = spawn::command("git");
-        git.arg("--git-dir").arg(&self.place.git_common_dir).args(["cat-file", "blob", "--end-of-options"]);
+        git.env("GIT_NO_REPLACE_OBJECTS", "1").arg("--git-dir").arg(&self.place.git_common_dir).args([
+            "cat-file",
+            "blob",
+            "--end-of-options",
+        ]);
         let output = git.arg(format!("{}:{path}", self.request.base)).output().ok()?;
         let usable = output.status.success() && output.stdout.len() <= ROLE_CAP;
         usable.then(|| String::from_utf8_lossy(&output.stdout).into_owned())

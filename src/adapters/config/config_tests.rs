@@ -150,8 +150,9 @@ fn a_policy_has_a_version_that_depends_on_resolved_keys_only() {
 fn every_gate_key_is_read_and_its_difference_is_named() {
     let text = "[protect]\nbranches = [\"release/*\"]\nmode = \"all\"\n[gates]\nchecks = \"required\"\n\
         [review]\nby = \"human\"\nrounds = 5\nrole = \"senior\"\n[checks]\ntest = [\"t\"]\n\
-        [workflow.documentation]\nby = \"person\"\n";
+        [workflow.documentation]\nby = \"person\"\n[hotfix]\nlines = 3\n";
     let policy = policy_of(text);
+    assert_eq!((policy.hotfix_lines, policy_of("").hotfix_lines), (3, 9));
     assert_eq!((policy.mode, policy.review_by), (ProtectMode::All, ReviewBy::Human));
     assert_eq!(policy.phase(Phase::Review).by, Performer::Person);
     let expected = [
@@ -161,6 +162,7 @@ fn every_gate_key_is_read_and_its_difference_is_named() {
         "[review] by",
         "[review] rounds",
         "[review] role",
+        "[hotfix] lines",
         "[checks] test",
         "[workflow.documentation]",
     ];
@@ -182,6 +184,7 @@ fn impossible_performers_are_refused() {
         ("[workflow.issue]\nby = \"robot\"", "one of `agent`, `command`, `person`, `tool`"),
         ("[review]\nby = \"agent\"\n[workflow.review]\nby = \"person\"", "the same reviewer as `[review] by`"),
         ("[checks]\ntest = \"cargo test\"", "a command"),
+        ("[hotfix]\nlines = 10", "a number from 0 to 9"),
         ("[checks]\ntest = []", "a program and its arguments"),
         ("[checks]\ntest = { timeout = 3 }", "command = [...]"),
     ] {

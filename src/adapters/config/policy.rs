@@ -9,7 +9,7 @@ use super::reader::{Reader, Table};
 use super::settings::LONGEST;
 use crate::domain::diagnostic::{Diagnostic, Severity};
 use crate::domain::names::PolicyVersion;
-use crate::domain::policy::{CheckSpec, PhaseSpec, Policy, ProtectMode, ReviewBy};
+use crate::domain::policy::{CheckSpec, MOST_HOTFIX_LINES, PhaseSpec, Policy, ProtectMode, ReviewBy};
 use crate::domain::workflow::{Performer, Phase};
 
 /// Seconds a check may take when it says nothing.
@@ -51,6 +51,7 @@ pub fn differences(worktree: &Policy, target: &Policy) -> Vec<String> {
     note(worktree.review_by != target.review_by, "[review] by");
     note(worktree.review_rounds != target.review_rounds, "[review] rounds");
     note(worktree.reviewer_role != target.reviewer_role, "[review] role");
+    note(worktree.hotfix_lines != target.hotfix_lines, "[hotfix] lines");
     for check in
         worktree.checks.iter().chain(target.checks.iter().filter(|check| named(worktree, &check.name).is_none()))
     {
@@ -98,7 +99,7 @@ fn read(document: &Document<'_>, policy: &mut Policy) -> Vec<Diagnostic> {
         root.table("review").iter().for_each(|table| review(table, policy));
         root.table("workflow").iter().for_each(|table| workflow(table, policy));
         agree_on_review(&root, policy);
-        root.warn_key("hotfix", "`[hotfix]` has no effect in this version", "remove it until a version supports it");
+        root.table("hotfix").iter().for_each(|table| hotfix(table, policy));
     }
     reader.finish()
 }
@@ -132,6 +133,12 @@ fn review(table: &Table<'_>, policy: &mut Policy) {
     set(&mut policy.review_by, table.choice("by", &[("agent", ReviewBy::Agent), ("human", ReviewBy::Human)]));
     set(&mut policy.review_rounds, table.number("rounds", 1..=20));
     set(&mut policy.reviewer_role, table.string("role"));
+}
+
+/// The limit is the tool's; a repository may only be stricter.
+fn hotfix(table: &Table<'_>, policy: &mut Policy) {
+    table.warn_unknown(&["lines"]);
+    set(&mut policy.hotfix_lines, table.number("lines", 0..=MOST_HOTFIX_LINES));
 }
 
 fn checks(table: &Table<'_>, policy: &mut Policy) {

@@ -11,13 +11,16 @@ use gix::objs::tree::EntryKind;
 use super::commit::{self, AGENT_ADDRESS, Draft, TOOL, TOOL_ADDRESS};
 use super::repo::{Repo, git_error, oid};
 use super::worktree::apart;
-use super::{admin, follow, merge, refs, signing};
+use super::{admin, content, follow, merge, refs, signing};
+use crate::adapters::config;
 use crate::domain::bookkeep::{DONE, bookkeep};
+use crate::domain::diagnostic::Severity;
 use crate::domain::event::Landing;
 use crate::domain::names::{BranchRef, ItemKey, Oid, Principal, Timestamp};
 use crate::domain::policy::Policy;
 use crate::domain::state::ItemState;
 use crate::domain::statement::Signatures;
+use crate::domain::tamper::Gained;
 use crate::engine::ports::{Bookkeeping, Changes, Lander, LandingPlan, Merged, PortError};
 
 /// From this many objects on, one sync of the file system is cheaper than one per object.
@@ -179,6 +182,22 @@ impl Lander for GitLander {
         apart(move || follow::follow(&repo, &branch, &from, &to)).await
     }
 
+    async fn gained(&self, from: &Oid, to: &Oid) -> Result<Vec<Gained>, PortError> {
+        let (repo, from, to) = (self.repo.clone(), self.repo.object_id(from)?, self.repo.object_id(to)?);
+        apart(move || gained(&repo, from, to)).await
+    }
+
+    async fn same_policy(&self, one: &Oid, other: &Oid) -> Result<bool, PortError> {
+        let version = |commit: &Oid| -> Result<_, PortError> {
+            let file = content::file_at(&self.repo, commit, config::FILE)?;
+            let (policy, findings) = config::policy(config::FILE, file.as_deref());
+            let readable = findings.iter().all(|finding| finding.severity != Severity::Error);
+            Ok(readable.then_some(policy.version))
+        };
+        let (one, other) = (version(one)?, version(other)?);
+        Ok(one.is_some() && one == other)
+    }
+
     async fn contains(&self, commit: &Oid, ancestor: &Oid) -> Result<bool, PortError> {
         let (repo, commit, ancestor) =
             (self.repo.clone(), self.repo.object_id(commit)?, self.repo.object_id(ancestor)?);
@@ -187,11 +206,47 @@ impl Lander for GitLander {
 }
 
 /// Commits reachable from `head` and not from `base`.
-fn new_commits(git: &gix::Repository, base: ObjectId, head: ObjectId) -> Result<Vec<ObjectId>, PortError> {
+pub(super) fn new_commits(git: &gix::Repository, base: ObjectId, head: ObjectId) -> Result<Vec<ObjectId>, PortError> {
     let failed = |error| git_error(format!("cannot walk from {head}"), error);
     let walk = git.rev_walk([head]).with_hidden([base]).all().map_err(failed)?;
     walk.map(|info| info.map(|info| info.id).map_err(|error| PortError::new("cannot walk the history").because(error)))
         .collect()
+}
+
+/// What a branch gained, commit by commit.
+fn gained(repo: &Repo, from: ObjectId, to: ObjectId) -> Result<Vec<Gained>, PortError> {
+    let git = repo.gix();
+    let failed = |error| git_error(format!("cannot read what came with {to}"), error);
+    // A remote-tracking name that leads nowhere hides nothing.
+    let remote = refs::list_in(&git, "refs/remotes/")?.into_iter().filter_map(|(_, tip)| repo.object_id(&tip).ok());
+    let mut known: Vec<ObjectId> = remote.filter(|tip| git.find_commit(*tip).is_ok()).collect();
+    known.push(from);
+    let walk = git.rev_walk([to]).with_hidden(known).all().map_err(failed)?;
+    let fresh = walk.map(|info| info.map(|info| info.id)).collect::<Result<BTreeSet<_>, _>>();
+    let fresh = fresh.map_err(|error| PortError::new("cannot walk the history").because(error))?;
+    let mut all = Vec::new();
+    for id in new_commits(&git, from, to)? {
+        let commit = git.find_commit(id).map_err(failed)?;
+        let agent = |who: Result<gix::actor::SignatureRef<'_>, gix::Error>| {
+            who.is_ok_and(|who| who.email.trim_ascii() == AGENT_ADDRESS.as_bytes())
+        };
+        all.push(Gained {
+            oid: oid(id),
+            tree: oid(commit.tree_id().map_err(failed)?),
+            parents: commit.parent_ids().map(oid).collect(),
+            by_agent: agent(commit.author()) || agent(commit.committer()),
+            names_story: names_story(commit.message_raw().map_err(failed)?),
+            published: !fresh.contains(&id),
+        });
+    }
+    Ok(all)
+}
+
+/// Whether the last paragraph of a message has a `Story:` line.
+fn names_story(message: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(message);
+    let last = text.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    text.trim_end().contains("\n\n") && last.lines().any(|line| line.starts_with("Story: "))
 }
 
 /// The commit that writes status and review into the story file; `None` when there is no such file or nothing to change.

@@ -241,17 +241,33 @@ fn paths_of(conflict: &Conflict) -> Vec<String> {
     paths
 }
 
-fn same_text(git: &gix::Repository, one: &FileChange, two: &FileChange) -> Result<bool, PortError> {
+/// Whether two changes of a file are the same lines with their context, wherever they stand; never for what is no text.
+pub fn same_text(git: &gix::Repository, one: &FileChange, two: &FileChange) -> Result<bool, PortError> {
     let Some(one) = text_of(git, one)? else { return Ok(false) };
     let Some(two) = text_of(git, two)? else { return Ok(false) };
     Ok(one == two)
 }
 
+/// How many lines a change of a file adds and removes; `None` when it is no text. Attributes have no say.
+pub fn changed_lines(git: &gix::Repository, change: &FileChange) -> Result<Option<u32>, PortError> {
+    let (Some(old), Some(new)) = (content(git, change.old)?, content(git, change.new)?) else { return Ok(None) };
+    if is_binary(&old) || is_binary(&new) {
+        return Ok(None);
+    }
+    let lines = gix::diff::blob::sources::byte_lines;
+    let input = InternedInput::new(lines(&old), lines(&new));
+    let diff = Diff::compute(Algorithm::Myers, &input);
+    Ok(Some(diff.count_additions().saturating_add(diff.count_removals())))
+}
+
+fn is_binary(bytes: &[u8]) -> bool {
+    bytes.iter().take(PROBED).any(|byte| *byte == 0)
+}
+
 /// The changed lines of a file with their context, without line numbers; `None` when it is no text.
 fn text_of(git: &gix::Repository, change: &FileChange) -> Result<Option<Vec<Line>>, PortError> {
     let (Some(old), Some(new)) = (content(git, change.old)?, content(git, change.new)?) else { return Ok(None) };
-    let binary = |bytes: &[u8]| bytes.iter().take(PROBED).any(|byte| *byte == 0);
-    if binary(&old) || binary(&new) {
+    if is_binary(&old) || is_binary(&new) {
         return Ok(None);
     }
     Ok(Some(patch(&old, &new)))

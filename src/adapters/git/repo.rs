@@ -183,7 +183,8 @@ fn parse_version(printed: &str) -> Result<GitVersion, String> {
     parse().ok_or_else(|| format!("`git version` said `{}`, which names no version", first.escape_debug()))
 }
 
-/// User and system configuration are read; the environment moves nothing. Nobody else's repository is opened.
+/// User and system configuration are read; the environment moves nothing. Nobody else's repository is opened. Replace refs
+/// are not followed: what is judged is what lands.
 fn options() -> gix::open::Options {
     let env = Environment {
         git_prefix: Permission::Deny,

@@ -112,6 +112,11 @@ pub(super) fn set_aside(
     remove(repo, lock, entry, path, Leftovers::Some)
 }
 
+/// Names a commit by a rescue ref.
+pub(super) fn keep(repo: &Repo, writer: &Mutex<RefWriter>, name: &str, commit: &Oid) -> Result<String, PortError> {
+    write_rescue(repo, writer, &repo.gix(), name, repo.object_id(commit)?)
+}
+
 /// Takes the worktree of a check away for good: its commit is a candidate of ours, and what checks left in it is nobody's work.
 pub(super) fn discard(repo: &Repo, path: &Path) -> Result<(), PortError> {
     let lock = RegistryLock::acquire(repo)?;

@@ -341,6 +341,11 @@ impl Worktrees for GitWorktrees {
         })
         .await
     }
+
+    async fn keep(&self, name: &str, commit: &Oid) -> Result<String, PortError> {
+        let (name, commit) = (name.to_owned(), commit.clone());
+        self.apart(move |this| retire::keep(&this.repo, &this.writer, &name, &commit)).await
+    }
 }
 
 /// Runs blocking work on a thread of its own.

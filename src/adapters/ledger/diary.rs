@@ -41,6 +41,10 @@ pub(super) fn of_branch(branch: &str, event: &BranchEvent) -> String {
         BranchEvent::Acknowledged { tip, by, message } => {
             format!("breaches up to {} acknowledged by {}: {}", tip.short(), who(by), line(message))
         }
+        BranchEvent::HotfixIntended { hotfix } => {
+            format!("hotfix {} intended as {} onto {}", line(&hotfix.id), hotfix.tip.short(), hotfix.base.short())
+        }
+        BranchEvent::HotfixSettled { id } => format!("the landing of hotfix {} is over", line(id)),
         BranchEvent::HotfixLanded { hotfix } => format!(
             "emergency hotfix {} by {}, {} as {}: {}",
             line(&hotfix.id),

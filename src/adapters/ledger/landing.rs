@@ -4,25 +4,27 @@
 use super::store::{LANDINGS, Store, Work, expected};
 use crate::adapters::git::refs::{self, Expected, RefUpdate};
 use crate::adapters::git::repo::{git_error, oid};
+use crate::domain::branch::Hotfix;
 use crate::domain::event::Landing;
 use crate::domain::gate::MergePermit;
-use crate::domain::names::Oid;
+use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::{LedgerError, PortError};
 
 /// A branch that moves with the records.
 pub(super) struct Move<'a> {
-    pub(super) landing: &'a Landing,
+    pub(super) branch: &'a BranchRef,
+    pub(super) base: &'a Oid,
+    pub(super) tip: &'a Oid,
 }
 
 impl Move<'_> {
     pub(super) fn update(&self) -> RefUpdate {
-        let Landing { target, base, tip, .. } = self.landing;
-        let (name, expected) = (target.as_str().to_owned(), Expected::Value(base.clone()));
-        RefUpdate { name, expected, new: Some(tip.clone()) }
+        let (name, expected) = (self.branch.as_str().to_owned(), Expected::Value(self.base.clone()));
+        RefUpdate { name, expected, new: Some(self.tip.clone()) }
     }
 
     pub(super) fn lost(&self) -> LedgerError {
-        LedgerError::TargetMoved { branch: self.landing.target.clone(), expected: self.landing.base.clone() }
+        LedgerError::TargetMoved { branch: self.branch.clone(), expected: self.base.clone() }
     }
 }
 
@@ -47,20 +49,36 @@ impl Store {
 
     /// Refuses a landing that is not the one the permit was given for, commit by commit.
     pub(super) fn check_landing(&self, permit: &MergePermit, landing: &Landing) -> Result<(), LedgerError> {
-        let refused =
-            |why: &str| Err(LedgerError::Port(PortError::new(format!("the landing is not permitted: {why}"))));
+        if permit.is_for_hotfix() {
+            return not_permitted("the permit is for a hotfix");
+        }
         if landing.base != *permit.base()
             || landing.head != *permit.head()
             || landing.merge_tree != *permit.merge_tree()
         {
-            return refused("base, head or merge tree is another than the permit's");
+            return not_permitted("base, head or merge tree is another than the permit's");
         }
         let (merge_tree, parents) = self.commit_parts(&landing.merge)?;
         if merge_tree != landing.merge_tree || parents != [landing.base.clone(), landing.head.clone()] {
-            return refused("the merge commit does not merge the permitted head into the permitted base");
+            return not_permitted("the merge commit does not merge the permitted head into the permitted base");
         }
         if landing.tip != landing.merge && self.commit_parts(&landing.tip)?.1 != [landing.merge.clone()] {
-            return refused("the new tip is not the merge commit, nor directly on top of it");
+            return not_permitted("the new tip is not the merge commit, nor directly on top of it");
+        }
+        Ok(())
+    }
+
+    /// The same for a hotfix, whose one commit is the merge.
+    pub(super) fn check_hotfix(&self, permit: &MergePermit, hotfix: &Hotfix) -> Result<(), LedgerError> {
+        if !permit.is_for_hotfix() {
+            return not_permitted("the permit is for a story");
+        }
+        let Hotfix { base, head, merge_tree, tip, .. } = hotfix;
+        if (permit.base(), permit.head(), permit.merge_tree()) != (base, head, merge_tree) {
+            return not_permitted("base, head or merge tree is another than the permit's");
+        }
+        if self.commit_parts(tip)? != (merge_tree.clone(), vec![base.clone(), head.clone()]) {
+            return not_permitted("the commit does not merge the permitted head into the permitted base");
         }
         Ok(())
     }
@@ -71,4 +89,8 @@ impl Store {
         let tree = found.tree_id().map_err(failed)?;
         Ok((oid(tree), found.parent_ids().map(oid).collect()))
     }
+}
+
+fn not_permitted(why: &str) -> Result<(), LedgerError> {
+    Err(PortError::new(format!("the landing is not permitted: {why}")).into())
 }

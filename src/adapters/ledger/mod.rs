@@ -1,5 +1,6 @@
 //! The append-only record in `refs/orchestrate/`. Nothing outside this folder knows how a fact is written down.
 
+mod audit;
 mod chain;
 pub mod codec;
 pub mod diary;

@@ -11,18 +11,20 @@ use std::time::Duration;
 
 use gix::ObjectId;
 
+use super::audit::Guarded;
 use super::chain::{Chain, Chains, message_of};
 use super::codec::{self, Fact};
 use super::landing::Move;
 use super::objects::{Batch, NewCommit, Objects};
 use crate::adapters::git::refs::{self, Expected, RefError, RefUpdate, RefWriter};
 use crate::adapters::git::repo::{Repo, git_error, oid};
-use crate::domain::branch::{BranchEvent, BranchState};
+use crate::domain::branch::{BranchEvent, BranchState, Hotfix};
 use crate::domain::event::{ItemEvent, Landing, RunEvent};
 use crate::domain::gate::MergePermit;
 use crate::domain::names::{BranchRef, ItemKey, Oid, RunId, Timestamp};
 use crate::domain::run_state::RunState;
 use crate::domain::state::ItemState;
+use crate::domain::tamper::Restored;
 use crate::engine::ports::{Artefact, Ledger, LedgerError, PortError, Record};
 
 /// Chains of items.
@@ -54,13 +56,15 @@ pub struct Store {
     pub(super) git: gix::Repository,
     pub(super) objects: Objects,
     writer: Arc<Mutex<RefWriter>>,
-    items: Chains<ItemEvent>,
+    pub(super) items: Chains<ItemEvent>,
     runs: Chains<RunEvent>,
     branches: Chains<BranchEvent>,
     /// The `meta` commit that was found readable.
     format: Option<Oid>,
     /// Value of [`written`](Self::written) when packing was last considered.
     pub(super) considered: u64,
+    /// What the refs are held to while agents are at work.
+    pub(super) guarded: Option<Guarded>,
 }
 
 /// A chain while a batch is applied to it.
@@ -103,6 +107,7 @@ impl Store {
             branches: Chains::new(CERTIFIED),
             format: None,
             considered: 0,
+            guarded: None,
         }
     }
 
@@ -122,6 +127,23 @@ impl Store {
     pub fn branch_history(&mut self, branch: &BranchRef) -> Result<Vec<Entry<BranchEvent>>, LedgerError> {
         self.check_format()?;
         self.branches.history(&self.git, &branch_chain(branch))
+    }
+
+    /// Folded state of every protected branch that has a record. A branch that is gone is named in lower case.
+    pub fn branches(&mut self) -> Result<BTreeMap<BranchRef, BranchState>, LedgerError> {
+        self.check_format()?;
+        let states = self.branches.all(&self.git)?;
+        let mut branches = BTreeMap::new();
+        for (chain, state) in states {
+            let mut branch = branch_of_chain(&chain);
+            if refs::tip_in(&self.git, branch.as_str())?.is_none() {
+                let there = refs::list_in(&self.git, "refs/heads/")?.into_iter();
+                let mut there = there.map(|(name, _)| BranchRef::new(name));
+                branch = there.find(|branch| branch_chain(branch) == chain).unwrap_or(branch);
+            }
+            branches.insert(branch, state);
+        }
+        Ok(branches)
     }
 
     /// The state of an item derived again from its events; what the snapshot in the tip must equal.
@@ -160,7 +182,7 @@ impl Store {
     }
 
     /// The writer, also after a panic elsewhere: its child is asked anew then.
-    fn writer(&self) -> std::sync::MutexGuard<'_, RefWriter> {
+    pub(super) fn writer(&self) -> std::sync::MutexGuard<'_, RefWriter> {
         self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
@@ -225,6 +247,7 @@ impl Store {
             branches: BTreeMap::new(),
             updates: moved.map(Move::update).into_iter().collect(),
         };
+        self.settle(&records.iter().map(chain_of).collect::<Vec<_>>())?;
         let meta = self.check_format()?;
         for record in records {
             match self.apply(&mut work, record) {
@@ -249,13 +272,14 @@ impl Store {
         let written = self.writer().transaction(&work.updates);
         match written {
             Ok(()) => {
+                self.note_written(&work.updates);
                 self.items.adopt(work.items.into_iter().map(|(key, draft)| (key, draft.now)));
                 self.runs.adopt(work.runs.into_iter().map(|(key, draft)| (key, draft.now)));
                 self.branches.adopt(work.branches.into_iter().map(|(key, draft)| (key, draft.now)));
                 Ok(Tried::Done)
             }
             Err(RefError::Conflict { name }) => match moved {
-                Some(moved) if name == moved.landing.target.as_str() => Err(moved.lost()),
+                Some(moved) if name == moved.branch.as_str() => Err(moved.lost()),
                 Some(_) | None => Ok(Tried::Lost),
             },
             Err(error) => Err(LedgerError::Port(error.into())),
@@ -264,7 +288,7 @@ impl Store {
 
     fn is_current(&self, work: &Work) -> Result<bool, LedgerError> {
         for (name, before) in work.bases() {
-            if refs::tip_in(&self.git, &name)? != *before {
+            if refs::tip_in(&self.git, &name)? != *before || !self.is_remembered(&name, before.as_ref()) {
                 return Ok(false);
             }
         }
@@ -346,17 +370,20 @@ impl Store {
 
 impl Ledger for Store {
     fn items(&mut self) -> Result<BTreeMap<ItemKey, ItemState>, LedgerError> {
+        self.mend()?;
         self.check_format()?;
         let states = self.items.all(&self.git)?;
         Ok(states.into_iter().map(|(key, state)| (ItemKey::new(key), state)).collect())
     }
 
     fn item(&mut self, key: &ItemKey) -> Result<Option<ItemState>, LedgerError> {
+        self.settle(&[format!("{ITEMS}{key}")])?;
         self.check_format()?;
         Ok(self.items.current(&self.git, key.as_str())?.map(|chain| chain.state.clone()))
     }
 
     fn record(&mut self, key: &ItemKey) -> Result<Option<Oid>, LedgerError> {
+        self.settle(&[format!("{ITEMS}{key}")])?;
         self.check_format()?;
         Ok(self.items.current(&self.git, key.as_str())?.and_then(|chain| chain.tip.clone()))
     }
@@ -387,7 +414,21 @@ impl Ledger for Store {
         self.check_landing(&permit, landing)?;
         let event = ItemEvent::Landed { landing: landing.clone() };
         let record = Record::Item { key: key.clone(), event, at, artefacts: Vec::new() };
-        self.write(&[record], Some(&Move { landing }))
+        let Landing { target: branch, base, tip, .. } = landing;
+        self.write(&[record], Some(&Move { branch, base, tip }))
+    }
+
+    fn land_hotfix(
+        &mut self,
+        permit: MergePermit,
+        hotfix: &Hotfix,
+        branch: &BranchRef,
+        at: Timestamp,
+    ) -> Result<(), LedgerError> {
+        self.check_hotfix(&permit, hotfix)?;
+        let event = BranchEvent::HotfixLanded { hotfix: hotfix.clone() };
+        let Hotfix { base, tip, .. } = hotfix;
+        self.write(&[Record::Branch { branch: branch.clone(), event, at }], Some(&Move { branch, base, tip }))
     }
 
     fn maintain(&mut self) -> Result<(), LedgerError> {
@@ -406,6 +447,24 @@ impl Ledger for Store {
 
     fn write_blob(&mut self, bytes: &[u8]) -> Result<Oid, LedgerError> {
         Ok(oid(self.objects.hold(bytes)?))
+    }
+
+    fn guard(&mut self) -> Result<(), LedgerError> {
+        self.remember()
+    }
+
+    fn audit(&mut self) -> Result<Vec<Restored>, LedgerError> {
+        self.mend()?;
+        Ok(self.take_restored())
+    }
+}
+
+/// The ref that a record goes to.
+fn chain_of(record: &Record) -> String {
+    match record {
+        Record::Item { key, .. } => format!("{ITEMS}{key}"),
+        Record::Run { run, .. } => format!("{RUNS}{run}"),
+        Record::Branch { branch, .. } => format!("{CERTIFIED}{}", branch_chain(branch)),
     }
 }
 
@@ -438,6 +497,19 @@ impl<F: Fact> Draft<F> {
 /// The last part of the ref of a branch's chain: no slash, so that no branch's chain lies inside another's.
 pub fn branch_chain(branch: &BranchRef) -> String {
     ItemKey::escaped(branch.short()).as_str().to_owned()
+}
+
+/// The branch of a chain, in lower case: its own chain is this one again.
+fn branch_of_chain(chain: &str) -> BranchRef {
+    let mut bytes = Vec::with_capacity(chain.len());
+    let mut rest = chain.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let escaped = hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &after[2..] } else { after };
+    }
+    BranchRef::new(format!("refs/heads/{}", String::from_utf8_lossy(&bytes)))
 }
 
 pub(super) fn expected(tip: Option<Oid>) -> Expected {

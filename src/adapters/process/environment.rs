@@ -81,6 +81,8 @@ impl Environment {
     fn quiet_git(&mut self) {
         self.set("GIT_TERMINAL_PROMPT", "0");
         self.set("GIT_EDITOR", "true");
+        // A replace ref would show a reviewer another change than the one that lands.
+        self.set("GIT_NO_REPLACE_OBJECTS", "1");
         // By variables: repository configuration is never changed for a run. A gc of one agent breaks the others' branches.
         let config = [("gc.auto", "0"), ("gc.pruneExpire", "2.weeks.ago"), ("maintenance.auto", "false")];
         self.set("GIT_CONFIG_COUNT", config.len().to_string());

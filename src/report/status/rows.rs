@@ -10,6 +10,7 @@ use crate::domain::names::{ItemKey, RunId, Timestamp};
 use crate::domain::run_state::RunState;
 use crate::domain::state::{ItemState, Outcome, Status};
 use crate::domain::workflow::Phase;
+use crate::report::hotfix::Listed;
 use crate::report::text::rfc3339;
 
 /// What the stories' files add to the ledger.
@@ -36,6 +37,8 @@ pub struct View<'a> {
     pub known: &'a BTreeMap<ItemKey, Known>,
     /// Items whose liveness lock is held; `None` when nobody looked. An open attempt without one is shown as Stopped.
     pub live: Option<&'a BTreeSet<ItemKey>>,
+    /// Hotfixes, those that are closed included.
+    pub hotfixes: &'a [Listed],
     /// Now, for elapsed times.
     pub now: Timestamp,
 }

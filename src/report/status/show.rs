@@ -197,7 +197,7 @@ pub fn show_json(shown: &Shown<'_>) -> String {
     let known: BTreeMap<ItemKey, Known> =
         shown.known.map(|known| (shown.key.clone(), known.clone())).into_iter().collect();
     let live: Option<BTreeSet<ItemKey>> = shown.live.map(|live| live.then(|| shown.key.clone()).into_iter().collect());
-    let view = View { items: &items, run: None, known: &known, live: live.as_ref(), now: Timestamp(0) };
+    let view = View { items: &items, run: None, known: &known, live: live.as_ref(), hotfixes: &[], now: Timestamp(0) };
     let row = view.row(shown.key, None);
     let mut value = item(&row);
     let empty = ItemState::default();
