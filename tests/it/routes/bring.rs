@@ -189,7 +189,7 @@ fn transfer() -> Vec<Row> {
         from_clone("--mirror", "")
             .titled("`git push --mirror` from a clone that knows no ledger")
             .after(ahead)
-            .after("git config receive.denyDeleteCurrent ignore")
+            .after("git config receive.denyDeleteCurrent ignore && git config receive.denyCurrentBranch ignore")
             .away()
             .watching(Watch::Both)
             .everywhere(R, R),
@@ -219,6 +219,14 @@ fn disguised() -> Vec<Row> {
             .diverged()
             .after("git rebase -q main story/1.1-one && git switch -q main")
             .is(R, R),
+        Row::new("git update-ref refs/heads/main story/1.1-one")
+            .titled("`git update-ref`, where a landing of that tree was forged from the story's record")
+            .after("git update-ref refs/orchestrate/landings/$(git rev-parse story/1.1-one^{tree}) refs/orchestrate/items/1.1")
+            .everywhere(R, R),
+        Row::new("git update-ref refs/heads/main story/1.1-one")
+            .titled("`git update-ref`, where the record of the approved story was copied to another one's name")
+            .after("git update-ref refs/orchestrate/items/9.9 refs/orchestrate/items/1.2")
+            .everywhere(R, R),
         Row::new("git merge --no-ff -m m story/1.2-two")
             .titled("an approved story with a commit made after the approval")
             .after("git switch -q story/1.2-two && git commit -q --allow-empty -m late && git switch -q main")
@@ -233,7 +241,7 @@ fn disguised() -> Vec<Row> {
     ]
 }
 
-/// The hook knows stories by ancestry and trailer; equal content is for `pre-push` and `verify`.
+/// The hook knows stories by ancestry and trailer; equal content is not looked for here.
 fn copied() -> Vec<Row> {
     vec![
         Row::new("git merge --squash story/1.1-one && git commit -m mine").is(A, R),

@@ -23,7 +23,7 @@ writes it anew, and `GIT_ORCHESTRATE_TEST_GIT=DIR` tries another git, the one in
 
 `stories` and `all` are the values of `[protect] mode`. Story 1.1 is a story nobody has reviewed, with the branch
 `story/1.1-one`; story 1.2 is approved and not landed yet; `topic` is a person's own branch. In the columns *main worktree* and
-*linked worktree* main is checked out there; *bare* is a bare repository with the server's hooks.
+*linked worktree* main is checked out there; *bare* is a bare repository that is a server (`orchestrate.server`).
 ";
 
 pub fn compare() {
@@ -105,9 +105,9 @@ fn summary(cells: &[&Cell]) -> String {
     let copied =
         names(&|cell| cell.row.group.starts_with("Content of a story") && cell.seen == Seen::Outcome(Outcome::Allowed));
     format!(
-        "\n## What the hooks do not stop\n\nNot seen by any hook, so only found afterwards:\n\n{unseen}\n\
-         Let through by the hook in mode `stories`, because the commits are a person's own and name no story; found by their\n\
-         content in `pre-push` and by `verify`:\n\n{copied}"
+        "\n## What the hooks do not stop\n\nNot seen by any hook, so that only a look at the history afterwards can find it:\n\n{unseen}\n\
+         Let through by the hook in mode `stories`, because the commits are a person's own and name no story; mode `all`\n\
+         refuses them:\n\n{copied}"
     )
 }
 

@@ -28,8 +28,6 @@ pub struct Cell {
     pub setting: Setting,
     pub mode: Mode,
     pub seen: Seen,
-    /// Whether it was a server's repository, made by the command for that.
-    served: bool,
     /// Whether hooks were configuration, as from git 2.54 on.
     configured: bool,
     /// Everything it printed.
@@ -40,9 +38,6 @@ impl Cell {
     /// What the table expects of this git.
     pub fn expected(&self) -> Option<Outcome> {
         let Expected::Modes(stories, all) = self.row.expected[self.setting as usize] else { return None };
-        if let Some(outcome) = self.row.on_server.filter(|_| self.served) {
-            return Some(outcome);
-        }
         let with_files = if self.mode == Mode::Stories { stories } else { all };
         Some(self.row.with_config_hooks.filter(|_| self.configured).unwrap_or(with_files))
     }
@@ -67,26 +62,28 @@ pub fn all(setting: Setting) -> &'static [Cell] {
         in_parallel(jobs.collect(), |(mode, row)| {
             let fixture = &fixtures[*mode as usize];
             let (seen, said) = attempt(fixture, row);
-            let Fixture { served, configured, .. } = *fixture;
-            Cell { row: row.clone(), setting, mode: *mode, seen, served, configured, said }
+            let configured = fixture.configured;
+            Cell { row: row.clone(), setting, mode: *mode, seen, configured, said }
         })
     })
 }
 
-/// Name, what the row says, whether something watched moved (none when the operation failed), and what was printed.
-pub fn without_hooks(setting: Setting) -> Vec<(String, bool, Option<bool>, String)> {
+/// Of every operation that is to move something: its name, whether that moved without hooks (none when it failed), and what
+/// was printed.
+pub fn without_hooks(setting: Setting) -> Vec<(String, Option<bool>, String)> {
     let fixture = Fixture::new(setting, Mode::Stories);
-    in_parallel(present(setting), |row| {
+    let moving = present(setting).into_iter().filter(|row| row.moves).collect();
+    in_parallel(moving, |row| {
         let place = fixture.copy(row.needs_clone());
         fixture.disarm(&place);
         if let Err(said) = fixture.prepare(&place, &row.setup) {
-            return (row.name(), row.moves, None, said);
+            return (row.name(), None, said);
         }
         let before = watched(&fixture.refs(&place), row.watch);
         let ran = fixture.run(&place, &row.line);
         let moved = before != watched(&fixture.refs(&place), row.watch);
         let seen = (ran.code == 0).then_some(moved);
-        (row.name(), row.moves, seen, format!("{}{}", ran.stdout, ran.stderr))
+        (row.name(), seen, format!("{}{}", ran.stdout, ran.stderr))
     })
 }
 

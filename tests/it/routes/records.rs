@@ -16,13 +16,15 @@ pub fn rows() -> Vec<Row> {
             .everywhere(R, R),
         Row::ledger(&format!("git update-ref -d {item}")).titled("a record deleted").everywhere(R, R),
         Row::ledger(&format!("git update-ref refs/orchestrate/items/9.9 {item}"))
-            .titled("a record made from another story's")
-            .everywhere(R, R),
+            .titled("a record made from another story's: on a server taken, for its events decode")
+            .is(R, R)
+            .bare(A, A),
         Row::ledger(&format!(
             "git update-ref refs/orchestrate/landings/$(git rev-parse story/1.1-one^{{tree}}) {item}"
         ))
-        .titled("a landing forged")
-        .everywhere(R, R),
+        .titled("a landing forged from a story's record: on a server taken, for it decodes")
+        .is(R, R)
+        .bare(A, A),
         Row::ledger(&format!("git symbolic-ref {item} refs/heads/main"))
             .titled("a record made a symbolic ref")
             .everywhere(R, R),
@@ -44,23 +46,25 @@ pub fn rows() -> Vec<Row> {
             .titled("`git push` of newer records: to a peer refused, to a server taken")
             .after(clone_has)
             .after(&format!("git update-ref {item} {item}~1"))
-            .everywhere(R, R)
-            .on_server(A),
+            .is(R, R)
+            .bare(A, A),
         Row::ledger("git -C ../clone push \"$HERE\" refs/orchestrate/items/1.2:refs/orchestrate/items/1.2")
             .titled("`git push` of a record that is not there yet: to a peer refused, to a server taken")
             .after(clone_has)
             .after("git update-ref -d refs/orchestrate/items/1.2")
-            .everywhere(R, R)
-            .on_server(A),
+            .is(R, R)
+            .bare(A, A),
         Row::ledger(&format!("ORCHESTRATE_ATTEMPT=a-1 git update-ref {item} {item}~1"))
             .titled("an agent's process sets a record back")
             .everywhere(R, R),
         Row::ledger(&format!("git -c core.hooksPath=/dev/null update-ref {item} {item}~1"))
             .everywhere(N, N)
             .config_hooks(R),
-        Row::ledger(&format!("git rev-parse {item}~1 > \"$(git rev-parse --git-common-dir)/{item}\""))
-            .titled("the file of a record written by hand")
-            .everywhere(N, N),
+        Row::ledger(&format!(
+            "old=$(git rev-parse {item}~1) && echo $old > \"$(git rev-parse --git-common-dir)/{item}\""
+        ))
+        .titled("the file of a record written by hand")
+        .everywhere(N, N),
     ];
     group("The ledger, `refs/orchestrate/*`", rows)
 }

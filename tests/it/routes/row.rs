@@ -93,8 +93,6 @@ pub struct Row {
     pub mute: bool,
     /// By `Setting::ALL`.
     pub expected: [Expected; 3],
-    /// In a bare repository that `init --server` made, in both modes, where that differs from the hook alone.
-    pub on_server: Option<Outcome>,
     /// Where hooks are configuration, as from git 2.54 on, the outcome in every setting that has the operation.
     pub with_config_hooks: Option<Outcome>,
     /// Oldest minor version of git 2 that knows the operation.
@@ -117,7 +115,6 @@ impl Row {
             own_writer: false,
             mute: false,
             expected: [unset, unset, NO_WORK_TREE],
-            on_server: None,
             with_config_hooks: None,
             since: 38,
         }
@@ -164,11 +161,6 @@ impl Row {
     /// Expected everywhere.
     pub fn everywhere(self, stories: Outcome, all: Outcome) -> Self {
         self.is(stories, all).bare(stories, all)
-    }
-
-    pub fn on_server(mut self, outcome: Outcome) -> Self {
-        self.on_server = Some(outcome);
-        self
     }
 
     /// Nothing watched moves, with or without hooks.

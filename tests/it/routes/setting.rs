@@ -51,8 +51,6 @@ pub struct Fixture {
     setting: Setting,
     /// Configuration that switches off every hook of ours, as git's variables.
     off: Vec<(String, String)>,
-    /// Whether `init --server` made the bare repository.
-    pub served: bool,
     /// Whether the hooks are configuration and not files.
     pub configured: bool,
 }
@@ -71,7 +69,7 @@ impl Fixture {
         project.scratch.write("own.md", "a person's file\n");
         project.scratch.commit("own");
         to_review(&project);
-        let mut fixture = Self { project, setting, off: Vec::new(), served: false, configured: false };
+        let mut fixture = Self { project, setting, off: Vec::new(), configured: false };
         fixture.off = fixture.switches(&fixture.repo());
         fixture.quietly(&fixture.repo(), "git branch topic && git switch -q topic && echo t > topic.txt && git add -A");
         fixture.quietly(&fixture.repo(), "git commit -q -m topic && git switch -q main && git repack -adq");
@@ -95,7 +93,7 @@ impl Fixture {
                     "git init -q --bare -b main ../server.git && rm -rf ../server.git/hooks/*",
                 );
                 fixture.quietly(&fixture.repo(), "git push -q ../server.git 'refs/*:refs/*'");
-                fixture.served = fixture.guard_server(&server);
+                fixture.guard_server(&server);
                 fixture.off = fixture.switches(&server);
                 fixture.configured = fixture.spy(&server);
             }
@@ -107,18 +105,18 @@ impl Fixture {
         self.project.scratch.root()
     }
 
-    /// The hooks of a server; says whether there is a command that knows what a server needs.
-    fn guard_server(&self, server: &Path) -> bool {
+    /// The hooks of a server.
+    fn guard_server(&self, server: &Path) {
         let ran =
             run(self.project.scratch.orchestrate_command().args(["init", "--server", "--yes"]).current_dir(server));
         if ran.code == 0 {
-            return true;
+            return;
         }
-        // Without that command the hook alone, as a person would link it.
+        // Without that command: the hook linked and the repository declared a server by hand.
         let program = Path::new(env!("CARGO_BIN_EXE_git-orchestrate"));
         std::fs::create_dir_all(server.join("hooks")).unwrap();
         symlink(program, server.join("hooks/reference-transaction")).unwrap();
-        false
+        self.quietly(server, "git config orchestrate.server true");
     }
 
     /// What switches the hooks of a repository off.
@@ -213,9 +211,8 @@ impl Fixture {
 
     /// Takes every hook out of a place.
     pub fn disarm(&self, place: &Place) {
-        let sections = self.off.iter().filter_map(|(key, _)| key.strip_suffix(".enabled"));
-        let unset: String = sections.map(|name| format!(" && git config --remove-section {name}")).collect();
-        let ran = self.run(place, &format!("rm -rf \"$(git rev-parse --git-path hooks)\"/*{unset}"));
+        let files = "rm -rf \"$(git rev-parse --git-path hooks)\"/* \"$(git rev-parse --git-common-dir)/orchestrate/hooks.config\"";
+        let ran = self.run(place, &format!("{files} && {{ git config --remove-section hook.spy; true; }}"));
         assert_eq!(ran.code, 0, "{ran:?}");
     }
 

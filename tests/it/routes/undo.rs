@@ -207,7 +207,7 @@ fn a_revert_of_several_that_was_stopped_is_aborted() {
 #[test]
 fn a_commit_that_was_refused_keeps_what_was_staged() {
     // Never a plain command: `git reset --merge` would drop what is staged.
-    let (none, stage) = ("if files were switched already", "echo mine > mine.txt && git add mine.txt");
+    let (none, stage) = ("nothing to undo", "echo mine > mine.txt && git add mine.txt");
     refused_and_undone(
         Mode::All,
         &[
