@@ -29,6 +29,7 @@ mod policy;
 mod processes;
 mod project;
 mod real_stories;
+mod routes;
 mod server;
 mod setup;
 mod signing;

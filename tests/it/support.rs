@@ -114,8 +114,18 @@ impl Scratch {
             .env("GIT_COMMITTER_EMAIL", "ada@example.org")
             .env("NO_COLOR", "1")
             .env("LC_ALL", "C.UTF-8");
+        if let Some(path) = path_with_test_git() {
+            command.env("PATH", path);
+        }
         command
     }
+}
+
+/// `PATH` with the folder of another git in front, where `GIT_ORCHESTRATE_TEST_GIT` names one.
+fn path_with_test_git() -> Option<std::ffi::OsString> {
+    let folder = PathBuf::from(std::env::var_os("GIT_ORCHESTRATE_TEST_GIT")?);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&path))).ok()
 }
 
 /// Runs a prepared command to its end.
