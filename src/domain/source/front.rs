@@ -71,7 +71,8 @@ fn scalar(text: &str) -> &str {
 /// Boxed, because the finding is large and rare.
 fn validate(document: &Document<'_>) -> Result<(), Box<Diagnostic>> {
     let lines: Vec<&str> = document.lines[document.front.clone()].iter().map(|line| line.text).collect();
-    let yaml = lines.join("\n");
+    // For YAML a lone carriage return ends a line; for us, and for whoever reads the place of a mistake, it does not.
+    let yaml = lines.join("\n").replace('\r', " ");
     // No alias is ever needed to describe a story, and none is ever expanded.
     let options = serde_saphyr::options! { budget: serde_saphyr::budget! { max_aliases: 0 } };
     let Err(error) = serde_saphyr::from_str_with_options::<IgnoredAny>(&yaml, options) else { return Ok(()) };
@@ -88,7 +89,8 @@ fn validate(document: &Document<'_>) -> Result<(), Box<Diagnostic>> {
     let index = (document.front.start + line).min(document.front.end - 1);
     let mut place = document.line_place(index);
     if let Some(at) = location {
-        place.column = small(usize::try_from(at.column()).unwrap_or(1));
+        let end = document.lines[index].text.chars().count() + 1;
+        place.column = small(usize::try_from(at.column()).unwrap_or(1).clamp(1, end));
         place.width = 1;
     }
     Err(Box::new(Diagnostic::error("front-matter", message).at(place)))
