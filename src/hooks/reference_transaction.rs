@@ -48,13 +48,13 @@ pub(super) fn run(args: &[OsString], stdin: &mut dyn Read) -> Result<Option<Refu
 
 /// New values that a judgement may count on: a transaction moves all of its refs or none.
 fn brought(lines: &[Line<'_>]) -> Pushed {
-    lines.iter().filter_map(|line| Some((line.refname.to_owned(), Some(line.new().commit()?)))).collect()
+    lines.iter().filter_map(|line| Some((line.refname.to_owned(), Some(line.asked().commit()?)))).collect()
 }
 
 /// What `pre-receive` says of a push, for every other way a ref can move on a server and for a server that lost that hook.
 fn judge_on_server(reader: &Reader, lines: &[Line<'_>]) -> Result<Option<Refused>, PortError> {
     for line in lines {
-        let new = line.new();
+        let new = line.asked();
         if new == New::Deleted && prunes(reader, line) {
             continue;
         }
@@ -76,7 +76,7 @@ fn parse(line: &str) -> Option<Line<'_>> {
 }
 
 impl Line<'_> {
-    fn new(&self) -> New {
+    fn asked(&self) -> New {
         New::read(self.new)
     }
 }
@@ -87,7 +87,7 @@ fn judge(reader: &Reader, line: &Line<'_>) -> Result<Option<Refused>, PortError>
         return Ok(None);
     }
     let current = reader.standing(line.refname)?;
-    let new = line.new();
+    let new = line.asked();
     let stays = matches!(&new, New::Commit(new) if current.as_ref() == Some(new));
     if stays || matches!(new, New::Deleted) && prunes(reader, line) {
         return Ok(None);

@@ -170,9 +170,9 @@ fn over_ssh() {
     ];
     let mut server = Command::new(sshd);
     server.args(["-D", "-e", "-f", "/dev/null", "-p", &port.to_string()]);
-    options.iter().for_each(|option| {
+    for option in &options {
         server.args(["-o", option]);
-    });
+    }
     let log = std::fs::File::create(folder.join("log")).unwrap();
     let _sshd = Sshd(server.stdin(Stdio::null()).stderr(log).spawn().unwrap());
     crate::project::until("sshd listening", || TcpStream::connect(("127.0.0.1", port)).is_ok());
