@@ -15,7 +15,7 @@ use crate::domain::bookkeep::{Rewrite, review_lines};
 use crate::domain::branch::BranchEvent;
 use crate::domain::event::{ItemEvent, Landing};
 use crate::domain::gate::{self, MergePermit, WriteBack};
-use crate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, Principal};
+use crate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, Principal, Timestamp};
 use crate::domain::state::ItemState;
 use crate::engine::ports::{Bookkeeping, Clock, Host, Ledger, LedgerError, PortError, Record};
 use crate::report::status::Watched;
@@ -145,6 +145,18 @@ struct Desk<'a> {
     tip: Oid,
 }
 
+/// A landing by hand that is to be written down.
+struct ByHand<'a> {
+    key: &'a ItemKey,
+    /// The item, `opening` included.
+    state: ItemState,
+    attempt: AttemptId,
+    /// What comes first: an attempt that ended cannot land, so another one goes on with what it left.
+    opening: Option<ItemEvent>,
+    /// The landing without a write-back.
+    landing: Landing,
+}
+
 impl Desk<'_> {
     /// Records a change that was approved and that a person merged. `false` when another process works on the story.
     fn record(&mut self, key: &ItemKey, landing: &Landing, keep: bool, ui: &mut Ui) -> Result<bool, CommandError> {
@@ -159,20 +171,22 @@ impl Desk<'_> {
         if state.intended.as_ref() == Some(landing) && self.is_here(&landing.tip)? {
             return Ok(true);
         }
-        let (state, attempt, opening) = self.reopened(key, state, attempt)?;
-        let whole = Landing { tip: landing.merge.clone(), ..landing.clone() };
-        let written = keep && self.write_back(key, &state, &attempt, &whole, &opening, ui)?;
+        let landing = Landing { tip: landing.merge.clone(), ..landing.clone() };
+        let by_hand = self.opened(key, state, attempt, landing)?;
+        let written = keep && self.write_back(&by_hand, ui)?;
         if !written {
-            let landing = whole;
-            let events =
-                [ItemEvent::LandingIntended { attempt, landing: landing.clone() }, ItemEvent::Landed { landing }];
-            let records: Vec<Record> =
-                opening.into_iter().chain(events).map(|event| self.of_item(key, event)).collect();
-            self.store.append(&records)?;
+            let landed = ItemEvent::Landed { landing: by_hand.landing.clone() };
+            self.append(&by_hand, [by_hand.intended(&by_hand.landing), landed])?;
         }
-        let merge = landing.merge.short();
+        let merge = by_hand.landing.merge.short();
         ui.status(&format!("story {key}: merged by hand as {merge}, as it was approved; recorded as landed"));
         Ok(true)
+    }
+
+    fn append(&mut self, by_hand: &ByHand<'_>, events: impl IntoIterator<Item = ItemEvent>) -> Result<(), LedgerError> {
+        let all = by_hand.opening.iter().cloned().chain(events);
+        let records: Vec<Record> = all.map(|event| self.of_item(by_hand.key, event)).collect();
+        self.store.append(&records)
     }
 
     fn of_item(&self, key: &ItemKey, event: ItemEvent) -> Record {
@@ -184,14 +198,16 @@ impl Desk<'_> {
         commit::contains(&repo.gix(), repo.object_id(&self.tip)?, repo.object_id(commit)?)
     }
 
-    /// An attempt that ended cannot land: another one goes on with what it left.
-    fn reopened(
+    fn opened<'k>(
         &self,
-        key: &ItemKey,
+        key: &'k ItemKey,
         state: ItemState,
         last: AttemptId,
-    ) -> Result<(ItemState, AttemptId, Option<ItemEvent>), CommandError> {
-        let (Some(attempt), true) = (&state.attempt, state.outcome.is_some()) else { return Ok((state, last, None)) };
+        landing: Landing,
+    ) -> Result<ByHand<'k>, CommandError> {
+        let (Some(attempt), true) = (&state.attempt, state.outcome.is_some()) else {
+            return Ok(ByHand { key, state, attempt: last, opening: None, landing });
+        };
         let next = self.app.machine.attempt_id();
         let event = ItemEvent::AttemptStarted {
             attempt: next.clone(),
@@ -210,66 +226,59 @@ impl Desk<'_> {
         };
         let state = state.apply(&event, self.app.machine.now());
         let state = state.map_err(|error| CommandError::operation(format!("story {key}: {error}")))?;
-        Ok((state, next, Some(event)))
+        Ok(ByHand { key, state, attempt: next, opening: Some(event), landing })
     }
 
     /// Writes status and review lines on top of the branch and records the landing with it. `false` when that cannot be: then
     /// the file stays as it is.
-    fn write_back(
-        &mut self,
-        key: &ItemKey,
-        state: &ItemState,
-        attempt: &AttemptId,
-        whole: &Landing,
-        opening: &Option<ItemEvent>,
-        ui: &mut Ui,
-    ) -> Result<bool, CommandError> {
-        let app = self.app;
-        let at = app.machine.now();
-        if !app.settings.write_back {
+    fn write_back(&mut self, by_hand: &ByHand<'_>, ui: &mut Ui) -> Result<bool, CommandError> {
+        let (repo, at) = (&self.app.repo, self.app.machine.now());
+        let (key, path) = (by_hand.key, &by_hand.state.path);
+        if !self.app.settings.write_back {
             return Ok(false);
         }
         let record = self.store.record(key)?.map(|record| record.to_string()).unwrap_or_default();
         let kept = Bookkeeping {
-            path: state.path.clone(),
+            path: path.clone(),
             message: format!("Record story {key} as done\n\nStory: {key}\nOrchestrate-Record: {record}\n"),
-            review_lines: review_lines(&state.reviews),
+            review_lines: review_lines(&by_hand.state.reviews),
         };
-        let Some(commit) = landing::write_back(&app.repo, &self.tip, &kept, at)? else { return Ok(false) };
-        if let Some(obstacle) = follow::obstacle(&app.repo, self.branch, &self.tip, &commit)? {
-            ui.warning(&format!("{} is not marked as done: {obstacle}", state.path));
+        let Some(commit) = landing::write_back(repo, &self.tip, &kept, at)? else { return Ok(false) };
+        if let Some(obstacle) = follow::obstacle(repo, self.branch, &self.tip, &commit)? {
+            ui.warning(&format!("{path} is not marked as done: {obstacle}"));
             return Ok(false);
         }
-        let landing = Landing { tip: commit.clone(), ..whole.clone() };
-        let intended = ItemEvent::LandingIntended { attempt: attempt.clone(), landing: landing.clone() };
-        let records: Vec<Record> =
-            opening.iter().cloned().chain([intended.clone()]).map(|event| self.of_item(key, event)).collect();
-        self.store.append(&records)?;
-        let state = state.apply(&intended, at).map_err(LedgerError::from)?;
-        let Some(proof) = self.candidate(&commit)?.and_then(|candidate| gate::judge_write_back(&state, &candidate))
-        else {
-            return Err(CommandError::new(
-                Kind::Internal,
-                format!("the write-back of story {key} is not what it should be"),
-            ));
-        };
-        match self.store.land(MergePermit::bookkeeping(proof), key, &landing, at) {
-            Ok(()) => {}
-            // Recorded without its write-back instead; the attempt is open by now.
-            Err(LedgerError::TargetMoved { .. }) => {
-                let whole = whole.clone();
-                let again = ItemEvent::LandingIntended { attempt: attempt.clone(), landing: whole.clone() };
-                let records = [again, ItemEvent::Landed { landing: whole }].map(|event| self.of_item(key, event));
-                self.store.append(&records)?;
-                return Ok(true);
+        if self.move_branch(by_hand, &commit, at)? {
+            if let Err(error) = follow::follow(repo, self.branch, &self.tip, &commit) {
+                ui.warning(&format!("{path} is marked as done, but a checkout did not follow: {error}"));
             }
-            Err(error) => return Err(error.into()),
+            self.tip = commit;
         }
-        if let Err(error) = follow::follow(&app.repo, self.branch, &self.tip, &commit) {
-            ui.warning(&format!("{} is marked as done, but a checkout did not follow: {error}", state.path));
-        }
-        self.tip = commit;
         Ok(true)
+    }
+
+    /// Write-ahead, then the move and the landing in one transaction. `false` when the branch moved meanwhile: the landing is
+    /// recorded without its write-back.
+    fn move_branch(&mut self, by_hand: &ByHand<'_>, commit: &Oid, at: Timestamp) -> Result<bool, CommandError> {
+        let landing = Landing { tip: commit.clone(), ..by_hand.landing.clone() };
+        let intended = by_hand.intended(&landing);
+        let state = by_hand.state.apply(&intended, at).map_err(LedgerError::from)?;
+        self.append(by_hand, [intended])?;
+        let proof = self.candidate(commit)?.and_then(|candidate| gate::judge_write_back(&state, &candidate));
+        let Some(proof) = proof else {
+            let message = format!("the write-back of story {} is not what it should be", by_hand.key);
+            return Err(CommandError::new(Kind::Internal, message));
+        };
+        match self.store.land(MergePermit::bookkeeping(proof), by_hand.key, &landing, at) {
+            Ok(()) => Ok(true),
+            Err(LedgerError::TargetMoved { .. }) => {
+                let landed = ItemEvent::Landed { landing: by_hand.landing.clone() };
+                let events = [by_hand.intended(&by_hand.landing), landed].map(|event| self.of_item(by_hand.key, event));
+                self.store.append(&events)?;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The facts of a write-back, read from its commit.
@@ -282,5 +291,11 @@ impl Desk<'_> {
         };
         let rewrite = Rewrite { path, before: old.bytes, after: new.bytes };
         Ok(Some(WriteBack { base: self.tip.clone(), tree, rewrite }))
+    }
+}
+
+impl ByHand<'_> {
+    fn intended(&self, landing: &Landing) -> ItemEvent {
+        ItemEvent::LandingIntended { attempt: self.attempt.clone(), landing: landing.clone() }
     }
 }

@@ -147,17 +147,13 @@ pub fn judge(passage: &Passage<'_>) -> Answer {
     let mut at = 0;
     while at < passage.steps.len() {
         let rest = &passage.steps[at..];
-        let length = match records.landed_at_once(passage, rest) {
-            Some((length, judged)) => {
-                rest[..length].iter().for_each(|step| take(&mut answer, step, judged.clone()));
-                length
-            }
-            None => {
-                let length = run_length(rest);
-                judge_run(passage, &records, &rest[..length], &mut answer);
-                length
-            }
-        };
+        if let Some((length, judged)) = records.landed_at_once(passage, rest) {
+            rest[..length].iter().for_each(|step| take(&mut answer, step, judged.clone()));
+            at += length;
+            continue;
+        }
+        let length = run_length(rest);
+        judge_run(passage, &records, &rest[..length], &mut answer);
         at += length;
     }
     answer

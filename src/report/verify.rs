@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::text::{Color, Tone, append, escape, json_safe, pad};
-use crate::domain::proof::{Class, Open, Proof};
+use crate::domain::proof::{Class, Open, Proof, Proven};
 
 /// Columns of a class's name.
 const CLASS: usize = 28;
@@ -54,7 +54,7 @@ fn counts(out: &mut String, proof: &Proof) {
         }
     };
     for class in Class::ALL {
-        let of: BTreeSet<&str> = proof.proven.iter().filter(|one| one.class() == class).map(|one| one.of()).collect();
+        let of: BTreeSet<&str> = proof.proven.iter().filter(|one| one.class() == class).map(Proven::of).collect();
         let mut named: Vec<&str> = of.iter().copied().filter(|name| !name.is_empty()).take(NAMED).collect();
         if of.len() > NAMED {
             named.push("...");
@@ -112,7 +112,7 @@ fn branch(proof: &Proof, commits: bool) -> Value {
         "breaches": proof.breaches.iter().map(breach).collect::<Vec<_>>(),
     });
     if commits {
-        let one = |one: &crate::domain::proof::Proven| json!({"commit": one.commit, "class": one.class(), "of": Some(one.of()).filter(|of| !of.is_empty())});
+        let one = |one: &Proven| json!({"commit": one.commit, "class": one.class(), "of": Some(one.of()).filter(|of| !of.is_empty())});
         value["commits"] = proof.proven.iter().map(one).collect();
     }
     value
