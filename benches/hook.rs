@@ -10,7 +10,7 @@ use crate::fixture::Scratch;
 use crate::meter::{self, Cost, in_turn, program};
 
 /// Rounds of each operation.
-const ROUNDS: usize = 101;
+const ROUNDS: usize = 51;
 
 /// The hooks that are linked, to whatever is measured.
 const HOOKS: [&str; 4] = ["reference-transaction", "pre-merge-commit", "pre-push", "prepare-commit-msg"];

@@ -9,6 +9,7 @@ use super::error::CommandError;
 use super::ui::Ui;
 use crate::adapters::agents::{AgentPlace, RealAgents, Registry};
 use crate::adapters::config::{self, Sources};
+use crate::adapters::gate::guard::GitGuard;
 use crate::adapters::git::content;
 use crate::adapters::git::fingerprint::GitSurroundings;
 use crate::adapters::git::landing::GitLander;
@@ -143,6 +144,7 @@ impl App {
             recorder: Recorder::start(Box::new(ledger)),
             worktrees: Rc::new(self.worktrees()),
             lander: Rc::new(GitLander::new(&self.repo)),
+            guard: Rc::new(GitGuard::new(&self.repo)),
             agents: Rc::new(RealAgents::new(Arc::new(registry), place)),
             executor: Rc::new(LocalExecutor::new(self.repo.state_dir())),
             clock: machine.clone(),

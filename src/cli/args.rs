@@ -76,6 +76,9 @@ pub enum Command {
     /// Review a story as a person
     #[command(after_long_help = help::REVIEW)]
     Review(ReviewArgs),
+    /// Prove that the gate held: how each commit of a protected branch came
+    #[command(after_long_help = help::VERIFY)]
+    Verify(VerifyArgs),
     /// Record that you performed a phase that the policy gives to a person
     Phase(PhaseArgs),
     /// Land stories that are approved
@@ -111,7 +114,7 @@ pub enum Command {
 }
 
 /// Arguments of `init`.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub struct InitArgs {
     /// Branch that stories land on [default: found out]
     #[arg(long, value_name = "BRANCH")]
@@ -119,6 +122,9 @@ pub struct InitArgs {
     /// Answer yes to every question
     #[arg(short, long)]
     pub yes: bool,
+    /// Guard a bare repository that people push to, instead of one that people work in
+    #[arg(long, conflicts_with_all = ["target", "yes", "dry_run"])]
+    pub server: bool,
     /// Show what would change and change nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -267,6 +273,32 @@ pub struct ReviewArgs {
     /// A remark, `PATH:LINE:TEXT`; line 0 means the whole file; repeatable
     #[arg(long, value_name = "PATH:LINE:TEXT", value_parser = parse_finding)]
     pub finding: Vec<Finding>,
+}
+
+/// Arguments of `verify`.
+#[derive(Args, Clone, Debug)]
+pub struct VerifyArgs {
+    /// `A..B`, or one commit [default: everything since adoption]
+    #[arg(value_name = "RANGE", conflicts_with = "acknowledge")]
+    pub range: Option<String>,
+    /// Only this branch [default: every protected branch]
+    #[arg(long, value_name = "BRANCH")]
+    pub branch: Option<String>,
+    /// Also what was there before adoption
+    #[arg(long, conflicts_with = "acknowledge")]
+    pub all: bool,
+    /// List every commit; so does --verbose
+    #[arg(long, conflicts_with = "acknowledge")]
+    pub commits: bool,
+    /// Write JSON
+    #[arg(long, conflicts_with = "acknowledge")]
+    pub json: bool,
+    /// Record that you looked at every open breach: landings go on
+    #[arg(long, requires = "message")]
+    pub acknowledge: bool,
+    /// What you found
+    #[arg(short, long, value_name = "MSG", requires = "acknowledge")]
+    pub message: Option<String>,
 }
 
 /// Arguments of `phase`.

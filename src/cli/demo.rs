@@ -32,8 +32,8 @@ pub(crate) fn run(args: &DemoArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     make_repository(&dir)?;
     ui.status(&format!("made a repository with five stories in {}", dir.display()));
     std::env::set_current_dir(&dir)?;
-    let set_up =
-        init::run(&InitArgs { target: Some("main".to_owned()), yes: true, dry_run: false, uninstall: false }, ui)?;
+    let answers = InitArgs { target: Some("main".to_owned()), yes: true, ..InitArgs::default() };
+    let set_up = init::run(&answers, ui)?;
     if set_up != Exit::DONE {
         return Ok(set_up);
     }

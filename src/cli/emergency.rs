@@ -30,7 +30,9 @@ pub(crate) fn recover(app: &App, ui: &mut Ui) -> Result<(), CommandError> {
     let lander = GitLander::new(&app.repo);
     for branch in pending {
         let said = runtime.block_on(finish(&mut store, &lander, &branch, app.machine.now()))?;
-        said.iter().for_each(|line| ui.status(line));
+        if let Some(line) = said {
+            ui.status(&line);
+        }
     }
     if directory.exists() {
         app.machine.sweep(&attempt(app))?;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::app::{self, App};
+use super::certify;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::planning::Planned;
@@ -51,6 +52,9 @@ pub(crate) struct Options {
     pub(crate) view: View,
 }
 
+/// How a run ended, by which signal, and what it ran with.
+type Ended = (Summary, Option<u8>, App);
+
 /// Runs the plan to its end and shows the summary.
 pub(crate) fn execute(planned: Planned, options: Options, ui: &mut Ui) -> Result<Exit, CommandError> {
     if planned.target.policy.checks_required && planned.target.policy.checks.is_empty() {
@@ -62,12 +66,21 @@ pub(crate) fn execute(planned: Planned, options: Options, ui: &mut Ui) -> Result
     let color = Color::of(ui.out_color());
     let view = options.view;
     let left_out = planned.plan.left_out.clone();
+    certify::adopt(&planned.app.repo, &mut planned.app.ledger(), Some(&planned.target.branch))?;
     let local = tokio::task::LocalSet::new();
-    let (summary, signal) = local.block_on(&runtime, run(planned, options, ui))?;
+    let (summary, signal, app) = local.block_on(&runtime, run(planned, options, ui))?;
     if view == View::Person {
         ui.data(&summary::render(&summary, &left_out, color))?;
     }
-    Ok(exit_of(&summary, signal))
+    let exit = exit_of(&summary, signal);
+    // What the run landed is certified; what somebody else brought meanwhile is found out.
+    match certify::settle(&app, ui) {
+        Ok(()) => Ok(exit),
+        Err(error) => {
+            ui.error(&error);
+            Ok(exit.or_worse(error.exit()))
+        }
+    }
 }
 
 /// Finishes what a killed run left half done: landings without their record, checkouts that did not follow, worktrees that
@@ -95,7 +108,7 @@ pub(crate) fn recover(app: &App, ui: &mut Ui) -> Result<(), CommandError> {
     Ok(())
 }
 
-async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<(Summary, Option<u8>), CommandError> {
+async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<Ended, CommandError> {
     let Planned { app, target, registry, store, plan, reviewer, .. } = planned;
     let run = options.continues.clone().unwrap_or_else(|| app.machine.run_id());
     let _lock = RunLock::take(&app.repo.state_dir(), &run)?;
@@ -146,7 +159,7 @@ async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<(Summary
         interrupts: interrupts.stream,
     };
     let summary = dispatcher::run(request).await?;
-    Ok((summary, interrupts.first.get()))
+    Ok((summary, interrupts.first.get(), app))
 }
 
 fn reporter(view: View, ui: &Ui) -> Box<dyn Reporter> {

@@ -105,6 +105,20 @@ Examples:
 
 Exit codes: 0 landed; 1 a check-out is in the way, nothing moved; 2 no such branch; 3 refused, nothing moved.";
 
+/// Below `verify`.
+pub(super) const VERIFY: &str = "\
+Each commit of a protected branch came by a reviewed landing, by its write-back of status and review lines,
+by a hotfix, by a person's own work (mode \"stories\"), or was there before adoption. Everything else is a
+breach: shown with the commit, the reason, and the way it seems to have come. A breach stops all landings
+until a person acknowledges it. Evidence is judged again and write-backs are recomputed; nothing is changed.
+
+Examples:
+  git orchestrate verify
+  git orchestrate verify v1.0..main --json
+  git orchestrate verify --acknowledge -m 'urgent fix, reviewed afterwards'
+
+Exit codes: 0 proven; 2 nothing is watched yet; 3 a breach.";
+
 /// Below `cleanup`.
 pub(super) const CLEANUP: &str = "\
 Whatever is uncommitted or unmerged is first made reachable below refs/orchestrate/rescue/ and listed.
@@ -130,12 +144,24 @@ How the hooks are installed:
 --uninstall takes all that back: byte for byte where nobody else changed the file since, else our
 keys only. .orchestrate.toml, the line in .git/info/exclude and refs/orchestrate/ stay.
 
+On a server:
+--server, in a bare repository, makes it judge what is pushed to it: links pre-receive and
+reference-transaction to the program and sets git's orchestrate.server. Guarded branches only grow,
+and only by what the gate covers; records (refs/orchestrate/) only grow, and only by records that
+follow. Push a landing with its record:
+  git push --atomic origin main refs/orchestrate/items/1.1
+What the guarded branches hold already is not looked at; on an empty server the first push of the
+target branch is taken as it is. receive.* and hooks of other programs are left alone.
+--server --uninstall takes both away again; what was pushed stays.
+
 Examples:
   git orchestrate init --target main
   git orchestrate init --dry-run
   git orchestrate init --uninstall
+  git orchestrate init --server
 
-Exit codes: 0 set up; 1 a change failed; 2 not a repository, or the target branch is not clear.";
+Exit codes: 0 set up; 1 a change failed, or a server's gate is not closed because another program's
+hook has the name; 2 not a repository, not a bare one (--server), or the target branch is not clear.";
 
 /// Below `doctor`.
 pub(super) const DOCTOR: &str = "\

@@ -29,6 +29,9 @@ const COMMIT_MESSAGE: &str = "Set up git-orchestrate";
 pub(crate) fn run(args: &InitArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     check_git_version().map_err(CommandError::invalid)?;
     let repo = Repo::discover(Path::new(".")).map_err(CommandError::invalid)?;
+    if args.server {
+        return super::init_server::run(&repo, args.uninstall, ui);
+    }
     repo.require_work_tree().map_err(CommandError::invalid)?;
     if args.uninstall {
         hooks::uninstall(&repo, args.dry_run, ui)?;

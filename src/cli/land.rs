@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::app::App;
 use super::args::{LandArgs, Planning};
+use super::certify;
 use super::error::{CommandError, Kind};
 use super::execute::{self, Options, View};
 use super::exit::Exit;
@@ -19,6 +20,7 @@ use crate::engine::ports::Ledger;
 /// Runs `git orchestrate land`.
 pub(crate) fn run(args: &LandArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let app = App::open_to_change()?;
+    certify::settle(&app, ui)?;
     execute::recover(&app, ui)?;
     let mut store = app.ledger();
     let states = store.items()?;

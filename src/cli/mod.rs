@@ -8,6 +8,7 @@ pub mod man;
 pub mod ui;
 
 mod app;
+mod certify;
 mod cleanup;
 mod demo;
 mod doctor;
@@ -16,6 +17,7 @@ mod execute;
 mod help;
 mod hotfix;
 mod init;
+mod init_server;
 mod item;
 mod land;
 mod log;
@@ -29,6 +31,7 @@ mod show;
 mod status;
 mod stop;
 mod stories;
+mod verify;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -123,6 +126,7 @@ fn dispatch(command: &Command, ui: &mut Ui) -> Result<Exit, CommandError> {
         Command::Show(args) => show::run(args, ui),
         Command::Log(args) => log::run(args, ui),
         Command::Review(args) => review::run(args, ui),
+        Command::Verify(args) => verify::run(args, ui),
         Command::Phase(args) => phase::run(args, ui),
         Command::Land(args) => land::run(args, ui),
         Command::Hotfix(args) => hotfix::run(args, ui),

@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::args::{PlanArgs, PlanFormat};
+use super::certify;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::planning::{self, Planned};
@@ -12,7 +13,9 @@ use crate::report::text::Color;
 
 /// Runs `git orchestrate plan`.
 pub(crate) fn run(args: &PlanArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
-    let planned = Planned::survey(App::open()?, &args.planning, ui)?;
+    let app = App::open()?;
+    certify::warn(&app, ui)?;
+    let planned = Planned::survey(app, &args.planning, ui)?;
     let format = if args.json { PlanFormat::Json } else { args.format };
     let text = match format {
         PlanFormat::Table => {

@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::args::RetryArgs;
+use super::certify;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::item;
@@ -14,6 +15,7 @@ use crate::engine::ports::{Clock, Ledger, Record};
 /// Runs `git orchestrate retry`.
 pub(crate) fn run(args: &RetryArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let app = App::open_to_change()?;
+    certify::settle_and_go_on(&app, ui)?;
     let mut store = app.ledger();
     let states = store.items()?;
     let by = Principal::Person(identity::email(&app.repo)?);

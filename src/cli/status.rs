@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::app::App;
 use super::args::StatusArgs;
+use super::certify;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::ui::Ui;
@@ -26,8 +27,16 @@ pub(crate) fn run(args: &StatusArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let live = app.machine.held(items.keys());
     let run = shown_run(&app, &all);
     let hotfixes = super::hotfix::listed(&mut store)?;
-    let view =
-        View { items: &items, run, known: &known, live: Some(&live), hotfixes: &hotfixes, now: app.machine.now() };
+    let branches = certify::watched(&app)?;
+    let view = View {
+        items: &items,
+        run,
+        known: &known,
+        live: Some(&live),
+        hotfixes: &hotfixes,
+        branches: &branches,
+        now: app.machine.now(),
+    };
     if args.json {
         ui.data(&status::json(&view))?;
         return Ok(Exit::DONE);

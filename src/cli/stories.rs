@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::app::App;
 use super::args::StoriesArgs;
+use super::certify;
 use super::error::CommandError;
 use super::execute::{self, Options, View};
 use super::exit::Exit;
@@ -16,7 +17,10 @@ use crate::report::text::Color;
 /// Runs `git orchestrate stories`.
 pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let app = App::open_to_change()?;
-    if !args.dry_run {
+    if args.dry_run {
+        certify::warn(&app, ui)?;
+    } else {
+        certify::settle(&app, ui)?;
         execute::recover(&app, ui)?;
     }
     let mut planned = Planned::survey(app, &args.planning, ui)?;

@@ -9,6 +9,17 @@ use super::source::outline::{Outline, outline};
 /// The status that a landing writes.
 pub const DONE: &str = "Done";
 
+/// One file before and after a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewrite {
+    /// Path from the root.
+    pub path: String,
+    /// Content before.
+    pub before: Vec<u8>,
+    /// Content after.
+    pub after: Vec<u8>,
+}
+
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The file with its status set and the review lines recorded. Line ends, byte order mark, comments and remarks stay; a text

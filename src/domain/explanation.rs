@@ -36,6 +36,7 @@ pub fn remedy(objected: &Objected) -> Option<String> {
             StoryName::Branch(branch) => {
                 format!("git orchestrate stories; if the branch is no story: git branch -m {branch} OTHER-NAME")
             }
+            StoryName::Agent => "git orchestrate status".to_owned(),
         }),
         Objection::NoPermit => Some("write a story for it; in an emergency: git orchestrate hotfix --help".to_owned()),
         Objection::TakesBack(_) => {
@@ -63,6 +64,7 @@ fn shown(name: &StoryName) -> String {
     match name {
         StoryName::Key(key) => format!("story {key}"),
         StoryName::Branch(branch) => format!("the story branch {branch}"),
+        StoryName::Agent => "a story that is not known here, made by an agent,".to_owned(),
     }
 }
 

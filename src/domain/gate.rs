@@ -1,6 +1,7 @@
 //! The one gate function: policy, evidence and candidate in, verdict out, as data; and the permit it alone can make.
 //! Must not read anything: whoever asks brings the facts.
 
+use super::bookkeep::{DONE, Rewrite, bookkeep, review_lines};
 use super::event::{Review, ReviewVerdict};
 use super::hotfix::Emergency;
 use super::names::{Oid, Principal};
@@ -80,10 +81,35 @@ pub struct Covered {
     merge_tree: Oid,
 }
 
+/// A commit of ours that writes status and review lines on top of a landing that a person made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteBack {
+    /// Tip of the protected branch.
+    pub base: Oid,
+    /// Tree of the commit.
+    pub tree: Oid,
+    /// The only thing in which that tree differs from the base's.
+    pub rewrite: Rewrite,
+}
+
+/// Proof that a write-back is what the records give, byte for byte. Only [`judge_write_back`] makes one.
+///
+/// ```compile_fail
+/// use git_orchestrate::domain::gate::Recomputed;
+/// let forged = Recomputed { base: unreachable!(), tree: unreachable!() };
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Recomputed {
+    base: Oid,
+    tree: Oid,
+}
+
 /// Where a permit comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
     Reviewed,
+    Bookkeeping,
     Hotfix,
 }
 
@@ -128,6 +154,17 @@ impl MergePermit {
         self.origin == Origin::Hotfix
     }
 
+    /// Consumes the proof of a write-back. Head and tree are then the base and the tree with the lines written in.
+    pub fn bookkeeping(proof: Recomputed) -> Self {
+        let Recomputed { base, tree } = proof;
+        Self { origin: Origin::Bookkeeping, head: base.clone(), base, merge_tree: tree }
+    }
+
+    /// Whether it lets status and review lines in, and nothing else.
+    pub fn is_bookkeeping(&self) -> bool {
+        self.origin == Origin::Bookkeeping
+    }
+
     /// The value of the protected branch that the permit is good for.
     pub fn base(&self) -> &Oid {
         &self.base
@@ -162,6 +199,17 @@ pub fn reason(refusal: &Refusal) -> String {
         Refusal::NotSigned(who) => format!("the policy requires a signed approval; {who} did not sign"),
         Refusal::BadSignature(why) => format!("the signature of the approval does not count: {why}"),
     }
+}
+
+/// Judges a write-back: the landing must be on record as intended, and the lines must be those that its records give.
+pub fn judge_write_back(state: &ItemState, candidate: &WriteBack) -> Option<Recomputed> {
+    let right = state.intended.is_some() && is_write_back(state, &candidate.rewrite);
+    right.then(|| Recomputed { base: candidate.base.clone(), tree: candidate.tree.clone() })
+}
+
+/// Whether a rewrite is what a landing of this item writes into its story file, byte for byte.
+pub fn is_write_back(state: &ItemState, rewrite: &Rewrite) -> bool {
+    rewrite.path == state.path && bookkeep(&rewrite.before, DONE, &review_lines(&state.reviews)) == rewrite.after
 }
 
 /// Judges a candidate by the policy and the item's evidence. `signatures` is what the caller found out about the signatures of

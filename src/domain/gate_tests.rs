@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::domain::event::{CheckRun, PhaseOutcome, Signature};
+use crate::domain::event::{CheckRun, Landing, PhaseOutcome, Signature};
 use crate::domain::names::{AttemptId, BranchRef, PolicyVersion, RunId, Timestamp};
 use crate::domain::policy::CheckSpec;
 use crate::domain::state::{Attempt, Carried, SessionRecord};
@@ -89,6 +89,34 @@ fn what_is_in_order_is_covered_and_the_permit_names_exactly_it() {
     };
     let permit = MergePermit::reviewed(covered);
     assert_eq!((permit.base(), permit.head(), permit.merge_tree()), (&oid("b1"), &oid("h1"), &oid("t1")));
+}
+
+#[test]
+fn a_write_back_gets_a_permit_only_for_an_intended_landing_and_the_recomputed_lines() {
+    let mut state = in_order();
+    state.path = "docs/1.1.md".to_owned();
+    let before = b"# Story\n\nStatus: Approved\n".to_vec();
+    let after = bookkeep(&before, DONE, &review_lines(&state.reviews));
+    let candidate = |path: &str, after: &[u8]| WriteBack {
+        base: oid("m1"),
+        tree: oid("t2"),
+        rewrite: Rewrite { path: path.to_owned(), before: before.clone(), after: after.to_vec() },
+    };
+    assert_eq!(judge_write_back(&state, &candidate("docs/1.1.md", &after)), None, "no landing is intended");
+    state.intended = Some(Landing {
+        target: BranchRef::new("refs/heads/main"),
+        base: oid("b1"),
+        head: oid("h1"),
+        merge_tree: oid("t1"),
+        merge: oid("m1"),
+        tip: oid("m2"),
+    });
+    let proof = judge_write_back(&state, &candidate("docs/1.1.md", &after)).unwrap();
+    let permit = MergePermit::bookkeeping(proof);
+    assert!(permit.is_bookkeeping());
+    assert_eq!((permit.base(), permit.merge_tree()), (&oid("m1"), &oid("t2")));
+    assert_eq!(judge_write_back(&state, &candidate("docs/1.2.md", &after)), None);
+    assert_eq!(judge_write_back(&state, &candidate("docs/1.1.md", &[&after[..], b"x"].concat())), None);
 }
 
 #[test]

@@ -193,7 +193,7 @@ pub enum HotfixVerdict {
 #[must_use]
 pub struct Emergency {
     merge_tree: Oid,
-    candidate: HotfixCandidate,
+    candidate: Box<HotfixCandidate>,
     skipped: Vec<String>,
 }
 
@@ -212,7 +212,8 @@ impl Conditions {
 impl Emergency {
     /// Base, head and merge tree: all that a permit is good for.
     pub(super) fn into_ids(self) -> (Oid, Oid, Oid) {
-        (self.candidate.base, self.candidate.head, self.merge_tree)
+        let HotfixCandidate { base, head, .. } = *self.candidate;
+        (base, head, self.merge_tree)
     }
 
     /// Tip of the protected branch that was judged.
@@ -313,7 +314,9 @@ pub fn judge(conditions: &Conditions, candidate: &HotfixCandidate) -> HotfixVerd
         Checks::Skipped => conditions.checks.clone(),
     };
     match merge_tree.filter(|_| refusals.is_empty()) {
-        Some(merge_tree) => HotfixVerdict::Granted(Emergency { merge_tree, candidate: candidate.clone(), skipped }),
+        Some(merge_tree) => {
+            HotfixVerdict::Granted(Emergency { merge_tree, candidate: Box::new(candidate.clone()), skipped })
+        }
         None => HotfixVerdict::Refused(refusals),
     }
 }

@@ -17,6 +17,7 @@ pub mod passage;
 pub mod plan;
 pub mod policy;
 pub mod prompt;
+pub mod proof;
 pub mod run_state;
 pub mod schedule;
 pub mod scope;

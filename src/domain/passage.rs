@@ -5,10 +5,10 @@
 //! landing or its write-back (both on record), as a hotfix, as a change that the gate covers as it stands (a person merged
 //! what was approved), as a person's own (mode `stories` only), or because a breach was acknowledged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
-use super::bookkeep::{DONE, bookkeep, review_lines};
+use super::bookkeep::Rewrite;
 use super::branch::BranchState;
 use super::event::Landing;
 use super::gate::{self, Candidate, Refusal, Verdict};
@@ -24,6 +24,8 @@ pub enum StoryName {
     Key(ItemKey),
     /// Only by its branch's short name.
     Branch(String),
+    /// Only by its author, an agent of ours; a server that was not told which story it is.
+    Agent,
 }
 
 /// One commit on the first-parent line, with what it brings.
@@ -35,27 +37,18 @@ pub struct Step {
     pub parents: Vec<Oid>,
     /// Its tree.
     pub tree: Option<Oid>,
+    /// What came with it and with no step before it, itself left out.
+    pub brought: Vec<Oid>,
     /// Stories whose commits it brings, itself included: by ancestry or by a `Story:` trailer.
     pub brings: BTreeSet<StoryName>,
     /// Those of them that the commit itself belongs to by ancestry.
     pub is_of: BTreeSet<StoryName>,
     /// Persons who authored what it brings.
     pub persons: BTreeSet<Principal>,
+    /// The policy that stood when it came, where that is known and another than the present one.
+    pub policy: Option<Rc<Policy>>,
     /// What it changes, when that is one file in place and whoever asks wants write-backs recomputed.
     pub rewrite: Option<Rewrite>,
-    /// The policy as it stood just before, where it may be another than the passage's: a landing answers to that one.
-    pub policy: Option<Rc<Policy>>,
-}
-
-/// One file before and after a commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rewrite {
-    /// Path from the root.
-    pub path: String,
-    /// Content before.
-    pub before: Vec<u8>,
-    /// Content after.
-    pub after: Vec<u8>,
 }
 
 /// A move of a protected branch, or a piece of its history.
@@ -75,8 +68,11 @@ pub struct Passage<'a> {
     pub steps: Vec<Step>,
     /// Commits that the branch would lose.
     pub dropped: BTreeSet<Oid>,
-    /// Whether recorded landings are judged again by their evidence, instead of being believed. A server does.
+    /// Whether recorded landings are judged again by their evidence, instead of being believed.
     pub again: bool,
+    /// For whoever does not believe a snapshot either (a server): the state of the item, folded from its events, at the
+    /// moment each landing was recorded, by the landing's merge commit. A landing that is not in here is none.
+    pub evidence: Option<BTreeMap<Oid, ItemState>>,
 }
 
 /// How a step passed.
@@ -129,6 +125,13 @@ pub struct Answer {
     pub objections: Vec<Objected>,
 }
 
+impl Passage<'_> {
+    /// The policy that a step had to meet.
+    fn policy_of<'a>(&'a self, step: &'a Step) -> &'a Policy {
+        step.policy.as_deref().unwrap_or(self.policy)
+    }
+}
+
 impl Answer {
     /// Whether nothing stands against the move.
     pub fn allows(&self) -> bool {
@@ -143,23 +146,40 @@ pub fn judge(passage: &Passage<'_>) -> Answer {
     let records = Records::of(passage);
     let mut at = 0;
     while at < passage.steps.len() {
-        let length = run_length(&passage.steps[at..]);
-        judge_run(passage, &records, &passage.steps[at..at + length], &mut answer);
+        let rest = &passage.steps[at..];
+        let length = match records.landed_at_once(passage, rest) {
+            Some((length, judged)) => {
+                rest[..length].iter().for_each(|step| take(&mut answer, step, judged.clone()));
+                length
+            }
+            None => {
+                let length = run_length(rest);
+                judge_run(passage, &records, &rest[..length], &mut answer);
+                length
+            }
+        };
         at += length;
     }
     answer
 }
 
 /// What the branch would lose: never a landed story; in mode `all` nothing.
-fn judge_loss(passage: &Passage<'_>) -> Option<Objected> {
-    let lost = |landing: &&Landing| passage.dropped.contains(&landing.merge) && landing.target == *passage.branch;
-    let landed = passage.items.iter().find_map(|(key, state)| Some((key, state.landings.iter().find(lost)?)));
-    if let Some((key, landing)) = landed {
-        let objection = Objection::TakesBack(key.clone());
-        return Some(Objected { commit: Some(landing.merge.clone()), objection });
+fn judge_loss(passage: &Passage<'_>) -> Vec<Objected> {
+    let mut lost = Vec::new();
+    if passage.dropped.is_empty() {
+        return lost;
     }
-    let rewinds = passage.policy.mode == ProtectMode::All && !passage.dropped.is_empty();
-    rewinds.then(|| Objected { commit: passage.dropped.first().cloned(), objection: Objection::Rewinds })
+    for (key, state) in passage.items {
+        let here = state.landings.iter().filter(|landing| landing.target == *passage.branch);
+        for landing in here.filter(|landing| passage.dropped.contains(&landing.merge)) {
+            let objection = Objection::TakesBack(key.clone());
+            lost.push(Objected { commit: Some(landing.merge.clone()), objection });
+        }
+    }
+    if lost.is_empty() && passage.policy.mode == ProtectMode::All {
+        lost.push(Objected { commit: passage.dropped.first().cloned(), objection: Objection::Rewinds });
+    }
+    lost
 }
 
 /// How many steps belong together: the commits of one story that came one after the other (fast-forward, cherry-picks).
@@ -174,7 +194,7 @@ fn run_length(steps: &[Step]) -> usize {
 
 fn judge_run(passage: &Passage<'_>, records: &Records<'_>, run: &[Step], answer: &mut Answer) {
     // Commits with a way of their own stand alone, also between commits of one story.
-    let known: Vec<Option<Result<Way, Objection>>> = run.iter().map(|step| records.judge(passage, step)).collect();
+    let known = run.iter().map(|step| records.judge(passage, std::slice::from_ref(step))).collect::<Vec<_>>();
     if known.iter().any(Option::is_some) || run.len() == 1 {
         for (step, known) in run.iter().zip(known) {
             let judged = known.unwrap_or_else(|| judge_new(passage, std::slice::from_ref(step)));
@@ -203,27 +223,42 @@ fn take(answer: &mut Answer, step: &Step, judged: Result<Way, Objection>) {
 
 /// What is recorded of commits on the branch's line, found by commit.
 struct Records<'a> {
-    landings: BTreeMap<&'a Oid, (&'a ItemKey, &'a ItemState, &'a Landing)>,
-    hotfixes: BTreeMap<&'a Oid, &'a str>,
+    landings: HashMap<&'a Oid, (&'a ItemKey, &'a ItemState, &'a Landing)>,
+    /// Landings that a person made of several commits, by the commit they began on.
+    by_hand: HashMap<&'a Oid, (&'a ItemKey, &'a ItemState, &'a Landing)>,
+    hotfixes: HashMap<&'a Oid, &'a str>,
 }
 
 impl<'a> Records<'a> {
     fn of(passage: &'a Passage<'_>) -> Self {
-        let mut landings = BTreeMap::new();
+        let (mut landings, mut by_hand) = (HashMap::new(), HashMap::new());
         for (key, state) in passage.items {
             // A landing that was intended had its permit; recovery records it as landed.
             for landing in state.landings.iter().chain(&state.intended) {
                 landings.insert(&landing.tip, (key, state, landing));
                 landings.insert(&landing.merge, (key, state, landing));
+                if landing.target == *passage.branch {
+                    by_hand.insert(&landing.base, (key, state, landing));
+                }
             }
         }
         // As with a landing, one that was intended had its permit.
         let known = passage.record.hotfixes.iter().map(|known| &known.hotfix).chain(&passage.record.landing);
-        Self { landings, hotfixes: known.map(|hotfix| (&hotfix.tip, hotfix.id.as_str())).collect() }
+        let hotfixes = known.map(|hotfix| (&hotfix.tip, hotfix.id.as_str())).collect();
+        Self { landings, by_hand, hotfixes }
     }
 
-    /// What the records say of a step; `None` when they say nothing.
-    fn judge(&self, passage: &Passage<'_>, step: &Step) -> Option<Result<Way, Objection>> {
+    /// How many of the next steps are one landing on record that a person made commit by commit: fast-forward, cherry-picks.
+    fn landed_at_once(&self, passage: &Passage<'_>, steps: &[Step]) -> Option<(usize, Result<Way, Objection>)> {
+        let base = steps.first()?.parents.first()?;
+        let (key, state, landing) = *self.by_hand.get(base)?;
+        let last = steps.iter().position(|step| step.commit.as_ref() == Some(&landing.merge))?;
+        (last > 0).then(|| (last + 1, landed(passage, (key, state), landing, &steps[..=last])))
+    }
+
+    /// What the records say of steps that came together; `None` when they say nothing.
+    fn judge(&self, passage: &Passage<'_>, steps: &[Step]) -> Option<Result<Way, Objection>> {
+        let step = steps.last()?;
         let commit = step.commit.as_ref()?;
         if passage.record.acknowledged.contains_key(commit) {
             return Some(Ok(Way::Acknowledged));
@@ -233,7 +268,7 @@ impl<'a> Records<'a> {
         }
         let (key, state, landing) = *self.landings.get(commit)?;
         if landing.merge == *commit {
-            return Some(landed(passage, (key, state), landing, step));
+            return Some(landed(passage, (key, state), landing, steps));
         }
         Some(written_back(passage, (key, state), landing, step))
     }
@@ -243,23 +278,49 @@ fn landed(
     passage: &Passage<'_>,
     (key, state): (&ItemKey, &ItemState),
     landing: &Landing,
-    step: &Step,
+    steps: &[Step],
 ) -> Result<Way, Objection> {
-    // Evidence of earlier rounds is gone from the state; of the newest one it is there.
-    let newest = state.landings.last().or(state.intended.as_ref()) == Some(landing) && state.is_done();
-    if passage.again && newest {
+    let evidence = match &passage.evidence {
+        Some(evidence) => evidence.get(&landing.merge).filter(|_| is_landing(passage.branch, landing, steps)).map(Some),
+        // Evidence of earlier rounds is gone from the state; of the newest one it is there.
+        None => Some(Some(state).filter(|_| passage.again && is_newest(state, landing))),
+    };
+    let objection = |refusals| Objection::Stories(vec![(StoryName::Key(key.clone()), refusals)]);
+    let evidence = evidence.ok_or_else(|| objection(Vec::new()))?;
+    if let Some(state) = evidence {
         let candidate = Candidate {
             base: landing.base.clone(),
             head: landing.head.clone(),
             merge_tree: landing.merge_tree.clone(),
-            person_authors: step.persons.iter().cloned().collect(),
+            person_authors: persons(steps),
         };
-        let policy = step.policy.as_deref().unwrap_or(passage.policy);
+        let policy = steps.first().map_or(passage.policy, |step| passage.policy_of(step));
         if let Verdict::Refused(refusals) = gate::judge(policy, state, &candidate, passage.signatures) {
-            return Err(Objection::Stories(vec![(StoryName::Key(key.clone()), refusals)]));
+            return Err(objection(refusals));
         }
     }
     Ok(Way::Landed(key.clone()))
+}
+
+fn is_newest(state: &ItemState, landing: &Landing) -> bool {
+    state.landings.last().or(state.intended.as_ref()) == Some(landing) && state.is_done()
+}
+
+/// Whether commits are what a record says of them: the reviewed tree, from the reviewed base, with nothing merged in but the
+/// reviewed head.
+fn is_landing(branch: &BranchRef, landing: &Landing, steps: &[Step]) -> bool {
+    let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return false };
+    let merged = [landing.base.clone(), landing.head.clone()];
+    let plain = |step: &Step| step.parents.len() == 1 || step.parents == merged;
+    landing.target == *branch
+        && last.tree.as_ref() == Some(&landing.merge_tree)
+        && first.parents.first() == Some(&landing.base)
+        && (last.commit.as_ref() == Some(&landing.head) || steps.iter().all(plain))
+}
+
+fn persons(steps: &[Step]) -> Vec<Principal> {
+    let all: BTreeSet<Principal> = steps.iter().flat_map(|step| step.persons.iter().cloned()).collect();
+    all.into_iter().collect()
 }
 
 fn written_back(
@@ -268,13 +329,14 @@ fn written_back(
     landing: &Landing,
     step: &Step,
 ) -> Result<Way, Objection> {
-    let on_top = step.parents == [landing.merge.clone()];
-    let newest = state.landings.last() == Some(landing) && state.is_done();
-    let right = !(passage.again && newest)
-        || step.rewrite.as_ref().is_some_and(|rewrite| {
-            rewrite.path == state.path
-                && bookkeep(&rewrite.before, DONE, &review_lines(&state.reviews)) == rewrite.after
-        });
+    let recomputed =
+        |state: &ItemState| step.rewrite.as_ref().is_some_and(|rewrite| gate::is_write_back(state, rewrite));
+    let right = match &passage.evidence {
+        Some(evidence) => evidence.get(&landing.merge).is_some_and(recomputed),
+        None => !(passage.again && is_newest(state, landing)) || recomputed(state),
+    };
+    // After a landing by hand other commits may lie between the two.
+    let on_top = step.parents.len() == 1;
     if on_top && right { Ok(Way::Bookkeeping(key.clone())) } else { Err(Objection::NotBookkeeping(key.clone())) }
 }
 
@@ -282,7 +344,8 @@ fn written_back(
 fn judge_new(passage: &Passage<'_>, run: &[Step]) -> Result<Way, Objection> {
     let brings: BTreeSet<&StoryName> = run.iter().flat_map(|step| &step.brings).collect();
     if brings.is_empty() {
-        return match passage.policy.mode {
+        let strictest = run.iter().map(|step| passage.policy_of(step).mode).find(|mode| *mode == ProtectMode::All);
+        return match strictest.unwrap_or(ProtectMode::Stories) {
             ProtectMode::Stories => Ok(Way::Own),
             ProtectMode::All => Err(Objection::NoPermit),
         };
@@ -321,15 +384,9 @@ fn judge_story(passage: &Passage<'_>, run: &[Step], name: &StoryName) -> Result<
         // A squash or a copy: the content decides.
         _ => reviewed.ok_or_else(|| vec![Refusal::NoReview])?,
     };
-    let persons: BTreeSet<Principal> = run.iter().flat_map(|step| step.persons.iter().cloned()).collect();
-    let candidate = Candidate {
-        base: base.clone(),
-        head: head.clone(),
-        merge_tree: tree.clone(),
-        person_authors: persons.into_iter().collect(),
-    };
-    let policy = first.policy.as_deref().unwrap_or(passage.policy);
-    match gate::judge(policy, state, &candidate, passage.signatures) {
+    let candidate =
+        Candidate { base: base.clone(), head: head.clone(), merge_tree: tree.clone(), person_authors: persons(run) };
+    match gate::judge(passage.policy_of(first), state, &candidate, passage.signatures) {
         Verdict::Covered(_) => {
             let landing = Landing {
                 target: passage.branch.clone(),

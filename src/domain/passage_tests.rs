@@ -1,6 +1,7 @@
 //! The rule for moves, case by case. One letter is one object; main is at `m`.
 
 use super::*;
+use crate::domain::bookkeep::{DONE, bookkeep, review_lines};
 use crate::domain::branch::{Breach, Hotfix, HotfixRecord};
 use crate::domain::event::{ItemEvent, PhaseOutcome, Review, ReviewVerdict};
 use crate::domain::names::{AttemptId, PolicyVersion, RunId, Timestamp};
@@ -122,6 +123,7 @@ impl Case {
             steps,
             dropped: dropped.iter().map(|commit| oid(commit)).collect(),
             again,
+            evidence: None,
         })
     }
 }
@@ -195,6 +197,59 @@ fn a_landing_on_record_passes_with_its_write_back() {
         let key = ItemKey::new("1.1");
         assert_eq!(answer.passed, [(oid("M"), Way::Landed(key.clone())), (oid("B"), Way::Bookkeeping(key))]);
     }
+}
+
+#[test]
+fn what_a_person_landed_commit_by_commit_passes_as_the_one_landing_on_record() {
+    let mut state = approved();
+    let by_hand = Landing { merge: oid("h"), tip: oid("B"), ..landing() };
+    let attempt = AttemptId::new("a1");
+    for event in
+        [ItemEvent::LandingIntended { attempt, landing: by_hand.clone() }, ItemEvent::Landed { landing: by_hand }]
+    {
+        state = state.apply(&event, Timestamp(2)).unwrap();
+    }
+    // Something of somebody else lies between the landing and its write-back.
+    let line =
+        || vec![of_story("g", "m", "g"), of_story("h", "g", "t"), step("o", &["h"], "o"), step("B", &["o"], "b")];
+    let key = ItemKey::new("1.1");
+    let landed = |commit: &str| (oid(commit), Way::Landed(key.clone()));
+    let expected = [landed("g"), landed("h"), (oid("o"), Way::Own), (oid("B"), Way::Bookkeeping(key.clone()))];
+    assert_eq!(case(ProtectMode::Stories, state.clone()).judge(line()).passed, expected);
+    // The record says nothing of a line that ends elsewhere.
+    assert!(!case(ProtectMode::Stories, state.clone()).judge(line()[..1].to_vec()).allows());
+    // Believed or judged again: a server looks at the evidence.
+    state.reviews.clear();
+    let answer = case(ProtectMode::Stories, state).judge_all(line()[..2].to_vec(), &[], true);
+    let missing = vec![(StoryName::Key(key.clone()), vec![Refusal::NoReview])];
+    assert_eq!(answer.objections.len(), 2, "both commits");
+    assert!(answer.objections.iter().all(|one| one.objection == Objection::Stories(missing.clone())));
+}
+
+#[test]
+fn each_step_meets_the_policy_that_stood_when_it_came() {
+    let with = |mode: ProtectMode| Some(Rc::new(policy(mode)));
+    let strict = case(ProtectMode::All, approved());
+    assert!(!strict.judge(vec![step("o", &["m"], "o")]).allows());
+    let before = Step { policy: with(ProtectMode::Stories), ..step("o", &["m"], "o") };
+    assert!(strict.judge(vec![before]).allows());
+    let after = Step { policy: with(ProtectMode::All), ..step("o", &["m"], "o") };
+    assert!(!case(ProtectMode::Stories, approved()).judge(vec![after]).allows());
+    let other = Policy::built_in(PolicyVersion::new("q"));
+    let stale = Step { policy: Some(Rc::new(other)), ..merging("M", "h", "t") };
+    let answer = case(ProtectMode::Stories, approved()).judge(vec![stale]);
+    assert_eq!(refused_story(&answer), [Refusal::ReviewStale(gate::Stale::Policy)]);
+}
+
+#[test]
+fn every_landing_that_is_lost_is_named() {
+    let mut case = case(ProtectMode::Stories, landed());
+    let mut other = landed();
+    other.landings[0].merge = oid("N");
+    case.items.insert(ItemKey::new("1.2"), other);
+    let commits: Vec<_> = case.judge_all(Vec::new(), &["M", "N", "x"], false).objections;
+    let commits: Vec<_> = commits.into_iter().filter_map(|objected| objected.commit).collect();
+    assert_eq!(commits, [oid("M"), oid("N")]);
 }
 
 #[test]

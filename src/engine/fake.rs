@@ -237,6 +237,7 @@ impl Stage {
             recorder: Recorder::start(Box::new(self.ledger.clone())),
             worktrees: Rc::new(self.git.clone()),
             lander: Rc::new(self.git.clone()),
+            guard: Rc::new(self.git.clone()),
             agents: Rc::new(self.agents.clone()),
             executor: Rc::new(self.executor.clone()),
             clock: Rc::new(self.clock.clone()),

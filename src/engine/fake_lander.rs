@@ -6,11 +6,11 @@ use async_trait::async_trait;
 
 use super::fake_git::{FakeGit, Files, Repo};
 use super::ports::{
-    Changes, Lander, LandingPlan, Merged, PortError, Prepared, Retired, Surroundings, WorktreeSpec, WorktreeState,
-    Worktrees,
+    Changes, Guard, Lander, LandingPlan, Looked, Merged, PortError, Prepared, Retired, Surroundings, WorktreeSpec,
+    WorktreeState, Worktrees,
 };
 use crate::domain::event::Landing;
-use crate::domain::names::{BranchRef, ItemKey, Oid, Principal};
+use crate::domain::names::{BranchRef, ItemKey, Oid, Principal, Timestamp};
 use crate::domain::policy::Policy;
 use crate::domain::state::ItemState;
 use crate::domain::statement::{Signatures, Unverified, Verified};
@@ -118,6 +118,19 @@ impl Surroundings for FakeGit {
         self.ask("ties")?;
         Ok(Words::new())
     }
+}
+
+/// Finds everything sound, unless the test says what it finds.
+#[async_trait(?Send)]
+impl Guard for FakeGit {
+    async fn look(&self, _: &BranchRef, _: &Oid, _: Timestamp) -> Result<Looked, PortError> {
+        Ok(match self.ask("look") {
+            Ok(()) => Looked::Sound { merged: Vec::new() },
+            Err(found) => Looked::Breached { records: Vec::new(), sentence: found.message },
+        })
+    }
+
+    fn trust(&self, _: &BranchRef, _: &Oid) {}
 }
 
 #[async_trait(?Send)]

@@ -4,7 +4,7 @@
 
 use super::attempt::{Attempt, Halt};
 use super::checks::READINESS_FAILED;
-use super::ports::{Bookkeeping, LandingPlan, LedgerError};
+use super::ports::{Bookkeeping, LandingPlan, LedgerError, Looked};
 use super::reviewing::Merge;
 use crate::domain::bookkeep::review_lines;
 use crate::domain::event::{FailureClass, ItemEvent, Landing, ReviewVerdict};
@@ -49,6 +49,9 @@ impl Attempt {
     async fn try_landing(&mut self) -> Result<Try, Halt> {
         let Some(merge) = self.merge_now(Phase::Readiness).await? else { return Ok(Try::Back) };
         self.require_same_policy(&merge).await?;
+        if self.look_at_base(&merge).await? {
+            return Ok(Try::Landed);
+        }
         if !self.carry_review(&merge).await? || !self.check_merge(&merge).await? {
             return Ok(Try::Back);
         }
@@ -89,6 +92,31 @@ impl Attempt {
         Err(Halt::Wait(format!(
             "the gate policy on {target} changed after the run began, so the approval is void: git orchestrate resume"
         )))
+    }
+
+    /// Nothing is built on a base that the gate does not vouch for. `true` when a person merged this very change meanwhile: it
+    /// is recorded as landed, and its story file is left as it is.
+    async fn look_at_base(&mut self, merge: &Merge) -> Result<bool, Halt> {
+        let ports = self.track.world.ports.clone();
+        let target = self.recorded().target.clone();
+        let at = ports.clock.now();
+        match ports.guard.look(&target, &merge.base, at).await.map_err(Halt::internal(Phase::Readiness))? {
+            Looked::Breached { records, sentence } => {
+                ports.recorder.append(records).await?;
+                Err(Halt::Wait(sentence))
+            }
+            Looked::Sound { merged } => {
+                let Some((_, landing)) = merged.into_iter().find(|(key, _)| *key == self.track.key) else {
+                    return Ok(false);
+                };
+                let attempt = self.track.attempt.clone();
+                self.track.note(ItemEvent::LandingIntended { attempt, landing: landing.clone() })?;
+                self.track.tell(format!("a person merged it: {} is recorded as its landing", landing.merge.short()));
+                self.track.note(ItemEvent::Landed { landing })?;
+                self.track.write().await?;
+                Ok(true)
+            }
+        }
     }
 
     /// Makes sure the newest approval covers this merge: as it is, or carried by the written rule (DESIGN.md §6: the merge is
@@ -203,6 +231,7 @@ impl Attempt {
             Err(error) => return Err(Halt::Ledger(error)),
         }
         self.track.world.watch.landed(&base, &tip);
+        ports.guard.trust(&target, &tip);
         self.landed(&landing, at)?;
         if let Err(error) = ports.lander.follow(&target, &base, &tip).await {
             let helps = super::attempt::describe(&error);

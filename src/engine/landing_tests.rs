@@ -253,6 +253,17 @@ fn a_policy_that_requires_checks_lets_no_story_land_without_any() {
 }
 
 #[test]
+fn nothing_lands_on_a_branch_that_the_guard_does_not_vouch_for() {
+    let stage = Stage::new();
+    stage.git.repo().broken.insert("look", "somebody was here".to_owned());
+    let summary = stage.run(&plan(&[("1.1", &[])])).unwrap();
+    assert_eq!((summary.totals.waiting, stage.git.merges_of("1.1")), (1, 0));
+    assert_eq!(summary.items[0].reason, "somebody was here");
+    stage.git.repo().broken.remove("look");
+    assert_eq!(stage.run(&plan(&[("1.1", &[])])).unwrap().totals.landed, 1);
+}
+
+#[test]
 fn a_checkout_that_does_not_follow_changes_nothing_about_the_landing() {
     let stage = Stage::new();
     stage.git.repo().broken.insert("follow", "locked".to_owned());

@@ -144,7 +144,8 @@ pub trait Ledger: Send {
     /// One rejected record rejects the batch: nothing is written.
     fn append(&mut self, records: &[Record]) -> Result<(), LedgerError>;
 
-    /// Moves the target from the permit's base to `landing.tip` and appends `Landed` to the item, in one ref transaction.
+    /// Moves the target from the permit's base to `landing.tip` and appends `Landed` to the item, in one ref transaction. With
+    /// a permit for bookkeeping only the last step is made: the merge was a person's.
     fn land(&mut self, permit: MergePermit, key: &ItemKey, landing: &Landing, at: Timestamp)
     -> Result<(), LedgerError>;
 
@@ -365,6 +366,33 @@ pub trait Lander {
 
     /// Whether two commits hold the same gate policy. A policy that cannot be read is like no other.
     async fn same_policy(&self, one: &Oid, other: &Oid) -> Result<bool, PortError>;
+}
+
+/// What a look at a protected branch found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// It may be built upon.
+    Sound {
+        /// Approved changes that a person merged meanwhile and that are not recorded as landed.
+        merged: Vec<(ItemKey, Landing)>,
+    },
+    /// It holds something, or has lost something, that nothing explains: nothing lands.
+    Breached {
+        /// To be written down; empty when it is on record already.
+        records: Vec<Record>,
+        /// Why and what helps, one line.
+        sentence: String,
+    },
+}
+
+/// Whether a protected branch may be built upon.
+#[async_trait(?Send)]
+pub trait Guard {
+    /// Judges what came onto the branch up to `tip` since it was last found sound.
+    async fn look(&self, branch: &BranchRef, tip: &Oid, at: Timestamp) -> Result<Looked, PortError>;
+
+    /// Takes note that our own landing moved the branch to `tip`.
+    fn trust(&self, branch: &BranchRef, tip: &Oid);
 }
 
 /// How urgently something must end.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use tokio::sync::mpsc;
 
 use super::events::Happening;
-use super::ports::{Agents, Clock, Executor, Host, Lander, Surroundings, Worktrees};
+use super::ports::{Agents, Clock, Executor, Guard, Host, Lander, Surroundings, Worktrees};
 use super::queue::LandingQueue;
 use super::recorder::Recorder;
 use super::tamper::Watch;
@@ -25,6 +25,8 @@ pub struct Ports {
     pub worktrees: Rc<dyn Worktrees>,
     /// Merging.
     pub lander: Rc<dyn Lander>,
+    /// The guard of the target.
+    pub guard: Rc<dyn Guard>,
     /// Agents.
     pub agents: Rc<dyn Agents>,
     /// Commands.

@@ -4,10 +4,13 @@
 pub mod install;
 mod pre_merge_commit;
 mod pre_push;
+mod pre_receive;
 mod prepare_commit_msg;
 mod records;
 mod reference_transaction;
 mod refused;
+mod server;
+pub mod server_hooks;
 mod undo;
 
 use std::ffi::OsString;
@@ -18,7 +21,7 @@ use crate::adapters::gate::reader::Reader;
 use crate::adapters::git::repo::Repo;
 use crate::engine::ports::PortError;
 
-/// The hooks that exist.
+/// The hooks of a repository that people work in.
 pub const NAMES: [&str; 4] = ["reference-transaction", "pre-merge-commit", "pre-push", "prepare-commit-msg"];
 
 /// Most bytes of stdin that are read: more than a transaction of 100,000 refs needs.
@@ -26,7 +29,7 @@ const STDIN_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// The hook's name and arguments, when the program was started as one: under the hook's name, or as `hook NAME ...`.
 pub fn called_as_hook(argv: &[OsString]) -> Option<(String, Vec<OsString>)> {
-    let known = |name: &str| NAMES.contains(&name).then(|| name.to_owned());
+    let known = |name: &str| (NAMES.contains(&name) || server_hooks::NAMES.contains(&name)).then(|| name.to_owned());
     let started_as = Path::new(argv.first()?).file_name()?.to_str()?;
     if let Some(name) = known(started_as) {
         return Some((name, argv[1..].to_vec()));
@@ -39,10 +42,12 @@ pub fn called_as_hook(argv: &[OsString]) -> Option<(String, Vec<OsString>)> {
 
 /// Runs a hook to its exit code: 0 lets git go on, anything else stops it.
 pub fn dispatch(name: &str, args: &[OsString], stdin: &mut dyn Read, err: &mut dyn Write) -> u8 {
-    let answer: Result<Option<refused::Refused>, PortError> = match name {
-        "reference-transaction" => reference_transaction::run(args, stdin),
-        "pre-merge-commit" => pre_merge_commit::run(),
-        "pre-push" => pre_push::run(stdin),
+    let one = |answer: Result<Option<refused::Refused>, PortError>| answer.map(|refused| refused.into_iter().collect());
+    let answer = match name {
+        "reference-transaction" => one(reference_transaction::run(args, stdin)),
+        "pre-merge-commit" => one(pre_merge_commit::run()),
+        "pre-push" => one(pre_push::run(stdin)),
+        pre_receive::NAME => pre_receive::run(stdin),
         // A trailer that cannot be added is no reason to stop a commit.
         "prepare-commit-msg" => {
             drop(prepare_commit_msg::run(args));
@@ -51,8 +56,8 @@ pub fn dispatch(name: &str, args: &[OsString], stdin: &mut dyn Read, err: &mut d
         _ => return 2,
     };
     let text = match answer {
-        Ok(None) => return 0,
-        Ok(Some(refused)) => refused.to_string(),
+        Ok(refused) if refused.is_empty() => return 0,
+        Ok(refused) => refused::all(&refused),
         // A gate that cannot read its records does not open.
         Err(error) => unreadable(&error),
     };
@@ -61,12 +66,11 @@ pub fn dispatch(name: &str, args: &[OsString], stdin: &mut dyn Read, err: &mut d
     1
 }
 
-/// The repository that git called the hook in: git stands in the top of the work tree, or in a bare repository.
+/// The repository that git called the hook in. Git names it in linked worktrees, in bare repositories and for `--git-dir`,
+/// wherever it stands then; else it stands in the top of the work tree.
 fn repository() -> Result<Repo, PortError> {
-    match git_dir() {
-        Some(dir) if !Path::new(".git").exists() => Repo::discover(&dir),
-        Some(_) | None => Repo::discover(Path::new(".")),
-    }
+    let named = std::env::var_os("GIT_DIR").map(PathBuf::from);
+    Repo::discover(named.as_deref().unwrap_or(Path::new(".")))
 }
 
 /// The private git directory: git names it in linked worktrees and bare repositories.

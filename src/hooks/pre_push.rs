@@ -30,7 +30,12 @@ pub(super) fn run(stdin: &mut dyn Read) -> Result<Option<Refused>, PortError> {
         let from = Some(old).filter(|old| reader.history().has(old));
         let branch = BranchRef::new(refname);
         let unadopted = reader.branch(&branch)?.adopted.is_none();
-        let answer = reader.judge(&Asked { branch: &branch, from: from.as_ref(), to: &new, depth: Depth::Records })?;
+        let answer = reader.judge_with_copies(&Asked {
+            branch: &branch,
+            from: from.as_ref(),
+            to: &new,
+            depth: Depth::Records,
+        })?;
         // Taking back is the remote's business; before adoption there were no permits.
         let ours = |objection: &Objection| match objection {
             Objection::TakesBack(_) | Objection::Rewinds => false,

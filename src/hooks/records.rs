@@ -3,8 +3,8 @@
 
 use super::refused::Why;
 use crate::adapters::gate::reader::Reader;
-use crate::adapters::ledger::codec::Fact;
-use crate::adapters::ledger::store::{CERTIFIED, ITEMS, RUNS};
+use crate::adapters::ledger::codec::{self, Fact};
+use crate::adapters::ledger::store::{CERTIFIED, ITEMS, LANDINGS, META, RUNS};
 use crate::domain::branch::BranchEvent;
 use crate::domain::event::{ItemEvent, RunEvent};
 use crate::domain::names::Oid;
@@ -13,32 +13,60 @@ use crate::engine::ports::PortError;
 /// Everything below here is ours.
 pub(super) const LEDGER: &str = "refs/orchestrate/";
 
-/// Git's configuration key that `init --server` sets.
-const SERVER: &str = "orchestrate.server";
-
-/// Whether this repository takes records by push.
-pub(super) fn is_server(reader: &Reader) -> bool {
-    reader.flag(SERVER)
-}
+/// Work that is kept.
+const RESCUE: &str = "refs/orchestrate/rescue/";
 
 /// Why a push may not give a record ref this value; `None` when it may.
-pub(super) fn judge_push(reader: &Reader, refname: &str, new: Option<&Oid>) -> Result<Option<Why>, PortError> {
-    let Some(new) = new else { return Ok(Some(Why::LedgerRewind)) };
+pub(super) fn judge_push(reader: &Reader, refname: &str, new: &Oid) -> Result<Option<Why>, PortError> {
     let old = reader.standing(refname)?;
     if old.as_ref() == Some(new) {
         return Ok(None);
     }
-    let kind = [ITEMS, RUNS, CERTIFIED].into_iter().find(|prefix| refname.starts_with(prefix));
-    let judged = match kind {
-        Some(ITEMS) => chain::<ItemEvent>(reader, old.as_ref(), new),
-        Some(RUNS) => chain::<RunEvent>(reader, old.as_ref(), new),
-        Some(_) => chain::<BranchEvent>(reader, old.as_ref(), new),
-        // The index by tree moves with its newest landing; rescued work and the format's mark are commits like others.
-        None if refname.starts_with(crate::adapters::ledger::store::LANDINGS) => Ok(None),
-        None if old.is_some() => Ok(Some(Why::LedgerRewind)),
-        None => Ok(None),
+    let judged = if chain_name(refname, ITEMS).is_some() {
+        chain::<ItemEvent>(reader, old.as_ref(), new)
+    } else if chain_name(refname, RUNS).is_some() {
+        chain::<RunEvent>(reader, old.as_ref(), new)
+    } else if chain_name(refname, CERTIFIED).is_some() {
+        chain::<BranchEvent>(reader, old.as_ref(), new)
+    } else if let Some(tree) = chain_name(refname, LANDINGS) {
+        // An index: it leads to the newest landing with this tree, so it is no chain.
+        landing(reader, tree, new)
+    } else if refname == META {
+        follows(reader, old.as_ref(), new).and_then(|why| format(reader, new).map(|()| why))
+    } else if refname.starts_with(RESCUE) {
+        follows(reader, old.as_ref(), new)
+    } else {
+        Err(PortError::new("no record of git-orchestrate has such a name"))
     };
     Ok(judged.unwrap_or_else(|error| Some(Why::LedgerNonsense(error.message))))
+}
+
+/// The name of a chain below a prefix. None has a slash: it would stand in the way of another.
+fn chain_name<'a>(refname: &'a str, prefix: &str) -> Option<&'a str> {
+    refname.strip_prefix(prefix).filter(|name| !name.is_empty() && !name.contains('/'))
+}
+
+fn landing(reader: &Reader, tree: &str, new: &Oid) -> Result<Option<Why>, PortError> {
+    let ItemEvent::Landed { landing } = reader.decoded::<ItemEvent>(new)?.event else {
+        return Err(PortError::new("it does not lead to the record of a landing"));
+    };
+    let landed = reader.history().commit(&landing.tip).map(|commit| commit.tree.clone());
+    if landing.merge_tree.as_str() == tree || landed.is_ok_and(|landed| landed.as_str() == tree) {
+        return Ok(None);
+    }
+    Err(PortError::new("it leads to the landing of another tree"))
+}
+
+fn format(reader: &Reader, new: &Oid) -> Result<(), PortError> {
+    let commit = reader.history().commit(new)?;
+    codec::check_format(&commit.message).map_err(|error| PortError::new(error.to_string()))
+}
+
+/// Whether the new value has the old one among its ancestors.
+fn follows(reader: &Reader, old: Option<&Oid>, new: &Oid) -> Result<Option<Why>, PortError> {
+    let Some(old) = old else { return Ok(None) };
+    let lost = reader.history().between(std::slice::from_ref(old), std::slice::from_ref(new))?;
+    Ok((!lost.is_empty()).then_some(Why::LedgerRewind))
 }
 
 /// Follows a chain from its new tip back to the old one, and folds what is new.

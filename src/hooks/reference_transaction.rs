@@ -5,12 +5,13 @@
 use std::ffi::OsString;
 use std::io::Read;
 
-use super::read_all;
-use super::records::{self, LEDGER};
+use super::records::LEDGER;
 use super::refused::{Refused, Why};
+use super::server::{self, New, is_zero};
 use super::undo::Undo;
+use super::{pre_receive, read_all};
 use crate::adapters::gate::line::{Asked, Depth, STORY_BRANCHES};
-use crate::adapters::gate::reader::{BRANCHES, Reader};
+use crate::adapters::gate::reader::{BRANCHES, Pushed, Reader};
 use crate::adapters::process::ancestry;
 use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::PortError;
@@ -23,13 +24,6 @@ struct Line<'a> {
     refname: &'a str,
 }
 
-/// Where a ref is asked to go.
-enum New {
-    Deleted,
-    Symbolic,
-    Commit(Oid),
-}
-
 pub(super) fn run(args: &[OsString], stdin: &mut dyn Read) -> Result<Option<Refused>, PortError> {
     if args.first().is_none_or(|state| state != "prepared") {
         return Ok(None);
@@ -39,10 +33,33 @@ pub(super) fn run(args: &[OsString], stdin: &mut dyn Read) -> Result<Option<Refu
     if lines.is_empty() {
         return Ok(None);
     }
-    let reader = Reader::of(&super::repository()?);
+    let repo = super::repository()?;
+    let reader = Reader::of(&repo);
+    if reader.is_server() {
+        return judge_on_server(&Reader::of_transaction(&repo, brought(&lines)), &lines);
+    }
     for line in &lines {
         if let Some(refused) = judge(&reader, line)? {
             return Ok(Some(refused));
+        }
+    }
+    Ok(None)
+}
+
+/// New values that a judgement may count on: a transaction moves all of its refs or none.
+fn brought(lines: &[Line<'_>]) -> Pushed {
+    lines.iter().filter_map(|line| Some((line.refname.to_owned(), Some(line.new().commit()?)))).collect()
+}
+
+/// What `pre-receive` says of a push, for every other way a ref can move on a server and for a server that lost that hook.
+fn judge_on_server(reader: &Reader, lines: &[Line<'_>]) -> Result<Option<Refused>, PortError> {
+    for line in lines {
+        let new = line.new();
+        if new == New::Deleted && prunes(reader, line) {
+            continue;
+        }
+        if let Some(refused) = server::judge(reader, line.refname, &new)?.into_iter().next() {
+            return Ok(if pre_receive::has_judged(reader) { None } else { Some(refused) });
         }
     }
     Ok(None)
@@ -60,18 +77,8 @@ fn parse(line: &str) -> Option<Line<'_>> {
 
 impl Line<'_> {
     fn new(&self) -> New {
-        if self.new.starts_with("ref:") {
-            New::Symbolic
-        } else if is_zero(self.new) {
-            New::Deleted
-        } else {
-            New::Commit(Oid::new(self.new))
-        }
+        New::read(self.new)
     }
-}
-
-fn is_zero(oid: &str) -> bool {
-    oid.bytes().all(|byte| byte == b'0')
 }
 
 fn judge(reader: &Reader, line: &Line<'_>) -> Result<Option<Refused>, PortError> {
@@ -85,10 +92,10 @@ fn judge(reader: &Reader, line: &Line<'_>) -> Result<Option<Refused>, PortError>
     if stays || matches!(new, New::Deleted) && prunes(reader, line) {
         return Ok(None);
     }
-    let why = if ledger { judge_record(reader, line, &new)? } else { judge_branch(reader, line, current, &new)? };
+    let why = if ledger { Some(Why::Ledger) } else { judge_branch(reader, line, current, &new)? };
     Ok(why.map(|why| Refused {
         refname: line.refname.to_owned(),
-        new: if let New::Commit(commit) = new { Some(commit) } else { None },
+        new: new.commit(),
         why,
         undo: Undo::guess(super::git_dir().as_deref(), super::is_checked_out(reader, line.refname)),
     }))
@@ -108,20 +115,8 @@ fn judge_branch(reader: &Reader, line: &Line<'_>, current: Option<Oid>, new: &Ne
         return Ok(None);
     }
     let branch = BranchRef::new(line.refname);
-    let depth = if records::is_server(reader) { Depth::Now } else { Depth::Records };
-    let asked = Asked { branch: &branch, from: current.as_ref(), to: commit, depth };
+    let asked = Asked { branch: &branch, from: current.as_ref(), to: commit, depth: Depth::Records };
     Ok(reader.judge(&asked)?.objections.into_iter().next().map(Why::Gate))
-}
-
-fn judge_record(reader: &Reader, line: &Line<'_>, new: &New) -> Result<Option<Why>, PortError> {
-    if !records::is_server(reader) {
-        return Ok(Some(Why::Ledger));
-    }
-    match new {
-        New::Symbolic => Ok(Some(Why::LedgerRewind)),
-        New::Deleted => Ok(Some(Why::LedgerRewind)),
-        New::Commit(commit) => records::judge_push(reader, line.refname, Some(commit)),
-    }
 }
 
 /// Whether git only removes the loose copy of a ref that packed-refs holds with the same value. While git rewrites

@@ -94,7 +94,7 @@ impl Undo {
 }
 
 /// The arguments of the nearest git above this process, from its subcommand on.
-fn running_git() -> Vec<String> {
+pub(super) fn running_git() -> Vec<String> {
     let mut pid = std::os::unix::process::parent_id();
     for _ in 0..MOST_PARENTS {
         let Ok(raw) = fs::read(format!("/proc/{pid}/cmdline")) else { return Vec::new() };

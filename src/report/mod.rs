@@ -7,4 +7,5 @@ pub mod progress;
 pub mod status;
 pub mod summary;
 pub mod text;
+pub mod verify;
 mod words;

@@ -14,8 +14,8 @@ use super::text::{Cell, Color, Fit, Table, Tone, append, between, escape, json_s
 use super::words::{numbered, tone};
 use rows::{Row, item, phase};
 
-pub use rows::{Known, View};
-pub use show::{Shown, show, show_json};
+pub use rows::{Known, View, Watched};
+pub use show::{GateView, Shown, show, show_json};
 
 /// Counts and place of the run.
 #[derive(Default)]
@@ -53,6 +53,9 @@ pub fn table(view: &View<'_>, width: Option<usize>, color: Color) -> String {
         append(&mut out, format_args!("{}\n", escape(&run_line(id, run))));
     }
     out.push_str(&open_lines(view.hotfixes, color));
+    for branch in view.branches {
+        watched(&mut out, branch, color);
+    }
     if rows.is_empty() {
         out.push_str("no story is known yet\n");
         return out;
@@ -76,6 +79,30 @@ pub fn table(view: &View<'_>, width: Option<usize>, color: Color) -> String {
     }
     out.push_str(&table.render(width.unwrap_or(usize::MAX), &["note", "title", "agent"], Fit::Cut, color));
     out
+}
+
+/// Nothing of a branch that is proven up to its tip.
+fn watched(out: &mut String, watched: &Watched, color: Color) {
+    let branch = watched.branch.short();
+    if let Some(first) = watched.breaches.first() {
+        let (count, commit) = (watched.breaches.len(), first.commit.short());
+        let what = format!("nothing lands on {branch}: {count} breach(es), first {commit}: {}", first.reason);
+        append(out, format_args!("{}\n", color.paint(Tone::Bad, &escape(&what))));
+        out.push_str("see: git orchestrate verify\n");
+    } else if watched.uncertified > 0 {
+        let what = format!("{branch} has {} commit(s) that were not looked at yet", watched.uncertified);
+        append(out, format_args!("{} (git orchestrate verify)\n", escape(&what)));
+    }
+}
+
+fn watched_json(watched: &Watched) -> serde_json::Value {
+    json!({
+        "branch": watched.branch.short(),
+        "tip": watched.tip,
+        "certified": watched.certified,
+        "uncertified": watched.uncertified,
+        "breaches": watched.breaches,
+    })
 }
 
 fn run_line(id: &RunId, run: &RunState) -> String {
@@ -128,6 +155,7 @@ pub fn json(view: &View<'_>) -> String {
         "currentWave": tally.current_wave,
         "startTime": view.run.and_then(|(_, run)| run.started).map(rfc3339),
         "openHotfixes": view.hotfixes.iter().filter(|listed| listed.is_open()).map(hotfix::value).collect::<Vec<_>>(),
+        "branches": view.branches.iter().map(watched_json).collect::<Vec<_>>(),
         "items": rows.iter().map(item).collect::<Vec<_>>(),
     });
     format!("{}\n", json_safe(&format!("{value:#}")))

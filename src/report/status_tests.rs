@@ -132,7 +132,15 @@ fn with_view<T>(live: &[&str], show: impl FnOnce(&View<'_>) -> T) -> T {
     let (items, known, run, id) = (states(), known(), run(), RunId::new("r1"));
     let live = live.iter().map(|name| ItemKey::new(*name)).collect();
     let now = Timestamp(T0 + 60_000);
-    show(&View { items: &items, run: Some((&id, &run)), known: &known, live: Some(&live), hotfixes: &[], now })
+    show(&View {
+        items: &items,
+        run: Some((&id, &run)),
+        known: &known,
+        live: Some(&live),
+        hotfixes: &[],
+        branches: &[],
+        now,
+    })
 }
 
 #[test]
@@ -193,7 +201,7 @@ fn an_open_attempt_whose_lock_is_free_is_not_running() {
 #[test]
 fn show_tells_one_item_whole() {
     let (key, state) = (ItemKey::new("1.1"), landed());
-    let shown = Shown { key: &key, state: Some(&state), known: None, live: None };
+    let shown = Shown { key: &key, state: Some(&state), known: None, live: None, gate: None };
     insta::assert_snapshot!(show(&shown, Color::Off), @r"
     1.1 Title 1.1
     Landed
@@ -241,7 +249,7 @@ fn show_tells_one_item_whole() {
 #[test]
 fn show_json_holds_all_phases_and_the_evidence() {
     let (key, state) = (ItemKey::new("1.1"), landed());
-    let text = show_json(&Shown { key: &key, state: Some(&state), known: None, live: None });
+    let text = show_json(&Shown { key: &key, state: Some(&state), known: None, live: None, gate: None });
     assert!(!text.contains('\u{1b}'));
     let value: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&value["version"], &value["status"]), (&json!(1), &json!("Landed")));
@@ -260,7 +268,8 @@ fn the_next_command_fits_the_status() {
     let states = states();
     let next = |name: &str| {
         let key = ItemKey::new(name);
-        let text = show(&Shown { key: &key, state: states.get(&key), known: None, live: Some(false) }, Color::Off);
+        let text =
+            show(&Shown { key: &key, state: states.get(&key), known: None, live: Some(false), gate: None }, Color::Off);
         text.lines().last().unwrap().trim().to_owned()
     };
     let expected = [
@@ -275,8 +284,15 @@ fn the_next_command_fits_the_status() {
 #[test]
 fn a_thousand_items_are_shown() {
     let items: BTreeMap<ItemKey, ItemState> = (0..1000).map(|n| (ItemKey::new(format!("1.{n}")), landed())).collect();
-    let view =
-        View { items: &items, run: None, known: &BTreeMap::new(), live: None, hotfixes: &[], now: Timestamp(T0) };
+    let view = View {
+        items: &items,
+        run: None,
+        known: &BTreeMap::new(),
+        live: None,
+        hotfixes: &[],
+        branches: &[],
+        now: Timestamp(T0),
+    };
     assert_eq!(table(&view, Some(100), Color::On).lines().count(), 1003);
     let value: Value = serde_json::from_str(&json(&view)).unwrap();
     assert_eq!((&value["completed"], &value["currentWave"]), (&json!(1000), &Value::Null));

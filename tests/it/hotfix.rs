@@ -371,7 +371,10 @@ fn a_move_whose_record_was_lost_is_recorded_by_the_next_command() {
 fn killed_in_its_checks_it_leaves_nothing_and_can_be_tried_again() {
     let scratch = Scratch::new();
     let at = scratch.outside().join("blocked");
-    let block = format!("if [ -e '{0}' ]; then exit 0; fi; : > '{0}'; exec sleep 1000", at.display());
+    let block = format!(
+        "if [ -e '{0}' ]; then exit 0; fi; echo $$ > '{0}.new'; mv '{0}.new' '{0}'; exec sleep 1000",
+        at.display()
+    );
     scratch.write(".orchestrate.toml", format!("[checks]\nslow = [\"sh\", \"-c\", {}]\n", toml::Value::String(block)));
     scratch.write(".gitignore", "/.worktrees\n");
     scratch.commit("policy");
@@ -385,10 +388,13 @@ fn killed_in_its_checks_it_leaves_nothing_and_can_be_tried_again() {
     assert!(second.code == 1 && second.stderr.contains("another hotfix is landing"), "{second:?}");
     child.kill().unwrap();
     child.wait().unwrap();
+    let pid = std::fs::read_to_string(&at).unwrap();
+    let is_alive = || std::fs::read(format!("/proc/{}/cmdline", pid.trim())).is_ok_and(|line| !line.is_empty());
+    assert!(is_alive(), "there is nothing to end");
+    assert_eq!(scratch.orchestrate(&["resume"]).code, 0);
+    assert!(!is_alive(), "the check is still at work");
     let ran = hotfix(&scratch, &[]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    let sleeping = crate::support::run(scratch.command("pgrep").args(["-f", &at.display().to_string()]));
-    assert_eq!(sleeping.stdout, "", "the first check is still at work");
     assert_eq!(scratch.git(&["rev-list", "--count", "--merges", "main"]), "1");
     assert_eq!(std::fs::read_dir(scratch.root().join(".worktrees")).map_or(0, Iterator::count), 0);
     assert_eq!(scratch.git(&["worktree", "list"]).lines().count(), 1);

@@ -4,14 +4,14 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::rc::Rc;
 
 use gix::ObjectId;
 use gix::objs::{CommitRef, Data, Find, Kind, TreeRefIter};
 
+use crate::adapters::git::cli;
 use crate::adapters::git::repo::{Repo, git_error, oid};
-use crate::adapters::process::spawn;
 use crate::domain::names::Oid;
 use crate::engine::ports::PortError;
 
@@ -121,18 +121,35 @@ impl History {
         Ok(found)
     }
 
+    /// How many commits are reachable from `tips` and from none of `hidden`.
+    pub fn count(&self, tips: &[Oid], hidden: &[Oid]) -> Result<usize, PortError> {
+        let ids = |oids: &[Oid]| oids.iter().map(|oid| self.repo.object_id(oid)).collect::<Result<Vec<_>, _>>();
+        let failed = |error| git_error("cannot walk the history", error);
+        let walk = gix::traverse::commit::Simple::new(ids(tips)?, &self.source).hide(ids(hidden)?).map_err(failed)?;
+        let mut count = 0;
+        for info in walk {
+            info.map_err(failed)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// The file at `path` in a tree; `None` when there is no regular file.
     pub fn file(&self, tree: &Oid, path: &str) -> Result<Option<Blob>, PortError> {
+        let Some(id) = self.file_id(tree, path)? else { return Ok(None) };
+        let bytes = self.blob(&id)?;
+        Ok(Some(Blob { id, bytes }))
+    }
+
+    /// The id of the file at `path` in a tree; `None` when there is no regular file.
+    pub fn file_id(&self, tree: &Oid, path: &str) -> Result<Option<Oid>, PortError> {
         let mut at = self.repo.object_id(tree)?;
         let mut parts = path.split('/').peekable();
         while let Some(part) = parts.next() {
             let Some((is_tree, is_blob, id)) = self.entry(&at, part)? else { return Ok(None) };
             match parts.peek() {
                 Some(_) if is_tree => at = id,
-                None if is_blob => {
-                    let (_, bytes) = self.object(&id)?;
-                    return Ok(Some(Blob { id: oid(id), bytes }));
-                }
+                None if is_blob => return Ok(Some(oid(id))),
                 Some(_) | None => return Ok(None),
             }
         }
@@ -198,6 +215,17 @@ impl History {
         Ok(found)
     }
 
+    /// Lines added and removed between two commits, at least one per file; `None` when something changes that lines do not
+    /// count: what is binary, a mode, a submodule.
+    pub fn changed_lines(&self, before: &Oid, after: &Oid) -> Result<Option<u32>, PortError> {
+        let mut command = quarantined(&self.repo);
+        command.args(["diff-tree", "-r", "--raw", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv"]);
+        command.args(["--end-of-options", before.as_str(), after.as_str()]);
+        let listed = cli::run(&mut command)?;
+        let lines = String::from_utf8_lossy(&listed).lines().map(counted).collect::<Option<Vec<u32>>>();
+        Ok(lines.map(|lines| lines.iter().fold(0_u32, |sum, lines| sum.saturating_add(*lines))))
+    }
+
     fn object(&self, id: &ObjectId) -> Result<(Kind, Vec<u8>), PortError> {
         let mut buffer = Vec::new();
         let failed = |error| git_error(format!("cannot read object {id}"), error);
@@ -207,6 +235,32 @@ impl History {
         };
         Ok((kind, buffer))
     }
+}
+
+/// Changed lines in a line of git's: `:<old mode> <new mode> ...` holds none, `<added>\t<removed>\t<path>` does.
+fn counted(line: &str) -> Option<u32> {
+    const SUBMODULE: &str = "160000";
+    const NOTHING: &str = "000000";
+    if let Some(raw) = line.strip_prefix(':') {
+        let mut modes = raw.split(' ');
+        let (old, new) = (modes.next()?, modes.next()?);
+        let comes_or_goes = [old, new].contains(&NOTHING);
+        return ((old == new || comes_or_goes) && ![old, new].contains(&SUBMODULE)).then_some(0);
+    }
+    let mut numbers = line.splitn(3, '\t').map(|number| number.parse::<u32>().ok());
+    let (added, removed) = (numbers.next()??, numbers.next()??);
+    Some(added.saturating_add(removed).max(1))
+}
+
+/// The git program, with the objects of a push where there is one.
+fn quarantined(repo: &Repo) -> Command {
+    let mut command = cli::git(repo);
+    for name in QUARANTINE {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
 }
 
 impl Find for &Source {
@@ -223,13 +277,7 @@ impl Find for &Source {
 
 impl Batch {
     fn start(repo: &Repo) -> Result<Self, PortError> {
-        let mut command = spawn::command("git");
-        command.env("GIT_DIR", repo.common_dir()).env("GIT_NO_REPLACE_OBJECTS", "1");
-        for name in QUARANTINE {
-            if let Some(value) = std::env::var_os(name) {
-                command.env(name, value);
-            }
-        }
+        let mut command = quarantined(repo);
         command.args(["cat-file", "--batch"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let failed = || PortError::new("git cat-file cannot be started");
         let mut child = command.spawn().map_err(|error| failed().because(error))?;
@@ -269,5 +317,26 @@ impl Drop for Batch {
         // It ends with its input.
         drop(self.stdin.take());
         drop(self.child.wait());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn lines_are_counted_and_what_has_none_is_no_number() {
+        for (line, lines) in [
+            ("3\t4\ta b.txt", Some(7)),
+            ("0\t0\tempty.txt", Some(1)),
+            ("-\t-\timage.png", None),
+            (":100644 100644 aaa bbb M\ta.txt", Some(0)),
+            (":000000 100755 000 bbb A\ta.sh", Some(0)),
+            (":100644 100755 aaa aaa M\ta.sh", None),
+            (":000000 160000 000 bbb A\tsub", None),
+            ("", None),
+        ] {
+            assert_eq!(counted(line), lines, "{line}");
+        }
     }
 }

@@ -7,9 +7,10 @@ use super::history::CommitFacts;
 use super::reader::{BRANCHES, Reader};
 use crate::adapters::git::commit::{AGENT_ADDRESS, TOOL_ADDRESS};
 use crate::adapters::git::signing;
+use crate::domain::bookkeep::Rewrite;
 use crate::domain::branch::BranchState;
 use crate::domain::names::{BranchRef, ItemKey, Oid, Principal};
-use crate::domain::passage::{self, Answer, Passage, Rewrite, Step, StoryName};
+use crate::domain::passage::{self, Answer, Passage, Step, StoryName};
 use crate::domain::policy::Policy;
 use crate::domain::state::ItemState;
 use crate::domain::statement::{self, Signatures};
@@ -70,8 +71,16 @@ impl Reader {
 
     /// The gate's answer to a line that is there already.
     pub fn judge_line(&self, asked: &Asked<'_>, record: &BranchState, line: Line) -> Result<Answer, PortError> {
-        let signatures =
-            if asked.depth == Depth::Records { Signatures::unknown() } else { self.signatures(asked, &line)? };
+        let evidence = if self.is_server() {
+            Some(self.evidence_of(&line.steps.iter().filter_map(|step| step.commit.as_ref()).collect())?)
+        } else {
+            None
+        };
+        let signatures = if asked.depth == Depth::Records {
+            Signatures::unknown()
+        } else {
+            self.signatures(asked, &line, evidence.as_ref())?
+        };
         Ok(passage::judge(&Passage {
             policy: self.policy()?,
             record,
@@ -81,20 +90,21 @@ impl Reader {
             steps: line.steps,
             dropped: line.dropped,
             again: asked.depth != Depth::Records,
+            evidence,
         }))
     }
 
     /// What a move brings and takes.
     pub fn line(&self, asked: &Asked<'_>) -> Result<Line, PortError> {
         let record = self.branch(asked.branch)?;
-        // What was there before adoption nobody has to prove.
-        let adopted = record.adopted.filter(|adopted| self.history().has(adopted));
+        // What was there before adoption nobody has to prove; whoever looks at history says where it begins.
+        let adopted = record.adopted.filter(|adopted| asked.depth != Depth::Then && self.history().has(adopted));
         let mut hidden: Vec<Oid> = asked.from.cloned().into_iter().chain(adopted).collect();
         if !self.is_target(asked.branch.as_str())?
             && let Some(target) = self.target()?
         {
-            // What the target has passed its gate already.
-            hidden.extend(self.standing(target.as_str())?);
+            // What the target has passed its gate, or does so in the same move: all of a push is refused, or nothing.
+            hidden.extend(self.tip(target.as_str())?);
         }
         let gained = self.history().between(std::slice::from_ref(asked.to), &hidden)?;
         let dropped = match asked.from {
@@ -143,21 +153,25 @@ impl Reader {
             tree: Some(facts.tree.clone()),
             ..Step::default()
         };
+        let of_commit = stories.iter().filter(|story| story.own.contains(commit));
+        step.is_of = of_commit.map(|story| story.name.clone()).collect();
         let mut waiting = vec![commit];
         while let Some(brought) = waiting.pop() {
             let Some((brought, parents)) = gained.get_key_value(brought) else { continue };
             if taken.insert(brought) {
+                if brought != commit {
+                    step.brought.push(brought.clone());
+                }
                 self.bring(&mut step, brought, stories)?;
                 waiting.extend(parents);
             }
         }
-        let of_commit = stories.iter().filter(|story| story.own.contains(commit));
-        step.is_of = of_commit.map(|story| story.name.clone()).collect();
+        if step.brings.len() > 1 {
+            // What else comes in tells whose work it is.
+            step.brings.remove(&StoryName::Agent);
+        }
         if depth != Depth::Records {
             step.rewrite = self.rewrite(&facts)?;
-        }
-        if depth == Depth::Then {
-            step.policy = self.policy_before(&facts)?;
         }
         Ok(step)
     }
@@ -166,12 +180,21 @@ impl Reader {
         let facts = self.history().commit(commit)?;
         let own = stories.iter().filter(|story| story.own.contains(commit));
         step.brings.extend(own.map(|story| story.name.clone()));
-        for key in trailers(&facts.message) {
-            if self.items()?.contains_key(&key) {
-                step.brings.insert(StoryName::Key(key));
+        let named = trailers(&facts.message);
+        let made_here = matches!(facts.author.as_str(), AGENT_ADDRESS | TOOL_ADDRESS);
+        for key in &named {
+            if self.items()?.contains_key(key) || self.is_server() && made_here {
+                step.brings.insert(StoryName::Key(key.clone()));
             }
         }
-        if facts.author != AGENT_ADDRESS && facts.author != TOOL_ADDRESS {
+        // A server may not have been told of a story at all: then its commits speak for themselves.
+        let nameless = named.is_empty() && !stories.iter().any(|story| story.own.contains(commit));
+        if self.is_server() && made_here && nameless {
+            step.brings.insert(StoryName::Agent);
+        }
+        // Whoever merges a story, or copies it, adds nothing of their own: the tree says so.
+        let wrote = step.commit.as_ref() != Some(commit) || !step.is_of.is_empty();
+        if wrote && facts.author != AGENT_ADDRESS && facts.author != TOOL_ADDRESS {
             step.persons.insert(Principal::Person(facts.author.clone()));
         }
         Ok(())
@@ -213,7 +236,12 @@ impl Reader {
 
     /// What is known of the signatures of those reviews that a line rests on. Signers are those of the branch as it stands, or
     /// as it stood before each landing; never those that the line itself brings.
-    fn signatures(&self, asked: &Asked<'_>, line: &Line) -> Result<Signatures, PortError> {
+    fn signatures(
+        &self,
+        asked: &Asked<'_>,
+        line: &Line,
+        evidence: Option<&BTreeMap<Oid, ItemState>>,
+    ) -> Result<Signatures, PortError> {
         let mut known = Signatures::unknown();
         for step in &line.steps {
             let policy = step.policy.as_deref().map_or_else(|| self.policy(), Ok)?;
@@ -222,15 +250,25 @@ impl Reader {
             }
             let base = match asked.depth {
                 Depth::Then => step.parents.first().cloned(),
-                Depth::Records | Depth::Now => asked.from.cloned(),
+                // A branch that is being made answers to the target.
+                Depth::Records | Depth::Now => match (asked.from, self.target()?) {
+                    (Some(from), _) => Some(from.clone()),
+                    (None, Some(target)) => self.standing(target.as_str())?,
+                    (None, None) => None,
+                },
             };
+            let then = evidence.zip(step.commit.as_ref()).and_then(|(evidence, commit)| evidence.get(commit));
             for (key, state) in self.items()?.iter().filter(|(key, state)| rests_on(step, key, state)) {
-                let Some(review) = state.reviews.last() else { continue };
-                let Some(signature) = &review.signature else { continue };
-                let allowed = self.signers(base.as_ref(), policy)?;
-                let statement = statement::bytes(key, state.round, review);
-                let found = signing::verify(&statement, &signature.armored, &review.reviewer, &allowed);
-                known = known.with(review, found);
+                for state in then.into_iter().chain([state]) {
+                    let Some(review) = state.reviews.last().filter(|review| known.of(review).is_none()) else {
+                        continue;
+                    };
+                    let Some(signature) = &review.signature else { continue };
+                    let allowed = self.signers(base.as_ref(), policy)?;
+                    let statement = statement::bytes(key, state.round, review);
+                    let found = signing::verify(&statement, &signature.armored, &review.reviewer, &allowed);
+                    known = known.with(review, found);
+                }
             }
         }
         Ok(known)

@@ -1,10 +1,10 @@
 //! The records and the policy that a judgement needs, as they stand or as a push would make them. Must write nothing.
 
-use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
-use super::history::{CommitFacts, History};
+use super::history::History;
 use crate::adapters::config::{self, target};
 use crate::adapters::git::refs;
 use crate::adapters::git::repo::Repo;
@@ -20,6 +20,12 @@ use crate::engine::ports::PortError;
 /// Full names of branches begin so.
 pub const BRANCHES: &str = "refs/heads/";
 
+/// Key of git's configuration that `init --server` sets.
+pub const SERVER_KEY: &str = "orchestrate.server";
+
+/// Most symbolic refs that are followed one after the other, as in git.
+const MOST_LEADS: usize = 5;
+
 /// Refs that a push asks for: new values, `None` for a deletion.
 pub type Pushed = BTreeMap<String, Option<Oid>>;
 
@@ -32,8 +38,7 @@ pub struct Reader {
     items: OnceCell<BTreeMap<ItemKey, ItemState>>,
     target: OnceCell<Option<BranchRef>>,
     policy: OnceCell<Policy>,
-    /// Policies of other times, by the blob they were read from.
-    earlier: RefCell<HashMap<Option<Oid>, Rc<Policy>>>,
+    server: bool,
 }
 
 impl Reader {
@@ -47,16 +52,23 @@ impl Reader {
         Ok(Self::from(repo, History::of_push(repo)?, pushed))
     }
 
+    /// Of the repository as a transaction would make it whose objects are here already.
+    pub fn of_transaction(repo: &Repo, pushed: Pushed) -> Self {
+        Self::from(repo, History::of(repo), pushed)
+    }
+
     fn from(repo: &Repo, history: History, pushed: Pushed) -> Self {
+        let git = repo.gix();
+        let server = repo.is_bare() && git.config_snapshot().boolean(SERVER_KEY).unwrap_or(false);
         Self {
             repo: repo.clone(),
-            git: repo.gix(),
+            server,
+            git,
             history,
             pushed,
             items: OnceCell::new(),
             target: OnceCell::new(),
             policy: OnceCell::new(),
-            earlier: RefCell::default(),
         }
     }
 
@@ -65,9 +77,19 @@ impl Reader {
         &self.repo
     }
 
-    /// A yes-or-no key of git's configuration; no when it is not set.
-    pub fn flag(&self, key: &str) -> bool {
-        self.git.config_snapshot().boolean(key).unwrap_or(false)
+    /// Whether this repository takes records by push: a bare one that `init --server` made a server. It believes nothing
+    /// but events: evidence is judged again, and what people acknowledged elsewhere does not count.
+    pub fn is_server(&self) -> bool {
+        self.server
+    }
+
+    /// The folder that git runs this repository's hooks from.
+    pub fn hooks_dir(&self) -> PathBuf {
+        let configured = self.git.config_snapshot().trusted_path("core.hooksPath").ok().flatten();
+        match configured {
+            Some(configured) => self.repo.root().join(configured),
+            None => self.repo.common_dir().join("hooks"),
+        }
     }
 
     /// Objects and walks.
@@ -76,7 +98,7 @@ impl Reader {
     }
 
     /// The branch that stories land on, a full name: what `init` wrote down, else the branch of a bare repository's HEAD, else
-    /// the only one of main and master, else nothing.
+    /// the only one of main and master, else nothing. A HEAD without a commit names the target only where there is neither.
     pub fn target(&self) -> Result<Option<&BranchRef>, PortError> {
         if self.target.get().is_none() {
             let found = self.find_target()?;
@@ -90,9 +112,8 @@ impl Reader {
         if let Some(name) = target::configured(&self.repo) {
             return Ok(Some(full(&name)));
         }
-        if self.repo.is_bare()
-            && let refs::Head::Branch(branch) | refs::Head::Unborn(branch) = refs::head_branch(&self.repo)?
-        {
+        let head = if self.repo.is_bare() { Some(refs::head_branch(&self.repo)?) } else { None };
+        if let Some(refs::Head::Branch(branch)) = head {
             return Ok(Some(branch));
         }
         let mut usual = Vec::new();
@@ -101,7 +122,22 @@ impl Reader {
                 usual.push(name);
             }
         }
-        Ok(if usual.len() == 1 { usual.pop() } else { None })
+        match (usual.len(), head) {
+            (1, _) => Ok(usual.pop()),
+            (0, Some(refs::Head::Unborn(branch))) => Ok(Some(branch)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether nothing was adopted on this server yet: its target has no commit. The first push of it is taken as it is.
+    pub fn is_empty_server(&self) -> Result<bool, PortError> {
+        if !self.server {
+            return Ok(false);
+        }
+        Ok(match self.target()? {
+            Some(target) => self.standing(target.as_str())?.is_none(),
+            None => false,
+        })
     }
 
     /// The gate policy on the target's tip as it stands; the built-in one where there is none. A policy that cannot be read
@@ -127,28 +163,36 @@ impl Reader {
         Ok(self.policy.get_or_init(|| policy))
     }
 
-    /// The policy as it stood just before a commit; one that cannot be read then had no landing under it.
-    pub(super) fn policy_before(&self, commit: &CommitFacts) -> Result<Option<Rc<Policy>>, PortError> {
-        let Some(parent) = commit.parents.first() else { return Ok(None) };
-        let tree = self.history.commit(parent)?.tree.clone();
-        let file = self.history.file(&tree, config::FILE)?;
-        let id = file.as_ref().map(|file| file.id.clone());
-        if let Some(known) = self.earlier.borrow().get(&id) {
-            return Ok(Some(known.clone()));
-        }
-        let (policy, _) = config::policy(config::FILE, file.as_ref().map(|file| file.bytes.as_slice()));
-        let policy = Rc::new(policy);
-        self.earlier.borrow_mut().insert(id, policy.clone());
-        Ok(Some(policy))
-    }
-
-    /// Whether the gate watches a ref: the target, main, master, and what `[protect] branches` names.
+    /// Whether the gate watches a ref: the target, main, master, what `[protect] branches` names, and on a server the branch
+    /// of HEAD.
     pub fn is_protected(&self, refname: &str) -> Result<bool, PortError> {
         let Some(name) = refname.strip_prefix(BRANCHES) else { return Ok(false) };
-        if matches!(name, "main" | "master") || self.is_target(refname)? {
+        if matches!(name, "main" | "master") || self.is_target(refname)? || self.is_server_head(refname)? {
             return Ok(true);
         }
         Ok(self.policy()?.protects(name))
+    }
+
+    fn is_server_head(&self, refname: &str) -> Result<bool, PortError> {
+        if !self.server {
+            return Ok(false);
+        }
+        Ok(match refs::head_branch(&self.repo)? {
+            refs::Head::Branch(branch) | refs::Head::Unborn(branch) => branch.as_str() == refname,
+            refs::Head::Detached(_) => false,
+        })
+    }
+
+    /// The ref that is written when this one is: what it leads to when it is symbolic.
+    pub fn resolved(&self, refname: &str) -> Result<String, PortError> {
+        let mut name = refname.to_owned();
+        for _ in 0..MOST_LEADS {
+            match refs::symbolic_target(&self.repo, &name)? {
+                Some(target) => name = target,
+                None => return Ok(name),
+            }
+        }
+        Err(PortError::new(format!("{refname} leads nowhere: too many symbolic refs")))
     }
 
     /// Whether stories land on this ref.
@@ -212,6 +256,43 @@ impl Reader {
     /// Whether anything is recorded here at all: before that, nothing has been adopted.
     pub fn has_ledger(&self) -> Result<bool, PortError> {
         Ok(!self.list("refs/orchestrate/")?.is_empty())
+    }
+
+    /// The states of an item, folded again from its events: as each of its landings was recorded, by merge commit. A
+    /// landing that is only intended counts as it stands now.
+    pub fn evidence(&self, key: &ItemKey) -> Result<BTreeMap<Oid, ItemState>, PortError> {
+        let mut events = Vec::new();
+        let mut next = self.tip(&format!("{ITEMS}{key}"))?;
+        while let Some(record) = next {
+            let decoded = self.decoded::<ItemEvent>(&record)?;
+            events.push((decoded.event, decoded.at));
+            next = self.history.commit(&record)?.parents.first().cloned();
+        }
+        let mut state = ItemState::default();
+        let mut found = BTreeMap::new();
+        for (event, at) in events.into_iter().rev() {
+            let rejected = |error| PortError::new(format!("the record of story {key} makes no sense")).because(error);
+            state = state.apply(&event, at).map_err(rejected)?;
+            if let ItemEvent::Landed { landing } = &event {
+                found.insert(landing.merge.clone(), state.clone());
+            }
+        }
+        if let Some(intended) = &state.intended {
+            found.insert(intended.merge.clone(), state.clone());
+        }
+        Ok(found)
+    }
+
+    /// [`evidence`](Self::evidence) of everything that landed as one of these commits.
+    pub(super) fn evidence_of(&self, commits: &BTreeSet<&Oid>) -> Result<BTreeMap<Oid, ItemState>, PortError> {
+        let mut found = BTreeMap::new();
+        for (key, state) in self.items()? {
+            let mut landings = state.landings.iter().chain(&state.intended);
+            if landings.any(|landing| commits.contains(&landing.merge) || commits.contains(&landing.tip)) {
+                found.extend(self.evidence(key)?);
+            }
+        }
+        Ok(found)
     }
 
     /// A record of a chain.

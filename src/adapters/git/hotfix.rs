@@ -192,7 +192,7 @@ impl Survey<'_> {
             address.eq_ignore_ascii_case(AGENT_ADDRESS.as_bytes())
                 || address.eq_ignore_ascii_case(TOOL_ADDRESS.as_bytes())
         };
-        Ok(addresses.iter().any(|address| ours(address)))
+        Ok(addresses.iter().any(ours))
     }
 
     /// The story that the last paragraph of a commit's message names.
@@ -201,12 +201,12 @@ impl Survey<'_> {
         let message = found.message_raw().map_err(|error| git_error(format!("cannot read commit {commit}"), error))?;
         let text = message.to_str_lossy();
         let lines: Vec<&str> = text.trim_end().lines().collect();
-        let last = lines.iter().rev().take_while(|line| !line.trim().is_empty());
+        let mut last = lines.iter().rev().take_while(|line| !line.trim().is_empty());
         let value = |line: &&str| {
             let (name, value) = line.split_once(':')?;
             (name.trim().eq_ignore_ascii_case("story") && !value.trim().is_empty()).then(|| value.trim().to_owned())
         };
-        Ok(last.filter_map(value).next())
+        Ok(last.find_map(value))
     }
 
     /// Every story with commits outside the branch: those on record, and branches that look like one.

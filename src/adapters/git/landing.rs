@@ -38,7 +38,8 @@ impl GitLander {
         Self { repo: repo.clone() }
     }
 
-    fn persons(&self, base: &Oid, head: &Oid) -> Result<Vec<Principal>, PortError> {
+    /// Persons who authored commits in base..head.
+    pub fn persons(&self, base: &Oid, head: &Oid) -> Result<Vec<Principal>, PortError> {
         let git = self.repo.gix();
         let failed = |error| git_error(format!("cannot read the authors of {}..{}", base.short(), head.short()), error);
         let mut persons = BTreeSet::new();
@@ -247,6 +248,18 @@ fn names_story(message: &[u8]) -> bool {
     let text = String::from_utf8_lossy(message);
     let last = text.trim_end().rsplit("\n\n").next().unwrap_or_default();
     text.trim_end().contains("\n\n") && last.lines().any(|line| line.starts_with("Story: "))
+}
+
+/// The commit that writes status and review into a story file on top of `on`, durable; `None` when there is no such file or
+/// nothing to change. Moves nothing.
+pub fn write_back(repo: &Repo, on: &Oid, kept: &Bookkeeping, at: Timestamp) -> Result<Option<Oid>, PortError> {
+    let git = repo.gix();
+    let on = repo.object_id(on)?;
+    let Some(made) = bookkeeping_commit(&git, on, commit::tree_of(&git, on)?, kept, at)? else { return Ok(None) };
+    let mut ids = merge::new_objects(&git, on, made)?;
+    ids.insert(made);
+    commit::sync_objects(repo, &ids)?;
+    Ok(Some(oid(made)))
 }
 
 /// The commit that writes status and review into the story file; `None` when there is no such file or nothing to change.

@@ -349,7 +349,7 @@ impl Worktrees for GitWorktrees {
 }
 
 /// Runs blocking work on a thread of its own.
-pub(super) async fn apart<T: Send + 'static>(
+pub(crate) async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PortError> + Send + 'static,
 ) -> Result<T, PortError> {
     let done = tokio::task::spawn_blocking(work).await;

@@ -52,6 +52,11 @@ impl Store {
         if permit.is_for_hotfix() {
             return not_permitted("the permit is for a hotfix");
         }
+        if permit.is_bookkeeping() {
+            let (tree, parents) = self.commit_parts(&landing.tip)?;
+            let right = tree == *permit.merge_tree() && parents == [permit.base().clone()];
+            return if right { Ok(()) } else { not_permitted("the write-back is not the one that was recomputed") };
+        }
         if landing.base != *permit.base()
             || landing.head != *permit.head()
             || landing.merge_tree != *permit.merge_tree()

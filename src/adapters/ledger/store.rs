@@ -412,10 +412,11 @@ impl Ledger for Store {
         at: Timestamp,
     ) -> Result<(), LedgerError> {
         self.check_landing(&permit, landing)?;
+        let from = permit.base().clone();
         let event = ItemEvent::Landed { landing: landing.clone() };
         let record = Record::Item { key: key.clone(), event, at, artefacts: Vec::new() };
-        let Landing { target: branch, base, tip, .. } = landing;
-        self.write(&[record], Some(&Move { branch, base, tip }))
+        let Landing { target: branch, tip, .. } = landing;
+        self.write(&[record], Some(&Move { branch, base: &from, tip }))
     }
 
     fn land_hotfix(

@@ -114,16 +114,13 @@ pub fn examine(repo: &Repo, git: GitVersion) -> Result<Vec<Finding>, PortError> 
 }
 
 fn add(findings: &mut Vec<Finding>, cause: Cause, name: &str, top: &Path) {
-    let same = |found: &&mut Finding| found.problem == cause.problem && found.detail == cause.detail;
-    let found = match findings.iter_mut().find(same) {
-        Some(found) => found,
-        None => {
-            let Cause { problem, detail, repair } = cause;
-            findings.push(Finding { problem, detail, repair, hooks: Vec::new(), worktrees: Vec::new() });
-            let last = findings.len() - 1;
-            &mut findings[last]
-        }
-    };
+    let at = findings.iter().position(|found| found.problem == cause.problem && found.detail == cause.detail);
+    let at = at.unwrap_or_else(|| {
+        let Cause { problem, detail, repair } = cause;
+        findings.push(Finding { problem, detail, repair, hooks: Vec::new(), worktrees: Vec::new() });
+        findings.len() - 1
+    });
+    let found = &mut findings[at];
     if !found.hooks.iter().any(|hook| hook == name) {
         found.hooks.push(name.to_owned());
     }
@@ -178,7 +175,7 @@ impl Ward<'_> {
         }
         match layout::whose(self.repo, &own, name) {
             Whose::Ours | Whose::Calling => None,
-            other => Some(self.file(&own.join(name), other)),
+            other => Some(Self::file(&own.join(name), other)),
         }
     }
 
@@ -207,11 +204,11 @@ impl Ward<'_> {
                 ..cause(Problem::NotInstalled, "no hook is installed")
             };
         }
-        self.file(&self.folder.join(name), whose)
+        Self::file(&self.folder.join(name), whose)
     }
 
     /// What is wrong with a file that should be our hook.
-    fn file(&self, path: &Path, whose: Whose) -> Cause {
+    fn file(path: &Path, whose: Whose) -> Cause {
         let shown = path.display();
         match whose {
             Whose::Gone => {

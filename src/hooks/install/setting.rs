@@ -80,8 +80,8 @@ impl Place {
 
     /// The folder that git would read them from without our setting, `ours`.
     pub(super) fn folder_without(&self, repo: &Repo, paths: &[Setting], ours: &Path) -> PathBuf {
-        let others = paths.iter().filter(|found| found.scope != "command" && !is_ours(&found.value, ours));
-        self.resolved(repo, others.last().map(|found| found.value.as_str()))
+        let mut others = paths.iter().filter(|found| found.scope != "command" && !is_ours(&found.value, ours));
+        self.resolved(repo, others.next_back().map(|found| found.value.as_str()))
     }
 
     /// A hooks path as git understands it here: `None` is the repository's own folder.

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::domain::branch::Breach;
 use crate::domain::id::ItemId;
-use crate::domain::names::{ItemKey, RunId, Timestamp};
+use crate::domain::names::{BranchRef, ItemKey, Oid, RunId, Timestamp};
 use crate::domain::run_state::RunState;
 use crate::domain::state::{ItemState, Outcome, Status};
 use crate::domain::workflow::Phase;
@@ -26,6 +27,21 @@ pub struct Known {
     pub done: bool,
 }
 
+/// A protected branch and how far it is proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// The branch.
+    pub branch: BranchRef,
+    /// Where it is.
+    pub tip: Oid,
+    /// Up to here it is proven.
+    pub certified: Option<Oid>,
+    /// Commits since then.
+    pub uncertified: usize,
+    /// Breaches on record that nobody acknowledged.
+    pub breaches: Vec<Breach>,
+}
+
 /// Everything that status is derived from.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
@@ -39,6 +55,8 @@ pub struct View<'a> {
     pub live: Option<&'a BTreeSet<ItemKey>>,
     /// Hotfixes, those that are closed included.
     pub hotfixes: &'a [Listed],
+    /// Protected branches that are watched.
+    pub branches: &'a [Watched],
     /// Now, for elapsed times.
     pub now: Timestamp,
 }

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::domain::event::{CheckRun, Landing, PhaseOutcome, Review, ReviewVerdict};
-use crate::domain::names::{ItemKey, Timestamp};
+use crate::domain::gate::{Refusal, reason as reason_of};
+use crate::domain::names::{ItemKey, Oid, Timestamp};
 use crate::domain::state::{Attempt, ItemState, Outcome, Status};
 use crate::domain::workflow::Phase;
 
@@ -25,6 +26,27 @@ pub struct Shown<'a> {
     pub known: Option<&'a Known>,
     /// Whether its liveness lock is held; `None` when nobody looked.
     pub live: Option<bool>,
+    /// What the gate says of it now; `None` when there is nothing to land.
+    pub gate: Option<&'a GateView>,
+}
+
+/// What the gate says of a change as it would be merged now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateView {
+    /// Tip of the target.
+    pub base: Oid,
+    /// Tip of the story branch.
+    pub head: Oid,
+    /// Result of merging the two, or the paths that conflict.
+    pub merge: Result<Oid, Vec<String>>,
+    /// Why it may not land; empty when the gate covers it.
+    pub refusals: Vec<Refusal>,
+}
+
+impl GateView {
+    fn is_covered(&self) -> bool {
+        self.merge.is_ok() && self.refusals.is_empty()
+    }
 }
 
 /// The item as text.
@@ -43,6 +65,7 @@ pub fn show(shown: &Shown<'_>, color: Color) -> String {
     page.checks(&state.checks);
     page.reviews(&state.reviews);
     page.landings(&state.landings);
+    page.gate(shown.gate);
     page.heading("next");
     for command in next_commands(shown.key, status, state) {
         page.line(&format!("  {command}"), Tone::Hint);
@@ -142,6 +165,22 @@ impl Page {
         }
     }
 
+    fn gate(&mut self, gate: Option<&GateView>) {
+        let Some(gate) = gate else { return };
+        self.heading("gate");
+        let (base, head) = (gate.base.short(), gate.head.short());
+        match &gate.merge {
+            Err(paths) => self.plain(&format!("  refused: {head} conflicts with {base} in {}", paths.join(", "))),
+            Ok(tree) if gate.is_covered() => {
+                self.plain(&format!("  covered: {head} may land on {base}, merge tree {}", tree.short()));
+            }
+            Ok(tree) => self.plain(&format!("  refused: {head} onto {base}, merge tree {}:", tree.short())),
+        }
+        for refusal in &gate.refusals {
+            self.plain(&format!("  - {}", reason_of(refusal)));
+        }
+    }
+
     fn landings(&mut self, landings: &[Landing]) {
         if landings.is_empty() {
             return;
@@ -197,7 +236,15 @@ pub fn show_json(shown: &Shown<'_>) -> String {
     let known: BTreeMap<ItemKey, Known> =
         shown.known.map(|known| (shown.key.clone(), known.clone())).into_iter().collect();
     let live: Option<BTreeSet<ItemKey>> = shown.live.map(|live| live.then(|| shown.key.clone()).into_iter().collect());
-    let view = View { items: &items, run: None, known: &known, live: live.as_ref(), hotfixes: &[], now: Timestamp(0) };
+    let view = View {
+        items: &items,
+        run: None,
+        known: &known,
+        live: live.as_ref(),
+        hotfixes: &[],
+        branches: &[],
+        now: Timestamp(0),
+    };
     let row = view.row(shown.key, None);
     let mut value = item(&row);
     let empty = ItemState::default();
@@ -212,8 +259,20 @@ pub fn show_json(shown: &Shown<'_>) -> String {
     value["sessions"] = json!(state.sessions);
     value["landings"] = json!(state.landings);
     value["waits"] = json!(state.waits);
+    value["gate"] = shown.gate.map_or(Value::Null, gate);
     value["next"] = json!(next_commands(shown.key, row.status, state));
     format!("{}\n", json_safe(&format!("{value:#}")))
+}
+
+fn gate(gate: &GateView) -> Value {
+    json!({
+        "covered": gate.is_covered(),
+        "base": gate.base,
+        "head": gate.head,
+        "mergeTree": gate.merge.as_ref().ok(),
+        "conflicts": gate.merge.as_ref().err(),
+        "refusals": gate.refusals.iter().map(reason_of).collect::<Vec<_>>(),
+    })
 }
 
 fn attempt(attempt: &Attempt) -> Value {

@@ -107,7 +107,7 @@ fn doctor_finds_switches_that_turn_configured_hooks_off() {
     super::story(&bed.scratch);
     for key in ["hook.reference-transaction.enabled", "hook.orchestrate-reference-transaction.enabled"] {
         bed.good(&["config", key, "false"]);
-        assert_eq!(bed.git(&["hook", "list", "reference-transaction"]).stdout.contains("disabled"), true);
+        assert!(bed.git(&["hook", "list", "reference-transaction"]).stdout.contains("disabled"));
         let ran = bed.orchestrate(&["doctor"]);
         assert_eq!((ran.code, ran.stdout.lines().count()), (3, 1), "{}", ran.stdout);
         assert!(ran.stdout.starts_with(&format!("disabled: {key} is false (local, ")), "{}", ran.stdout);

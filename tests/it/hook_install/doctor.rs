@@ -136,3 +136,19 @@ fn a_hook_of_another_program_over_ours_is_found_and_chained() {
     repairs(&scratch);
     assert_eq!(std::fs::read_to_string(hooks.join("pre-push")).unwrap(), NOTE);
 }
+
+#[test]
+fn a_hook_that_was_written_over_a_dispatcher_is_kept_and_chained() {
+    let scratch = Scratch::new();
+    put_hook(&scratch.root().join(".git/hooks"), "pre-merge-commit", NOTE);
+    init(&scratch);
+    let ours = scratch.root().join(".git/orchestrate/hooks");
+    std::fs::remove_file(ours.join("pre-push")).unwrap();
+    put_hook(&ours, "pre-push", "#!/bin/sh\nexit 9\n");
+    finds(&scratch, "replaced", &["[pre-push]"]);
+    repairs(&scratch);
+    assert_eq!(scratch.read(".git/hooks/pre-push"), "#!/bin/sh\nexit 9\n");
+    put_hook(&ours, "post-merge", NOTE);
+    assert_eq!(scratch.orchestrate(&["init", "--uninstall"]).code, 0);
+    assert_eq!(scratch.read(".git/hooks/post-merge"), NOTE, "nothing of others is thrown away");
+}

@@ -128,7 +128,8 @@ impl Fixture {
             "^hook\\..*\\.command$",
         ]));
         let enabled = keys.stdout.lines().map(|key| (key.replace(".command", ".enabled"), "false".to_owned()));
-        std::iter::once(("core.hooksPath".to_owned(), "/dev/null".to_owned())).chain(enabled).collect()
+        let always = [("core.hooksPath", "/dev/null"), ("hook.spy.enabled", "false")];
+        always.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().chain(enabled).collect()
     }
 
     /// Runs a line with hooks off, which must succeed.
