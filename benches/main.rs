@@ -1,4 +1,4 @@
-//! The benchmarks: `cargo bench --bench measure -- [ledger] [plan] [hook] [run] [status]`, all when none is named. Must not
+//! The benchmarks: `cargo bench --bench measure -- [ledger] [plan] [hook] [run] [status] [verify]`, all when none is named. Must not
 //! judge: it prints figures, and what they should be stands in README.md. See there for what is counted.
 #![allow(
     clippy::disallowed_methods,
@@ -18,18 +18,20 @@ mod meter;
 mod plan;
 mod run;
 mod status;
+mod verify;
 
 use std::process::ExitCode;
 
 /// A named group of figures.
 type Group = (&'static str, fn());
 
-const GROUPS: [Group; 5] = [
+const GROUPS: [Group; 6] = [
     ("ledger", ledger::measure),
     ("plan", plan::measure),
     ("hook", hook::measure),
     ("run", run::measure),
     ("status", status::measure),
+    ("verify", verify::measure),
 ];
 
 fn main() -> ExitCode {

@@ -216,30 +216,15 @@ impl Emergency {
         (base, head, self.merge_tree)
     }
 
-    /// Tip of the protected branch that was judged.
-    pub fn base(&self) -> &Oid {
-        &self.candidate.base
-    }
-
-    /// Tip of the hotfix branch that was judged.
-    pub fn head(&self) -> &Oid {
-        &self.candidate.head
-    }
-
-    /// The tree that lands.
-    pub fn merge_tree(&self) -> &Oid {
-        &self.merge_tree
-    }
-
     /// The first name of the form `hotfix-20261121-1a2b3c4` (`-2`, `-3`, ...) that the branch does not know.
     pub fn free_id(&self, record: &BranchState, at: Timestamp) -> String {
-        let plain = format!("hotfix-{}-{}", at.date().replace('-', ""), self.head().short());
+        let plain = format!("hotfix-{}-{}", at.date().replace('-', ""), self.candidate.head.short());
         let numbered = (2_u64..).map(|number| format!("{plain}-{number}"));
         let mut names = std::iter::once(plain.clone()).chain(numbered);
         names.find(|name| !record.has_hotfix(name)).unwrap_or_default()
     }
 
-    /// What the ledger keeps, once the commit of the landing is known.
+    /// What the ledger keeps; `tip` is the commit of the landing, and before there is one, whatever stands in for it.
     pub fn record(&self, id: &str, tip: Oid) -> Hotfix {
         let Statement { emergency, reason, follow_up } = &self.candidate.statement;
         Hotfix {

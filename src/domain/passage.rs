@@ -68,7 +68,7 @@ pub struct Passage<'a> {
     pub steps: Vec<Step>,
     /// Commits that the branch would lose.
     pub dropped: BTreeSet<Oid>,
-    /// Whether recorded landings are judged again by their evidence, instead of being believed.
+    /// Whether recorded landings are judged again by their evidence, instead of being believed. A server does.
     pub again: bool,
     /// For whoever does not believe a snapshot either (a server): the state of the item, folded from its events, at the
     /// moment each landing was recorded, by the landing's merge commit. A landing that is not in here is none.
@@ -194,7 +194,7 @@ fn run_length(steps: &[Step]) -> usize {
 
 fn judge_run(passage: &Passage<'_>, records: &Records<'_>, run: &[Step], answer: &mut Answer) {
     // Commits with a way of their own stand alone, also between commits of one story.
-    let known = run.iter().map(|step| records.judge(passage, std::slice::from_ref(step))).collect::<Vec<_>>();
+    let known: Vec<Option<Result<Way, Objection>>> = run.iter().map(|step| records.judge(passage, step)).collect();
     if known.iter().any(Option::is_some) || run.len() == 1 {
         for (step, known) in run.iter().zip(known) {
             let judged = known.unwrap_or_else(|| judge_new(passage, std::slice::from_ref(step)));
@@ -256,9 +256,8 @@ impl<'a> Records<'a> {
         (last > 0).then(|| (last + 1, landed(passage, (key, state), landing, &steps[..=last])))
     }
 
-    /// What the records say of steps that came together; `None` when they say nothing.
-    fn judge(&self, passage: &Passage<'_>, steps: &[Step]) -> Option<Result<Way, Objection>> {
-        let step = steps.last()?;
+    /// What the records say of a step; `None` when they say nothing.
+    fn judge(&self, passage: &Passage<'_>, step: &Step) -> Option<Result<Way, Objection>> {
         let commit = step.commit.as_ref()?;
         if passage.record.acknowledged.contains_key(commit) {
             return Some(Ok(Way::Acknowledged));
@@ -268,7 +267,7 @@ impl<'a> Records<'a> {
         }
         let (key, state, landing) = *self.landings.get(commit)?;
         if landing.merge == *commit {
-            return Some(landed(passage, (key, state), landing, steps));
+            return Some(landed(passage, (key, state), landing, std::slice::from_ref(step)));
         }
         Some(written_back(passage, (key, state), landing, step))
     }
@@ -287,15 +286,16 @@ fn landed(
     };
     let objection = |refusals| Objection::Stories(vec![(StoryName::Key(key.clone()), refusals)]);
     let evidence = evidence.ok_or_else(|| objection(Vec::new()))?;
-    if let Some(state) = evidence {
+    // The first step's: what the story itself changes of the policy does not judge it.
+    if let Some((state, first)) = evidence.zip(steps.first()) {
         let candidate = Candidate {
             base: landing.base.clone(),
             head: landing.head.clone(),
             merge_tree: landing.merge_tree.clone(),
             person_authors: persons(steps),
         };
-        let policy = steps.first().map_or(passage.policy, |step| passage.policy_of(step));
-        if let Verdict::Refused(refusals) = gate::judge(policy, state, &candidate, passage.signatures) {
+        if let Verdict::Refused(refusals) = gate::judge(passage.policy_of(first), state, &candidate, passage.signatures)
+        {
             return Err(objection(refusals));
         }
     }
@@ -329,14 +329,14 @@ fn written_back(
     landing: &Landing,
     step: &Step,
 ) -> Result<Way, Objection> {
+    // After a landing by hand other commits may lie between the two.
+    let on_top = step.parents.len() == 1;
     let recomputed =
         |state: &ItemState| step.rewrite.as_ref().is_some_and(|rewrite| gate::is_write_back(state, rewrite));
     let right = match &passage.evidence {
         Some(evidence) => evidence.get(&landing.merge).is_some_and(recomputed),
-        None => !(passage.again && is_newest(state, landing)) || recomputed(state),
+        None => !(passage.again && state.landings.last() == Some(landing) && state.is_done()) || recomputed(state),
     };
-    // After a landing by hand other commits may lie between the two.
-    let on_top = step.parents.len() == 1;
     if on_top && right { Ok(Way::Bookkeeping(key.clone())) } else { Err(Objection::NotBookkeeping(key.clone())) }
 }
 

@@ -101,10 +101,10 @@ pub async fn land(
     at: Timestamp,
 ) -> Result<Landed, PortError> {
     let id = emergency.free_id(&ledger.branch(branch).map_err(ledger_error)?, at);
-    let (base, head) = (emergency.base().clone(), emergency.head().clone());
-    let merge_tree = emergency.merge_tree().clone();
     // The commit is not known before its message is, which comes from the record.
-    let message = message(&emergency.record(&id, head.clone()));
+    let draft = emergency.record(&id, Oid::new(""));
+    let message = message(&draft);
+    let Hotfix { base, head, merge_tree, .. } = draft;
     let plan = LandingPlan { target: branch.clone(), base, head, merge_tree, message, bookkeeping: None, at };
     let landing = lander.build(&plan).await?;
     if let Some(obstacle) = lander.obstacle(branch, &landing.base, &landing.tip).await? {

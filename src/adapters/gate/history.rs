@@ -253,6 +253,7 @@ fn counted(line: &str) -> Option<u32> {
 }
 
 /// The git program, with the objects of a push where there is one.
+#[expect(clippy::disallowed_methods, reason = "git says by variables where the objects of a push lie")]
 fn quarantined(repo: &Repo) -> Command {
     let mut command = cli::git(repo);
     for name in QUARANTINE {

@@ -97,8 +97,10 @@ impl Reader {
     /// What a move brings and takes.
     pub fn line(&self, asked: &Asked<'_>) -> Result<Line, PortError> {
         let record = self.branch(asked.branch)?;
-        // What was there before adoption nobody has to prove; whoever looks at history says where it begins.
-        let adopted = record.adopted.filter(|adopted| asked.depth != Depth::Then && self.history().has(adopted));
+        // What was there before adoption nobody has to prove; whoever looks at history says where it begins. A server has its
+        // own beginning: what it holds.
+        let counts = asked.depth != Depth::Then && !self.is_server();
+        let adopted = record.adopted.filter(|adopted| counts && self.history().has(adopted));
         let mut hidden: Vec<Oid> = asked.from.cloned().into_iter().chain(adopted).collect();
         if !self.is_target(asked.branch.as_str())?
             && let Some(target) = self.target()?

@@ -56,7 +56,7 @@ pub fn prove(reader: &Reader, branch: &BranchRef, wanted: &Wanted) -> Result<Opt
     };
     objections.retain(touched);
     let before = match (&chosen, &from) {
-        (Some(chosen), _) => chosen.len() - proven.len() - here,
+        (Some(chosen), _) => chosen.len().saturating_sub(proven.len() + here),
         (None, Some(from)) => reader.history().count(std::slice::from_ref(from), &[])?,
         (None, None) => 0,
     };

@@ -26,13 +26,12 @@ pub fn guess(repo: &Repo, branch: &BranchRef, tip: &Oid, commit: &Oid) -> String
 
 fn tell(repo: &Repo, branch: &BranchRef, tip: &Oid, commit: &Oid) -> Result<String, PortError> {
     let entries = entries(repo, branch)?;
-    let Some(newest) = entries.first() else { return Ok("unknown: the branch has no reflog".to_owned()) };
+    if entries.is_empty() {
+        return Ok("unknown: the branch has no reflog".to_owned());
+    }
     let git = repo.gix();
     let has = |at: &Oid| contains(&git, repo.object_id(at)?, repo.object_id(commit)?);
     let there = has(tip)?;
-    if newest.to != *tip && has(&newest.to).unwrap_or(!there) != there {
-        return Ok("no reflog entry: written without git".to_owned());
-    }
     // The oldest entry of the newest stretch in which the commit is there, or is gone.
     let stretch = entries.iter().take_while(|entry| has(&entry.to).unwrap_or(!there) == there);
     Ok(match stretch.last() {

@@ -172,6 +172,19 @@ fn a_breach_that_somebody_acknowledged_elsewhere_is_still_one() {
     hub.refused(&["--atomic", "main", CERTIFIED], "the story branch story/1.1-a");
 }
 
+#[test]
+fn an_adoption_that_is_pushed_hides_nothing() {
+    let hub = Hub::new("");
+    hub.story_branch();
+    hub.accepted(&["story/1.1-a"]);
+    hub.git(&["merge", "-q", "--no-ff", "-m", "by force", "story/1.1-a"]);
+    let tip = Oid::new(hub.git(&["rev-parse", "main"]));
+    record(&hub, &[BranchEvent::Adopted { tip: tip.clone(), by: ada() }, BranchEvent::Certified { tip }]);
+    hub.refused(&["--atomic", "main", CERTIFIED], "the story branch story/1.1-a");
+    hub.accepted(&[CERTIFIED]);
+    hub.refused(&["main"], "the story branch story/1.1-a");
+}
+
 const CERTIFIED: &str = "refs/orchestrate/certified/*:refs/orchestrate/certified/*";
 
 fn ada() -> Principal {
@@ -210,6 +223,9 @@ fn a_hotfix_is_as_small_as_it_says() {
             reason: "customers cannot pay".to_owned(),
             follow_up: "write a story".to_owned(),
             by: ada(),
+            labels: Vec::new(),
+            checks: Vec::new(),
+            skipped: Vec::new(),
         };
         record(&hub, &[BranchEvent::HotfixLanded { hotfix }]);
     };
