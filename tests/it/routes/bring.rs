@@ -241,9 +241,9 @@ fn disguised() -> Vec<Row> {
     ]
 }
 
-/// The hook knows stories by ancestry and trailer; equal content is not looked for here.
+/// The hook knows stories by ancestry and trailer; equal content is for `pre-push` and `verify`.
 fn copied() -> Vec<Row> {
-    vec![
+    let rows = vec![
         Row::new("git merge --squash story/1.1-one && git commit -m mine").is(A, R),
         Row::new("git merge --squash story/1.1-one && git commit --no-verify -m mine").is(A, R),
         Row::new("git cherry-pick --no-commit main..story/1.1-one && git commit -m mine").is(A, R),
@@ -252,7 +252,8 @@ fn copied() -> Vec<Row> {
         Row::new("git update-ref refs/heads/main $(git commit-tree -p main -m mine story/1.1-one^{tree})")
             .titled("`git commit-tree` of the story's tree and `git update-ref`")
             .everywhere(A, R),
-    ]
+    ];
+    rows.into_iter().map(|row| Row { copies: true, ..row }).collect()
 }
 
 fn around() -> Vec<Row> {

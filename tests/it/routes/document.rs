@@ -19,11 +19,13 @@ writes it anew, and `GIT_ORCHESTRATE_TEST_GIT=DIR` tries another git, the one in
 - **refused**: a hook stopped it; neither main nor the ledger moved.
 - **allowed**: it went through; where main or the ledger moved, a hook had been asked about it.
 - **not seen**: main or the ledger moved and no hook was asked. Hooks cannot refuse it.
+- **found by verify**: `git orchestrate verify`, run afterwards, exits with 3. Tried where work of a story came to main and no
+  hook refused it.
 - **–**: the operation does not exist there, with a word why.
 
 `stories` and `all` are the values of `[protect] mode`. Story 1.1 is a story nobody has reviewed, with the branch
 `story/1.1-one`; story 1.2 is approved and not landed yet; `topic` is a person's own branch. In the columns *main worktree* and
-*linked worktree* main is checked out there; *bare* is a bare repository that is a server (`orchestrate.server`).
+*linked worktree* main is checked out there; *bare* is a bare repository after `git orchestrate init --server`.
 ";
 
 pub fn compare() {
@@ -102,10 +104,9 @@ fn summary(cells: &[&Cell]) -> String {
         names.iter().map(|name| format!("- {name}\n")).collect::<String>()
     };
     let unseen = names(&|cell| cell.seen == Seen::Outcome(Outcome::NotSeen));
-    let copied =
-        names(&|cell| cell.row.group.starts_with("Content of a story") && cell.seen == Seen::Outcome(Outcome::Allowed));
+    let copied = names(&|cell| cell.row.copies && cell.seen == Seen::Outcome(Outcome::Allowed));
     format!(
-        "\n## What the hooks do not stop\n\nNot seen by any hook, so that only a look at the history afterwards can find it:\n\n{unseen}\n\
+        "\n## What the hooks do not stop\n\nNot seen by any hook, so that only `git orchestrate verify` can find it afterwards:\n\n{unseen}\n\
          Let through by the hook in mode `stories`, because the commits are a person's own and name no story; mode `all`\n\
          refuses them:\n\n{copied}"
     )
@@ -124,13 +125,22 @@ fn line(row: &Row, cells: &[&Cell]) -> String {
             let shown = match (row.expected[setting as usize], cells.iter().find(same)) {
                 (Expected::Absent(why), _) => format!("– {why}"),
                 (_, None) => format!("– git 2.{} and later", row.since),
-                (_, Some(cell)) => word(&cell.seen),
+                (_, Some(cell)) => word(&cell.seen) + after(cell.found),
             };
             line.push_str(&format!(" {shown} |"));
         }
     }
     line.push('\n');
     line
+}
+
+/// What `verify` said afterwards.
+fn after(found: Option<bool>) -> &'static str {
+    match found {
+        None => "",
+        Some(true) => ", found by verify",
+        Some(false) => ", **not found by verify**",
+    }
 }
 
 fn word(seen: &Seen) -> String {

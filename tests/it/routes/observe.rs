@@ -30,6 +30,8 @@ pub struct Cell {
     pub seen: Seen,
     /// Whether hooks were configuration, as from git 2.54 on.
     configured: bool,
+    /// Whether `verify` found it afterwards, where work of a story came to main and no hook refused it.
+    pub found: Option<bool>,
     /// Everything it printed.
     pub said: String,
 }
@@ -61,9 +63,9 @@ pub fn all(setting: Setting) -> &'static [Cell] {
         let jobs = Mode::BOTH.into_iter().flat_map(|mode| present(setting).into_iter().map(move |row| (mode, row)));
         in_parallel(jobs.collect(), |(mode, row)| {
             let fixture = &fixtures[*mode as usize];
-            let (seen, said) = attempt(fixture, row);
+            let (seen, found, said) = attempt(fixture, row);
             let configured = fixture.configured;
-            Cell { row: row.clone(), setting, mode: *mode, seen, configured, said }
+            Cell { row: row.clone(), setting, mode: *mode, seen, found, configured, said }
         })
     })
 }
@@ -93,15 +95,18 @@ fn present(setting: Setting) -> Vec<Row> {
     table::rows().into_iter().filter(here).collect()
 }
 
-fn attempt(fixture: &Fixture, row: &Row) -> (Seen, String) {
+fn attempt(fixture: &Fixture, row: &Row) -> (Seen, Option<bool>, String) {
     let place = fixture.copy(row.needs_clone());
     if let Err(said) = fixture.prepare(&place, &row.setup) {
-        return (Seen::Unready, said);
+        return (Seen::Unready, None, said);
     }
     let before = watched(&fixture.refs(&place), row.watch);
     let ran = fixture.run(&place, &row.line);
     let asked = place.asked();
-    let vetoed = place.vetoed() || ran.stderr.contains("git-orchestrate: refused");
+    // A configured hook that refuses keeps the spy beside it from being asked; without hooks the operation succeeds, as
+    // another test sees.
+    let silently = row.mute && fixture.configured && ran.code != 0;
+    let vetoed = place.vetoed() || silently || ran.stderr.contains("git-orchestrate: refused");
     let after = watched(&fixture.refs(&place), row.watch);
     let gone = before.iter().filter(|pair| !after.contains(pair));
     let come = after.iter().filter(|pair| !before.contains(pair));
@@ -120,7 +125,13 @@ fn attempt(fixture: &Fixture, row: &Row) -> (Seen, String) {
     } else {
         Seen::Outcome(Outcome::NotSeen)
     };
-    (seen, format!("{}{}", ran.stdout, ran.stderr))
+    let slipped = match seen {
+        Seen::Outcome(Outcome::NotSeen) => row.watch == Watch::Main,
+        Seen::Outcome(Outcome::Allowed) => row.copies,
+        _ => false,
+    };
+    let found = slipped.then(|| fixture.run(&place, "\"$ORCHESTRATE\" verify").code == 3);
+    (seen, found, format!("{}{}", ran.stdout, ran.stderr))
 }
 
 fn watched(refs: &[(String, String)], watch: Watch) -> Vec<(String, String)> {

@@ -89,6 +89,8 @@ pub struct Row {
     pub moves: bool,
     /// Whether main is moved by our own writer, which runs with hooks off and takes a permit instead.
     pub own_writer: bool,
+    /// Whether it brings the content of a story in commits of a person's own.
+    pub copies: bool,
     /// Whether git throws away what the hook says.
     pub mute: bool,
     /// By `Setting::ALL`.
@@ -113,6 +115,7 @@ impl Row {
             watch: Watch::Main,
             moves: true,
             own_writer: false,
+            copies: false,
             mute: false,
             expected: [unset, unset, NO_WORK_TREE],
             with_config_hooks: None,

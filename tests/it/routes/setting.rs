@@ -1,6 +1,6 @@
 //! Repositories with a true ledger: a real run up to the review, made once, then copied for each operation.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -107,16 +107,8 @@ impl Fixture {
 
     /// The hooks of a server.
     fn guard_server(&self, server: &Path) {
-        let ran =
-            run(self.project.scratch.orchestrate_command().args(["init", "--server", "--yes"]).current_dir(server));
-        if ran.code == 0 {
-            return;
-        }
-        // Without that command: the hook linked and the repository declared a server by hand.
-        let program = Path::new(env!("CARGO_BIN_EXE_git-orchestrate"));
-        std::fs::create_dir_all(server.join("hooks")).unwrap();
-        symlink(program, server.join("hooks/reference-transaction")).unwrap();
-        self.quietly(server, "git config orchestrate.server true");
+        let ran = run(self.project.scratch.orchestrate_command().args(["init", "--server"]).current_dir(server));
+        assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
     }
 
     /// What switches the hooks of a repository off.
@@ -128,7 +120,8 @@ impl Fixture {
             "^hook\\..*\\.command$",
         ]));
         let enabled = keys.stdout.lines().map(|key| (key.replace(".command", ".enabled"), "false".to_owned()));
-        std::iter::once(("core.hooksPath".to_owned(), "/dev/null".to_owned())).chain(enabled).collect()
+        let always = [("core.hooksPath", "/dev/null"), ("hook.spy.enabled", "false")];
+        always.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().chain(enabled).collect()
     }
 
     /// Runs a line with hooks off, which must succeed.

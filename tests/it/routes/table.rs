@@ -74,6 +74,18 @@ fn a_refusal_says_which_ref_why_and_the_ways_on() {
 }
 
 #[test]
+fn what_no_hook_refused_is_found_by_verify() {
+    let cells = Setting::ALL.into_iter().flat_map(observe::all);
+    let slipped: Vec<&Cell> = cells.filter(|cell| cell.found.is_some()).collect();
+    assert!(!slipped.is_empty(), "nothing slipped through");
+    let missed = slipped.iter().filter(|cell| cell.found == Some(false));
+    let missed: Vec<String> = missed
+        .map(|cell| format!("{} in the {}, mode {}", cell.row.name(), cell.setting.title(), cell.mode.word()))
+        .collect();
+    assert!(missed.is_empty(), "{missed:#?}");
+}
+
+#[test]
 fn the_table_is_large_and_its_names_are_unique() {
     let rows = rows();
     assert!(rows.iter().filter(|row| row.moves).count() >= 60, "operations that move something");
