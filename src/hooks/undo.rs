@@ -44,11 +44,10 @@ impl Undo {
     /// The pure half: git's arguments from the subcommand on, and which state files exist.
     fn decide(command: &[&str], here: &dyn Fn(&str) -> bool, checked_out: bool) -> Self {
         // A fetch or a push that runs while a merge waits has nothing to do with it.
-        match command.first().copied() {
-            Some("fetch" | "push" | "receive-pack" | "update-ref" | "symbolic-ref" | "branch" | "fast-import") => {
-                return Self::Nothing;
-            }
-            Some(_) | None => {}
+        const ELSEWHERE: [&str; 7] =
+            ["fetch", "push", "receive-pack", "update-ref", "symbolic-ref", "branch", "fast-import"];
+        if command.first().is_some_and(|name| ELSEWHERE.contains(name)) {
+            return Self::Nothing;
         }
         let states = [
             ("rebase-apply/applying", Self::Am),
