@@ -22,9 +22,8 @@ pub fn rows() -> Vec<Row> {
         Row::ledger(&format!(
             "git update-ref refs/orchestrate/landings/$(git rev-parse story/1.1-one^{{tree}}) {item}"
         ))
-        .titled("a landing forged from a story's record: on a server taken, for it decodes")
-        .is(R, R)
-        .bare(A, A),
+        .titled("a landing forged from a story's record")
+        .everywhere(R, R),
         Row::ledger(&format!("git symbolic-ref {item} refs/heads/main"))
             .titled("a record made a symbolic ref")
             .everywhere(R, R),
