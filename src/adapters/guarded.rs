@@ -48,7 +48,8 @@ pub fn refresh(repo: &Repo, make: bool) -> Result<(), PortError> {
     }
 }
 
-fn path(repo: &Repo) -> PathBuf {
+/// Where the names are kept.
+pub fn path(repo: &Repo) -> PathBuf {
     repo.state_dir().join("guarded")
 }
 

@@ -14,6 +14,7 @@ use crate::adapters::config::target::{self, Target};
 use crate::adapters::config::{self, DEFAULT_FILE, FILE, Sources};
 use crate::adapters::git::repo::{Repo, check_git_version};
 use crate::adapters::guarded;
+use crate::adapters::ledger::store::Store;
 use crate::adapters::process::spawn;
 use crate::domain::diagnostic::{Diagnostic, Severity};
 use crate::domain::settings::Settings;
@@ -59,7 +60,11 @@ pub(crate) fn run(args: &InitArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let example = offer_example(&repo, &settings.story_roots, args, ui)?;
     offer_commit(&repo, &target, example.as_deref(), args, ui)?;
     // Opened again: git has written configuration since.
-    guarded::refresh(&Repo::discover(Path::new("."))?, true)?;
+    let repo = Repo::discover(Path::new("."))?;
+    guarded::refresh(&repo, true)?;
+    for branch in super::certify::adopt(&repo, &mut Store::new(&repo), Some(&target.branch))? {
+        ui.status(&format!("watches {} from now on; see: git orchestrate verify", branch.short()));
+    }
     Ok(Exit::DONE)
 }
 

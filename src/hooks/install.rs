@@ -14,6 +14,7 @@ pub mod record;
 mod setting;
 
 use crate::adapters::git::repo::Repo;
+use crate::adapters::guarded;
 use crate::engine::ports::PortError;
 
 use change::Change;
@@ -62,7 +63,7 @@ fn touches(change: &Change, wanted: &std::path::Path) -> bool {
 }
 
 fn leftovers(repo: &Repo, record: Option<&Record>) -> Vec<Change> {
-    let ours = [repo.common_dir().join(layout::INCLUDED), record::path(repo)];
+    let ours = [repo.common_dir().join(layout::INCLUDED), record::path(repo), guarded::path(repo)];
     let files = ours.into_iter().filter(|path| path.exists()).map(|path| Change::Remove { path });
     let mut changes: Vec<Change> = files.collect();
     let hooks = repo.common_dir().join("hooks");

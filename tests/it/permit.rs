@@ -34,7 +34,9 @@ fn made(text: &str, name: &str) -> usize {
 #[test]
 fn a_permit_and_its_proofs_have_private_fields_and_one_maker_per_origin() {
     let (gate, hotfix) = (source("src/domain/gate.rs"), source("src/domain/hotfix.rs"));
-    for (text, name, makers) in [(&gate, "MergePermit", 2), (&gate, "Covered", 1), (&hotfix, "Emergency", 1)] {
+    for (text, name, makers) in
+        [(&gate, "MergePermit", 3), (&gate, "Covered", 1), (&gate, "Recomputed", 1), (&hotfix, "Emergency", 1)]
+    {
         let (above, fields, _) = about(text, name);
         assert!(!fields.contains("pub"), "{name} has an open field: {fields}");
         for derived in ["Clone", "Copy", "Default", "Deserialize"] {
@@ -45,13 +47,17 @@ fn a_permit_and_its_proofs_have_private_fields_and_one_maker_per_origin() {
             assert!(!text.contains(&wide), "{name} gets a trait by hand: look whether that makes one");
         }
     }
-    // Both makers consume a proof, by value.
+    // Every maker consumes a proof, by value.
     let (.., impls) = about(&gate, "MergePermit");
     let makers: Vec<&str> =
         impls.iter().flat_map(|body| body.lines()).filter(|line| line.contains("-> Self")).collect();
     assert_eq!(
         makers.iter().map(|line| line.trim()).collect::<Vec<_>>(),
-        ["pub fn reviewed(covered: Covered) -> Self {", "pub fn hotfix(emergency: Emergency) -> Self {"]
+        [
+            "pub fn reviewed(covered: Covered) -> Self {",
+            "pub fn hotfix(emergency: Emergency) -> Self {",
+            "pub fn bookkeeping(proof: Recomputed) -> Self {"
+        ]
     );
     // And the proofs come out of the verdicts alone.
     assert_eq!(gate.matches("Verdict::Covered(").count(), 1);

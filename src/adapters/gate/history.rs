@@ -18,6 +18,12 @@ use crate::engine::ports::PortError;
 /// Where git says that the objects of a push lie while it is judged.
 const QUARANTINE: [&str; 3] = ["GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH"];
 
+/// Bytes of unpacked delta bases that are kept.
+const DELTAS: usize = 32 * 1024 * 1024;
+
+/// Bytes of whole objects that are kept.
+const OBJECTS: usize = 16 * 1024 * 1024;
+
 /// What matters of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitFacts {
@@ -62,7 +68,11 @@ struct Batch {
 impl History {
     /// Of the repository's own objects.
     pub fn of(repo: &Repo) -> Self {
-        Self::from(repo, Source::Own(Box::new(repo.gix())))
+        let mut git = repo.gix();
+        // Neighbouring versions of a tree lie in one chain of deltas, and each is looked at from two sides.
+        git.objects.set_pack_cache(|| Box::new(gix::odb::pack::cache::lru::MemoryCappedHashmap::new(DELTAS)));
+        git.object_cache_size_if_unset(OBJECTS);
+        Self::from(repo, Source::Own(Box::new(git)))
     }
 
     /// Of these and those that a push is about to bring in; only inside git's `pre-receive`.
