@@ -156,7 +156,7 @@ impl MergePermit {
 
     /// Consumes the proof of a write-back. Head and tree are then the base and the tree with the lines written in.
     pub fn bookkeeping(proof: Recomputed) -> Self {
-        let Recomputed { base, tree } = proof;
+        let (base, tree) = (proof.base, proof.tree);
         Self { origin: Origin::Bookkeeping, head: base.clone(), base, merge_tree: tree }
     }
 

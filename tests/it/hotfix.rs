@@ -42,7 +42,7 @@ fn assert_refused(scratch: &Scratch, ran: &Ran, reasons: &[&str]) {
     assert_eq!(ran.stderr.matches("\n  - ").count(), reasons.len(), "{}", ran.stderr);
     let merges = scratch.git(&["rev-list", "--count", "--merges", "main"]);
     assert_eq!(merges, "0", "something landed");
-    let said = scratch.git(&["log", "--format=%s", "refs/orchestrate/certified/main"]);
+    let said = scratch.git(&["for-each-ref", "--format=%(subject)", "refs/orchestrate/certified/"]);
     assert!(!said.contains("hotfix"), "something is recorded: {said}");
 }
 
