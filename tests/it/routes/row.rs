@@ -210,6 +210,8 @@ impl Row {
 
 /// Puts rows under a heading.
 pub fn group(heading: &'static str, mut rows: Vec<Row>) -> Vec<Row> {
-    rows.iter_mut().for_each(|row| row.group = heading);
+    for row in &mut rows {
+        row.group = heading;
+    }
     rows
 }
