@@ -28,11 +28,7 @@ pub fn tree(from: &Path, to: &Path, root: (&Path, &Path)) {
 
 fn file(from: &Path, to: &Path, (old, new): (&Path, &Path)) {
     std::fs::copy(from, to).unwrap();
-    let of_git = |part: std::path::Component<'_>| {
-        part.as_os_str()
-            .to_str()
-            .is_some_and(|name| name == ".git" || name.rsplit_once('.').is_some_and(|(_, end)| end == "git"))
-    };
+    let of_git = |part: std::path::Component<'_>| [".git", "server.git"].iter().any(|name| part.as_os_str() == *name);
     if !from.components().any(of_git) || from.metadata().unwrap().len() > LARGEST_TEXT {
         return;
     }

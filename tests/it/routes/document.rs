@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::observe::{self, Cell, Seen};
-use super::row::{Expected, Outcome, Row, Setting};
+use super::row::{Expected, Outcome, Row, Setting, Watch};
 use super::setting::Mode;
 use super::table;
 
@@ -103,10 +103,13 @@ fn summary(cells: &[&Cell]) -> String {
         }
         names.iter().map(|name| format!("- {name}\n")).collect::<String>()
     };
-    let unseen = names(&|cell| cell.seen == Seen::Outcome(Outcome::NotSeen));
+    let unseen = |cell: &Cell| cell.seen == Seen::Outcome(Outcome::NotSeen);
+    let main = names(&|cell| unseen(cell) && cell.row.watch == Watch::Main);
+    let ledger = names(&|cell| unseen(cell) && cell.row.watch != Watch::Main);
     let copied = names(&|cell| cell.row.copies && cell.seen == Seen::Outcome(Outcome::Allowed));
     format!(
-        "\n## What the hooks do not stop\n\nNot seen by any hook, so that only `git orchestrate verify` can find it afterwards:\n\n{unseen}\n\
+        "\n## What the hooks do not stop\n\nMain moves and no hook is asked; only `git orchestrate verify` can find it afterwards:\n\n{main}\n\
+         The ledger changes and no hook is asked; `verify` was not tried on these:\n\n{ledger}\n\
          Let through by the hook in mode `stories`, because the commits are a person's own and name no story; mode `all`\n\
          refuses them:\n\n{copied}"
     )
