@@ -22,8 +22,8 @@ pub(super) fn judge_push(reader: &Reader, refname: &str, new: &Oid) -> Result<Op
     if old.as_ref() == Some(new) {
         return Ok(None);
     }
-    let judged = if chain_name(refname, ITEMS).is_some() {
-        chain::<ItemEvent>(reader, old.as_ref(), new)
+    let judged = if let Some(key) = chain_name(refname, ITEMS) {
+        chain::<ItemEvent>(reader, old.as_ref(), new).and_then(|why| is_of(reader, key, new).map(|()| why))
     } else if chain_name(refname, RUNS).is_some() {
         chain::<RunEvent>(reader, old.as_ref(), new)
     } else if chain_name(refname, CERTIFIED).is_some() {
@@ -44,6 +44,15 @@ pub(super) fn judge_push(reader: &Reader, refname: &str, new: &Oid) -> Result<Op
 /// The name of a chain below a prefix. None has a slash: it would stand in the way of another.
 fn chain_name<'a>(refname: &'a str, prefix: &str) -> Option<&'a str> {
     refname.strip_prefix(prefix).filter(|name| !name.is_empty() && !name.contains('/'))
+}
+
+/// Refuses the records of one item under the key of another: each says in its subject whose it is.
+fn is_of(reader: &Reader, key: &str, record: &Oid) -> Result<(), PortError> {
+    let message = &reader.history().commit(record)?.message;
+    if message.starts_with(format!("{key}: ").as_bytes()) {
+        return Ok(());
+    }
+    Err(PortError::new("it is the record of another item"))
 }
 
 fn landing(reader: &Reader, tree: &str, new: &Oid) -> Result<Option<Why>, PortError> {

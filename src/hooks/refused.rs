@@ -117,6 +117,7 @@ impl std::fmt::Display for Refused {
             let label = if matches!(self.why, Why::Gate(_) | Why::Push(..)) { "to land it:" } else { "instead:   " };
             writeln!(f, "  {label} {remedy}")?;
         }
-        writeln!(f, "  to undo:    {}", self.undo.command())
+        let short = self.refname.strip_prefix("refs/heads/").unwrap_or(&self.refname);
+        writeln!(f, "  to undo:    {}", self.undo.command(short))
     }
 }

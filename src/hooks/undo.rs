@@ -11,6 +11,8 @@ pub(super) enum Undo {
     Merge,
     /// A rebase.
     Rebase,
+    /// A rebase by patches: git has forgotten the branch's name already and cannot abort it.
+    RebaseByPatches,
     /// Patches from a mailbox.
     Am,
     /// A cherry-pick.
@@ -32,12 +34,20 @@ pub(super) enum Undo {
 /// Most processes above this one that are asked for their command.
 const MOST_PARENTS: usize = 4;
 
+/// What git has still to do of several reverts or cherry-picks.
+const REVERTS: &str = "sequencer/todo";
+
 impl Undo {
     /// From the private git directory of this worktree and the git command above us. `checked_out`: the branch is HEAD's.
     pub(super) fn guess(git_dir: Option<&Path>, checked_out: bool) -> Self {
         let command = running_git();
         let command: Vec<&str> = command.iter().map(String::as_str).collect();
-        let here = |name: &str| git_dir.is_some_and(|dir| dir.join(name).symlink_metadata().is_ok());
+        let here = |name: &str| {
+            git_dir.is_some_and(|dir| match name {
+                REVERTS => fs::read(dir.join(REVERTS)).is_ok_and(|todo| todo.starts_with(b"revert")),
+                name => dir.join(name).symlink_metadata().is_ok(),
+            })
+        };
         Self::decide(&command, &here, checked_out)
     }
 
@@ -56,7 +66,11 @@ impl Undo {
             ("MERGE_HEAD", Self::Merge),
             ("CHERRY_PICK_HEAD", Self::CherryPick),
             ("REVERT_HEAD", Self::Revert),
+            (REVERTS, Self::Revert),
         ];
+        if here("rebase-apply") && !["rebase-apply/applying", "rebase-apply/head-name"].into_iter().any(here) {
+            return Self::RebaseByPatches;
+        }
         if let Some((_, undo)) = states.into_iter().find(|(name, _)| here(name)) {
             return undo;
         }
@@ -75,9 +89,10 @@ impl Undo {
         }
     }
 
-    /// For the line "to undo:".
-    pub(super) fn command(self) -> &'static str {
-        match self {
+    /// For the line "to undo:"; `branch` is the short name of what was to move.
+    pub(super) fn command(self, branch: &str) -> String {
+        let fixed = match self {
+            Self::RebaseByPatches => return format!("git rebase --quit && git switch {branch}"),
             Self::Merge => "git merge --abort",
             Self::Rebase => "git rebase --abort",
             Self::Am => "git am --abort",
@@ -88,7 +103,8 @@ impl Undo {
             Self::Staged => "nothing to undo: nothing was committed, your changes are still staged",
             Self::Nothing => "nothing to undo: nothing was changed",
             Self::Unknown => "if files were switched already: git reset --merge (it drops what is staged)",
-        }
+        };
+        fixed.to_owned()
     }
 }
 
@@ -148,6 +164,9 @@ mod tests {
         assert_eq!(decide("am x", &["rebase-apply", "rebase-apply/applying"], true), Undo::Am);
         assert_eq!(decide("cherry-pick x", &["CHERRY_PICK_HEAD"], true), Undo::CherryPick);
         assert_eq!(decide("revert x", &["REVERT_HEAD"], true), Undo::Revert);
+        assert_eq!(decide("revert x y", &[REVERTS], true), Undo::Revert);
+        assert_eq!(decide("rebase --apply x", &["rebase-apply", "rebase-apply/head-name"], false), Undo::Rebase);
+        assert_eq!(decide("rebase --apply x", &["rebase-apply"], false), Undo::RebaseByPatches);
     }
 
     #[test]

@@ -435,7 +435,7 @@ fn a_landing_looks_at_its_base_first() {
     let ran = project.stories(&["1.2"]);
     assert_eq!(ran.code, 3, "{}\n{}", ran.stdout, ran.stderr);
     assert_eq!(project.merges_of("1.2"), 0);
-    assert!(ran.stdout.contains("nothing lands on main because of commit"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("breach: main has 2 commit(s) that no landing brought"), "{}", ran.stdout);
 }
 
 #[test]

@@ -16,9 +16,8 @@ pub fn rows() -> Vec<Row> {
             .everywhere(R, R),
         Row::ledger(&format!("git update-ref -d {item}")).titled("a record deleted").everywhere(R, R),
         Row::ledger(&format!("git update-ref refs/orchestrate/items/9.9 {item}"))
-            .titled("a record made from another story's: on a server taken, for its events decode")
-            .is(R, R)
-            .bare(A, A),
+            .titled("a record made from another story's")
+            .everywhere(R, R),
         Row::ledger(&format!(
             "git update-ref refs/orchestrate/landings/$(git rev-parse story/1.1-one^{{tree}}) {item}"
         ))

@@ -184,7 +184,6 @@ fn an_am_that_was_stopped_is_aborted() {
 }
 
 #[test]
-#[ignore = "the message names `git rebase --abort`, which fails: git leaves no rebase-apply/head-name"]
 fn a_rebase_by_patches_that_was_stopped_is_left() {
     let mut by_patches = case("git rebase --apply story/1.1-one", OWN, "git rebase --quit && git switch main");
     by_patches.edit = false;
@@ -199,7 +198,6 @@ fn a_revert_that_was_stopped_leaves_only_switched_files() {
 }
 
 #[test]
-#[ignore = "the message names `git reset --merge`, which leaves the revert in progress"]
 fn a_revert_of_several_that_was_stopped_is_aborted() {
     refused_and_undone(Mode::All, &[case("git revert --no-edit HEAD HEAD~1", OWN, "git revert --abort")]);
 }
