@@ -95,7 +95,7 @@ fn a_thousand_refs_are_read_by_one_process() {
     let hub = Hub::new("");
     hub.run_stories();
     let tip = hub.git(&["rev-parse", "refs/orchestrate/items/1.1"]);
-    let refs: String = (0..1000).map(|n| format!("create refs/orchestrate/items/9.{n} {tip}\n")).collect();
+    let refs: String = (0..1000).map(|n| format!("create refs/orchestrate/rescue/9.{n} {tip}\n")).collect();
     let file = hub.project.scratch.outside().join("refs");
     std::fs::write(&file, refs).unwrap();
     let mut many = hub.project.scratch.command("git");
@@ -103,8 +103,9 @@ fn a_thousand_refs_are_read_by_one_process() {
     assert_eq!(ran.code, 0, "{ran:?}");
     let trace = hub.project.scratch.outside().join("trace");
     let mut push = hub.project.scratch.command("git");
-    let records = "refs/orchestrate/items/*:refs/orchestrate/items/*";
-    let ran = run(push.args(["push", "-q", "--atomic", "origin", "main", records]).env("GIT_TRACE", &trace));
+    let (records, rescued) =
+        ("refs/orchestrate/items/*:refs/orchestrate/items/*", "refs/orchestrate/rescue/*:refs/orchestrate/rescue/*");
+    let ran = run(push.args(["push", "-q", "--atomic", "origin", "main", records, rescued]).env("GIT_TRACE", &trace));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let trace = std::fs::read_to_string(trace).unwrap();
     assert_eq!(trace.lines().filter(|line| line.contains("cat-file --batch")).count(), 1);
