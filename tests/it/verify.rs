@@ -146,14 +146,19 @@ fn what_landed_and_is_certified_costs_no_look_into_the_records_of_stories() {
     let project = Project::new("", "");
     project.story("1.1", "First", "None").story("1.2", "Second", "None").commit();
     assert_eq!(project.stories(&[]).code, 0);
-    let decoded = |wanted: &Wanted| {
+    let decoded = |wanted: &Wanted, commits: usize| {
         let reader = Reader::of(&Repo::discover(&project.scratch.root()).unwrap());
         let proof = prove(&reader, &BranchRef::new("refs/heads/main"), wanted).unwrap().unwrap();
-        assert_eq!(proof.proven.len(), 6);
+        assert_eq!(proof.proven.len(), commits);
         reader.records_decoded()
     };
-    assert_eq!(decoded(&Wanted::default()), 1, "the branch's");
-    assert!(decoded(&Wanted { full: true, ..Wanted::default() }) > 2);
+    assert_eq!(decoded(&Wanted::default(), 6), 1, "the branch's");
+    assert!(decoded(&Wanted { full: true, ..Wanted::default() }, 6) > 2);
+    project.scratch.write("own.txt", "mine\n");
+    project.scratch.commit("my own");
+    assert!(decoded(&Wanted::default(), 7) > 2, "not certified: judged by the records");
+    assert_eq!(project.orchestrate(&["land"]).code, 0);
+    assert_eq!(decoded(&Wanted::default(), 7), 1);
 }
 
 #[test]
@@ -248,6 +253,7 @@ fn an_unreviewed_merge_past_the_hooks_stops_landings_until_it_is_acknowledged() 
     assert_eq!(acknowledge(&project).code, 0);
     let (code, proof) = verify(&project, &[]);
     assert_eq!((code, count(&proof, "acknowledged")), (0, 2), "{proof}");
+    assert_eq!(told_alike(&project), 2);
     assert_ne!(project.stories(&[]).code, 3);
 }
 
@@ -353,6 +359,7 @@ fn people_s_own_commits_are_no_breach_and_get_certified() {
     assert_eq!(certified(&project), tip(&project));
     let (code, proof) = verify(&project, &[]);
     assert_eq!((code, count(&proof, "own")), (0, 3), "{proof}");
+    assert_eq!(told_alike(&project), 3);
 }
 
 #[test]
@@ -402,6 +409,7 @@ fn an_approved_story_that_a_person_merges_is_recorded_by_the_next_command() {
     let (code, proof) = verify(&project, &[]);
     assert_eq!((code, count(&proof, "landed"), count(&proof, "writtenBack")), (0, 2, 1), "{proof}");
     assert_eq!(certified(&project), tip(&project));
+    assert_eq!(told_alike(&project), 3);
     project.assert_tidy();
 }
 
@@ -437,6 +445,7 @@ fn a_fast_forward_of_an_approved_story_is_a_landing_of_all_its_commits() {
     assert_eq!(project.scratch.git(&["rev-parse", "main~1"]), merged, "nothing was written back");
     let (code, proof) = verify(&project, &[]);
     assert_eq!((code, count(&proof, "landed"), count(&proof, "own")), (0, 2, 1), "{proof}");
+    assert_eq!(told_alike(&project), 3);
 }
 
 #[test]
@@ -494,6 +503,7 @@ fn taking_back_one_s_own_commit_is_fine_and_taking_back_a_landing_is_a_breach() 
     assert_eq!(project.orchestrate(&["land"]).code, 0);
     assert_eq!(certified(&project), tip(&project));
     blind(&project, &["reset", "-q", "--hard", &landed]);
+    assert_eq!(told_alike(&project), 0, "the certified tip is gone, so that nothing is believed");
     assert_eq!(project.orchestrate(&["land"]).code, 0);
     assert_eq!(certified(&project), landed);
     blind(&project, &["reset", "-q", "--hard", "HEAD~2"]);

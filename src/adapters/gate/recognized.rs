@@ -1,6 +1,6 @@
 //! Commits that are certified, told by what they say of themselves, without reading the record of every story. Answers only
-//! where each of them was made by this tool, or is a hotfix or acknowledged; else the records have to be asked. Must not
-//! judge: the certified tip says that it was done.
+//! where each of them was made by this tool, or by persons without a story, or is a hotfix or acknowledged; else the records
+//! have to be asked. Must not judge: the certified tip says that it was done.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -9,7 +9,7 @@ use gix::ObjectId;
 use super::history::{CommitFacts, Walk};
 use super::line::trailers;
 use super::reader::Reader;
-use crate::adapters::git::commit::TOOL_ADDRESS;
+use crate::adapters::git::commit::{AGENT_ADDRESS, TOOL_ADDRESS};
 use crate::adapters::git::repo::oid;
 use crate::adapters::ledger::store::ITEMS;
 use crate::domain::branch::BranchState;
@@ -60,12 +60,17 @@ impl Reader {
         let mut taken: HashSet<ObjectId> = HashSet::new();
         let (mut proven, mut landed) = (Vec::new(), BTreeSet::new());
         for found in &line {
-            let Some(way) = told.way(found) else { return Ok(None) };
+            taken.insert(found.id);
+            let with = brought(&mut walk, found, &before, &mut taken)?;
+            let way = match told.way(found) {
+                Some(way) => way,
+                None if told.is_own(&mut walk, found, &with)? => Way::Own,
+                None => return Ok(None),
+            };
             if let Way::Landed(key) = &way {
                 landed.insert(key.clone());
             }
-            taken.insert(found.id);
-            for commit in brought(&mut walk, found, &before, &mut taken)? {
+            for commit in with {
                 proven.push(Proven { commit: oid(commit), way: way.clone() });
             }
             proven.push(Proven { commit: oid(found.id), way });
@@ -117,6 +122,16 @@ impl Told<'_> {
             1 if found.facts.message.starts_with(b"Record story ") => Some(Way::Bookkeeping(key)),
             _ => None,
         }
+    }
+
+    /// Whether persons made the commit and all that came with it, and none names a story. That none of them landed a story by
+    /// hand is asked at the end.
+    fn is_own(&self, walk: &mut Walk<'_>, found: &Found, with: &[ObjectId]) -> Result<bool, PortError> {
+        let by_person = |facts: &CommitFacts| {
+            !matches!(facts.author.as_str(), TOOL_ADDRESS | AGENT_ADDRESS)
+                && !trailers(&facts.message).iter().any(|key| self.keys.contains(key))
+        };
+        with.iter().try_fold(by_person(&found.facts), |own, commit| Ok(own && by_person(&walk.commit(commit)?.0)))
     }
 }
 
