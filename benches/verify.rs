@@ -37,12 +37,15 @@ pub fn measure() {
         let scratch = Scratch::repository();
         fill(&scratch, stories);
         let verify = Box::new(|| program(&mut scratch.orchestrate(&["verify"]))) as Box<dyn FnMut() -> Cost + '_>;
+        let full = Box::new(|| program(&mut scratch.orchestrate(&["verify", "--full"])));
         let log = Box::new(|| program(scratch.command("git").args(["log", "--format=%H%n%T%n%P", "main"])));
-        let [ours, git] = interleaved(2 * RUNS + 1, [verify, log]);
+        let [ours, full, git] = interleaved(2 * RUNS + 1, [verify, full, log]);
         let (landed, before) = (stories * EACH, COMMITS - stories * EACH);
         meter::line(&format!("verify: {landed} commits with permits, {before} from before adoption"), ours);
+        meter::line("  the same with --full", full);
         meter::line("  git log --format=%H%n%T%n%P", git);
         meter::ratio("  verify / git log", ours.cpu, git.cpu);
+        meter::ratio("  verify --full / git log", full.cpu, git.cpu);
     }
 }
 
@@ -105,10 +108,13 @@ fn fill(scratch: &Scratch, stories: usize) {
         refs.push_str(&format!("create refs/orchestrate/items/{} {record}\n", id(number)));
     }
     refs.push_str(&format!("update refs/heads/main {main}\n"));
+    // As every command leaves it that looks at the branch.
+    let certified = BranchEvent::Certified { tip: Oid::new(main.to_string()) };
     git.write_object(gix::objs::Tree::empty()).unwrap();
     let mut update = scratch.command("git").args(["update-ref", "--stdin"]).stdin(Stdio::piped()).spawn().unwrap();
     update.stdin.take().unwrap().write_all(refs.as_bytes()).unwrap();
     assert!(update.wait().unwrap().success());
+    open(scratch).append(&[Record::Branch { branch, event: certified, at: AT }]).unwrap();
     scratch.git(&["gc", "-q"]);
 }
 

@@ -287,6 +287,9 @@ pub struct VerifyArgs {
     /// Also what was there before adoption
     #[arg(long, conflicts_with = "acknowledge")]
     pub all: bool,
+    /// Judge again what is certified: the evidence of every landing, every write-back
+    #[arg(long, conflicts_with = "acknowledge")]
+    pub full: bool,
     /// List every commit; so does --verbose
     #[arg(long, conflicts_with = "acknowledge")]
     pub commits: bool,

@@ -110,10 +110,16 @@ pub(super) const VERIFY: &str = "\
 Each commit of a protected branch came by a reviewed landing, by its write-back of status and review lines,
 by a hotfix, by a person's own work (mode \"stories\"), or was there before adoption. Everything else is a
 breach: shown with the commit, the reason, and the way it seems to have come. A breach stops all landings
-until a person acknowledges it. Evidence is judged again and write-backs are recomputed; nothing is changed.
+until a person acknowledges it. Nothing is changed.
+
+Of commits up to the certified tip the record is believed: each was proven when it came, and is counted as what
+it says it is. What came after it is judged by its evidence. With --full, --all or a range, and always on a
+server, the evidence of every landing is judged again and every write-back recomputed: use it where records
+come from elsewhere (CI), or when somebody may have written below refs/orchestrate/ by hand.
 
 Examples:
   git orchestrate verify
+  git orchestrate verify --full
   git orchestrate verify v1.0..main --json
   git orchestrate verify --acknowledge -m 'urgent fix, reviewed afterwards'
 

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     }
     let app = App::open()?;
     let reader = Reader::of(&app.repo);
-    let wanted = Wanted { range: args.range.clone(), all: args.all };
+    let wanted = Wanted { range: args.range.clone(), all: args.all, full: args.full };
     let mut proofs = Vec::new();
     for branch in branches(&reader, args)? {
         proofs.extend(proof::prove(&reader, &branch, &wanted).map_err(CommandError::from)?);

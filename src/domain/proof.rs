@@ -42,6 +42,8 @@ pub struct Proof {
     pub proven: Vec<Proven>,
     /// Commits of the range that the branch held when it was adopted.
     pub before: usize,
+    /// How many of those that passed are believed because the record says that they were certified.
+    pub by_record: usize,
     /// Breaches of the range, and those on record.
     pub breaches: Vec<Open>,
 }

@@ -62,6 +62,11 @@ fn counts(out: &mut String, proof: &Proof) {
         line(class.word(), proof.count(class), named.join(" "));
     }
     line("before adoption", proof.before, String::new());
+    line(
+        "of these by record",
+        proof.by_record,
+        "to judge their evidence again: git orchestrate verify --full".to_owned(),
+    );
 }
 
 /// Breaches in full, what and why and what to do; empty when there are none.
@@ -109,6 +114,7 @@ fn branch(proof: &Proof, commits: bool) -> Value {
         "adopted": proof.record.adopted,
         "certified": proof.record.certified,
         "counts": counts,
+        "byRecord": proof.by_record,
         "breaches": proof.breaches.iter().map(breach).collect::<Vec<_>>(),
     });
     if commits {

@@ -16,6 +16,7 @@ fn proof(breaches: Vec<Open>) -> Proof {
         record: BranchState::default(),
         proven,
         before: 7,
+        by_record: 0,
         breaches,
     }
 }

@@ -1,10 +1,13 @@
 //! `verify`, certified tips and breaches on real repositories: what each class of commit looks like afterwards, and that a
 //! breach stops landings until a person acknowledges it.
 
+use git_orchestrate::adapters::gate::proof::{Wanted, prove};
+use git_orchestrate::adapters::gate::reader::Reader;
 use git_orchestrate::adapters::git::repo::Repo;
 use git_orchestrate::adapters::ledger::store::Store;
+use git_orchestrate::domain::branch::BranchEvent;
 use git_orchestrate::domain::event::ItemEvent;
-use git_orchestrate::domain::names::{ItemKey, Timestamp};
+use git_orchestrate::domain::names::{BranchRef, ItemKey, Oid, Timestamp};
 use git_orchestrate::engine::ports::{Ledger, Record};
 use serde_json::Value;
 
@@ -97,6 +100,101 @@ fn every_class_of_commit_has_its_line() {
     assert!(text.contains(&format!("{} written back 1.1", project.scratch.git(&["rev-parse", "main~1"]))), "{text}");
 }
 
+/// Class and story of each commit, in the order of their ids.
+fn classes(proof: &Value) -> Vec<String> {
+    let mut classes: Vec<String> = proof["commits"].as_array().unwrap().iter().map(Value::to_string).collect();
+    classes.sort();
+    classes
+}
+
+/// The everyday proof and the full one say the same of the same commits; returns how many the first one believes.
+fn told_alike(project: &Project) -> u64 {
+    let (code, everyday) = verify(project, &["--commits"]);
+    let (full_code, full) = verify(project, &["--commits", "--full"]);
+    assert_eq!((code, classes(&everyday)), (full_code, classes(&full)));
+    assert_eq!((&everyday["counts"], &full["byRecord"]), (&full["counts"], &Value::from(0)), "{full}");
+    everyday["byRecord"].as_u64().unwrap()
+}
+
+/// Writes into the record of main, as a process that may write the ledger's refs can.
+fn certify(project: &Project, tip: &str) {
+    let mut store = Store::new(&Repo::discover(&project.scratch.root()).unwrap());
+    let event = BranchEvent::Certified { tip: Oid::new(tip) };
+    let branch = BranchRef::new("refs/heads/main");
+    store.append(&[Record::Branch { branch, event, at: Timestamp(1) }]).unwrap();
+}
+
+#[test]
+fn what_is_certified_is_told_as_the_full_proof_tells_it() {
+    let project = Project::new("", "");
+    project.story("1.1", "First", "None").story("1.2", "Second", "1.1").commit();
+    assert_eq!(project.stories(&[]).code, 0);
+    assert_eq!(told_alike(&project), 6, "two authors' commits, two merges, two write-backs");
+    // Not certified yet: judged.
+    project.scratch.write("own.txt", "mine\n");
+    project.scratch.commit("my own");
+    assert_eq!(told_alike(&project), 6);
+    assert_eq!(project.orchestrate(&["land"]).code, 0);
+    assert_eq!(certified(&project), tip(&project));
+    assert_eq!(told_alike(&project), 7, "a person's own commit among them");
+    let text = project.orchestrate(&["verify"]).stdout;
+    assert!(text.contains("of these by record") && text.contains("verify --full"), "{text}");
+}
+
+#[test]
+fn what_landed_and_is_certified_costs_no_look_into_the_records_of_stories() {
+    let project = Project::new("", "");
+    project.story("1.1", "First", "None").story("1.2", "Second", "None").commit();
+    assert_eq!(project.stories(&[]).code, 0);
+    let decoded = |wanted: &Wanted, commits: usize| {
+        let reader = Reader::of(&Repo::discover(&project.scratch.root()).unwrap());
+        let proof = prove(&reader, &BranchRef::new("refs/heads/main"), wanted).unwrap().unwrap();
+        assert_eq!(proof.proven.len(), commits);
+        reader.records_decoded()
+    };
+    assert_eq!(decoded(&Wanted::default(), 6), 1, "the branch's");
+    assert!(decoded(&Wanted { full: true, ..Wanted::default() }, 6) > 2);
+    project.scratch.write("own.txt", "mine\n");
+    project.scratch.commit("my own");
+    assert!(decoded(&Wanted::default(), 7) > 2, "not certified: judged by the records");
+    assert_eq!(project.orchestrate(&["land"]).code, 0);
+    assert_eq!(decoded(&Wanted::default(), 7), 1);
+}
+
+#[test]
+fn a_landing_that_was_lost_before_it_was_certified_is_missed() {
+    let project = Project::new("", "");
+    project.story("1.1", "First", "None").commit();
+    let before = tip(&project);
+    assert_eq!(project.stories(&[]).code, 0);
+    // As after a kill between the landing and its certification.
+    certify(&project, &before);
+    blind(&project, &["reset", "-q", "--hard", &before]);
+    for args in [&[][..], &["--full"]] {
+        let (code, proof) = verify(&project, args);
+        assert_eq!(code, 3, "{args:?} {proof}");
+        assert!(proof["breaches"][0]["reason"].as_str().unwrap().contains("takes back story 1.1"), "{proof}");
+    }
+}
+
+#[test]
+fn a_forged_certificate_is_believed_every_day_and_found_out_by_the_full_proof() {
+    let project = Project::new("", "");
+    project.story("1.1", "First", "None").commit();
+    assert_eq!(project.stories(&[]).code, 0);
+    project.scratch.write("smuggled.txt", "x\n");
+    project.scratch.git(&["add", "-A"]);
+    blind(&project, &["commit", "-q", "--amend", "--no-edit"]);
+    let forged = tip(&project);
+    assert_eq!(verify(&project, &[]).0, 3, "its certified tip is gone");
+    certify(&project, &forged);
+    assert_eq!(verify(&project, &[]).0, 0, "the help says so");
+    for args in [&["--full"][..], &["main"]] {
+        let (code, proof) = verify(&project, args);
+        assert_eq!((code, proof["breaches"][0]["commit"].as_str()), (3, Some(forged.as_str())), "{args:?} {proof}");
+    }
+}
+
 #[test]
 fn a_range_or_a_commit_is_proven_alone() {
     let project = Project::new("", "");
@@ -155,6 +253,7 @@ fn an_unreviewed_merge_past_the_hooks_stops_landings_until_it_is_acknowledged() 
     assert_eq!(acknowledge(&project).code, 0);
     let (code, proof) = verify(&project, &[]);
     assert_eq!((code, count(&proof, "acknowledged")), (0, 2), "{proof}");
+    assert_eq!(told_alike(&project), 2);
     assert_ne!(project.stories(&[]).code, 3);
 }
 
@@ -260,6 +359,7 @@ fn people_s_own_commits_are_no_breach_and_get_certified() {
     assert_eq!(certified(&project), tip(&project));
     let (code, proof) = verify(&project, &[]);
     assert_eq!((code, count(&proof, "own")), (0, 3), "{proof}");
+    assert_eq!(told_alike(&project), 3);
 }
 
 #[test]
@@ -309,6 +409,7 @@ fn an_approved_story_that_a_person_merges_is_recorded_by_the_next_command() {
     let (code, proof) = verify(&project, &[]);
     assert_eq!((code, count(&proof, "landed"), count(&proof, "writtenBack")), (0, 2, 1), "{proof}");
     assert_eq!(certified(&project), tip(&project));
+    assert_eq!(told_alike(&project), 3);
     project.assert_tidy();
 }
 
@@ -344,6 +445,7 @@ fn a_fast_forward_of_an_approved_story_is_a_landing_of_all_its_commits() {
     assert_eq!(project.scratch.git(&["rev-parse", "main~1"]), merged, "nothing was written back");
     let (code, proof) = verify(&project, &[]);
     assert_eq!((code, count(&proof, "landed"), count(&proof, "own")), (0, 2, 1), "{proof}");
+    assert_eq!(told_alike(&project), 3);
 }
 
 #[test]
@@ -401,6 +503,7 @@ fn taking_back_one_s_own_commit_is_fine_and_taking_back_a_landing_is_a_breach() 
     assert_eq!(project.orchestrate(&["land"]).code, 0);
     assert_eq!(certified(&project), tip(&project));
     blind(&project, &["reset", "-q", "--hard", &landed]);
+    assert_eq!(told_alike(&project), 0, "the certified tip is gone, so that nothing is believed");
     assert_eq!(project.orchestrate(&["land"]).code, 0);
     assert_eq!(certified(&project), landed);
     blind(&project, &["reset", "-q", "--hard", "HEAD~2"]);

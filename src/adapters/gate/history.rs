@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::rc::Rc;
 
 use gix::ObjectId;
-use gix::objs::{CommitRef, Data, Find, Kind, TreeRefIter};
+use gix::objs::{CommitRef, CommitRefIter, Data, Find, Kind, TreeRefIter};
 
 use crate::adapters::git::cli;
 use crate::adapters::git::repo::{Repo, git_error, oid};
@@ -144,6 +144,11 @@ impl History {
         Ok(count)
     }
 
+    /// A reader for a long walk that sees each commit about once.
+    pub(super) fn walk(&self) -> Walk<'_> {
+        Walk { history: self, git: self.repo.gix(), buffer: Vec::new() }
+    }
+
     /// The file at `path` in a tree; `None` when there is no regular file.
     pub fn file(&self, tree: &Oid, path: &str) -> Result<Option<Blob>, PortError> {
         let Some(id) = self.file_id(tree, path)? else { return Ok(None) };
@@ -244,6 +249,37 @@ impl History {
             None => return Err(PortError::new(format!("object {id} is not in the repository"))),
         };
         Ok((kind, buffer))
+    }
+}
+
+/// Reads commits one after the other into one buffer and keeps none of them; of the repository's own objects only.
+pub(super) struct Walk<'a> {
+    history: &'a History,
+    git: gix::Repository,
+    buffer: Vec<u8>,
+}
+
+impl Walk<'_> {
+    /// What matters of a commit, and its first parent.
+    pub(super) fn commit(&mut self, commit: &ObjectId) -> Result<(CommitFacts, Option<ObjectId>), PortError> {
+        self.read(commit)?;
+        let first = CommitRefIter::from_bytes(&self.buffer, self.history.repo.object_hash()).parent_ids().next();
+        Ok((self.history.decode(&self.buffer, &oid(commit))?, first))
+    }
+
+    /// The parents of a commit.
+    pub(super) fn parents(&mut self, commit: &ObjectId) -> Result<Vec<ObjectId>, PortError> {
+        self.read(commit)?;
+        Ok(CommitRefIter::from_bytes(&self.buffer, self.history.repo.object_hash()).parent_ids().collect())
+    }
+
+    fn read(&mut self, commit: &ObjectId) -> Result<(), PortError> {
+        let failed = |error| git_error(format!("cannot read object {commit}"), error);
+        match self.git.objects.try_find(commit, &mut self.buffer).map_err(failed)?.map(|data| data.kind) {
+            Some(Kind::Commit) => Ok(()),
+            Some(_) => Err(PortError::new(format!("{commit} is no commit"))),
+            None => Err(PortError::new(format!("object {commit} is not in the repository"))),
+        }
     }
 }
 

@@ -9,4 +9,5 @@ pub mod past;
 pub mod patch;
 pub mod proof;
 pub mod reader;
+mod recognized;
 pub mod route;

@@ -1,6 +1,6 @@
 //! The records and the policy that a judgement needs, as they stand or as a push would make them. Must write nothing.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -39,6 +39,7 @@ pub struct Reader {
     target: OnceCell<Option<BranchRef>>,
     policy: OnceCell<Policy>,
     server: bool,
+    decoded: Cell<usize>,
 }
 
 impl Reader {
@@ -69,6 +70,7 @@ impl Reader {
             items: OnceCell::new(),
             target: OnceCell::new(),
             policy: OnceCell::new(),
+            decoded: Cell::new(0),
         }
     }
 
@@ -244,6 +246,15 @@ impl Reader {
         Ok(self.items.get_or_init(|| items))
     }
 
+    /// State of one item by the snapshot in its chain.
+    pub fn item(&self, key: &ItemKey) -> Result<Option<ItemState>, PortError> {
+        if let Some(items) = self.items.get() {
+            return Ok(items.get(key).cloned());
+        }
+        let Some(record) = self.tip(&format!("{ITEMS}{key}"))? else { return Ok(None) };
+        Ok(Some(self.decoded::<ItemEvent>(&record)?.state))
+    }
+
     /// What is recorded of a branch.
     pub fn branch(&self, branch: &BranchRef) -> Result<BranchState, PortError> {
         let chain = format!("{CERTIFIED}{}", branch_chain(branch));
@@ -295,10 +306,16 @@ impl Reader {
         Ok(found)
     }
 
+    /// How many records were decoded so far: what most of the work is spent on.
+    pub fn records_decoded(&self) -> usize {
+        self.decoded.get()
+    }
+
     /// A record of a chain.
     pub fn decoded<F: Fact>(&self, record: &Oid) -> Result<codec::Decoded<F>, PortError> {
         let damaged = || PortError::new(format!("record {} is damaged", record.short()));
         let commit = self.history.commit(record)?;
+        self.decoded.set(self.decoded.get() + 1);
         codec::decode::<F>(&commit.message).map_err(|error| damaged().because(error))
     }
 }
