@@ -65,12 +65,16 @@ struct Batch {
     stdout: BufReader<ChildStdout>,
 }
 
+fn delta_cache() -> Box<gix::odb::cache::PackCache> {
+    Box::new(gix::odb::pack::cache::lru::MemoryCappedHashmap::new(DELTAS))
+}
+
 impl History {
     /// Of the repository's own objects.
     pub fn of(repo: &Repo) -> Self {
         let mut git = repo.gix();
         // Neighbouring versions of a tree lie in one chain of deltas, and each is looked at from two sides.
-        git.objects.set_pack_cache(|| Box::new(gix::odb::pack::cache::lru::MemoryCappedHashmap::new(DELTAS)));
+        git.objects.set_pack_cache(delta_cache);
         git.object_cache_size_if_unset(OBJECTS);
         Self::from(repo, Source::Own(Box::new(git)))
     }
@@ -146,7 +150,10 @@ impl History {
 
     /// A reader for a long walk that sees each commit about once.
     pub(super) fn walk(&self) -> Walk<'_> {
-        Walk { history: self, git: self.repo.gix(), buffer: Vec::new() }
+        let mut git = self.repo.gix();
+        git.objects.set_pack_cache(delta_cache);
+        let graph = git.commit_graph_if_enabled().ok().flatten();
+        Walk { history: self, git, graph, buffer: Vec::new() }
     }
 
     /// The file at `path` in a tree; `None` when there is no regular file.
@@ -256,19 +263,27 @@ impl History {
 pub(super) struct Walk<'a> {
     history: &'a History,
     git: gix::Repository,
+    /// Parents without unpacking commits, where git has written them down.
+    graph: Option<gix::commitgraph::Graph>,
     buffer: Vec<u8>,
 }
 
 impl Walk<'_> {
-    /// What matters of a commit, and its first parent.
-    pub(super) fn commit(&mut self, commit: &ObjectId) -> Result<(CommitFacts, Option<ObjectId>), PortError> {
+    /// What matters of a commit, and its parents.
+    pub(super) fn commit(&mut self, commit: &ObjectId) -> Result<(CommitFacts, Vec<ObjectId>), PortError> {
         self.read(commit)?;
-        let first = CommitRefIter::from_bytes(&self.buffer, self.history.repo.object_hash()).parent_ids().next();
-        Ok((self.history.decode(&self.buffer, &oid(commit))?, first))
+        let parents = CommitRefIter::from_bytes(&self.buffer, self.history.repo.object_hash()).parent_ids().collect();
+        Ok((self.history.decode(&self.buffer, &oid(commit))?, parents))
     }
 
-    /// The parents of a commit.
+    /// The parents of a commit, by git's commit-graph file where it has them: good enough for counting, not for proving.
     pub(super) fn parents(&mut self, commit: &ObjectId) -> Result<Vec<ObjectId>, PortError> {
+        if let Some((graph, known)) = self.graph.as_ref().and_then(|graph| Some((graph, graph.commit_by_id(commit)?)))
+            && let Ok(parents) =
+                known.iter_parents().map(|at| Ok::<_, ()>(graph.id_at(at.map_err(drop)?).to_owned())).collect()
+        {
+            return Ok(parents);
+        }
         self.read(commit)?;
         Ok(CommitRefIter::from_bytes(&self.buffer, self.history.repo.object_hash()).parent_ids().collect())
     }

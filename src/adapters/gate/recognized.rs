@@ -29,6 +29,7 @@ pub(super) struct Recognized {
 /// One commit of the first-parent line.
 struct Found {
     id: ObjectId,
+    parents: Vec<ObjectId>,
     facts: CommitFacts,
 }
 
@@ -154,8 +155,9 @@ fn line(walk: &mut Walk<'_>, tip: ObjectId, before: &HashSet<ObjectId>) -> Resul
     let mut line = Vec::new();
     let mut next = tip;
     while !before.contains(&next) {
-        let (facts, first) = walk.commit(&next)?;
-        line.push(Found { id: next, facts });
+        let (facts, parents) = walk.commit(&next)?;
+        let first = parents.first().copied();
+        line.push(Found { id: next, parents, facts });
         let Some(first) = first else { return Ok(None) };
         next = first;
     }
@@ -171,10 +173,7 @@ fn brought(
     taken: &mut HashSet<ObjectId>,
 ) -> Result<Vec<ObjectId>, PortError> {
     let mut brought = Vec::new();
-    if found.facts.parents.len() < 2 {
-        return Ok(brought);
-    }
-    let mut waiting: Vec<ObjectId> = walk.parents(&found.id)?;
+    let mut waiting: Vec<ObjectId> = found.parents.iter().skip(1).copied().collect();
     while let Some(commit) = waiting.pop() {
         if !before.contains(&commit) && taken.insert(commit) {
             brought.push(commit);
