@@ -68,17 +68,17 @@ fn shown(name: &StoryName) -> String {
     }
 }
 
-/// What is missing; the review first, since people ask for that.
+/// What is missing. Phases are named only when nothing else is: most of them follow the review by themselves.
 fn why(missing: &[&Refusal]) -> String {
-    let phase = |refusal: &&&Refusal| matches!(refusal, Refusal::PhaseMissing(_));
-    let mut ordered: Vec<&Refusal> = missing.iter().filter(|refusal| !phase(refusal)).copied().collect();
-    ordered.extend(missing.iter().filter(phase).copied());
-    if ordered.is_empty() {
+    let is_phase = |refusal: &&&Refusal| matches!(refusal, Refusal::PhaseMissing(_));
+    let others: Vec<&Refusal> = missing.iter().filter(|refusal| !is_phase(refusal)).copied().collect();
+    let shown = if others.is_empty() { missing } else { &others };
+    if shown.is_empty() {
         return String::new();
     }
-    let mut said = ordered.iter().take(MOST).map(|refusal| gate::reason(refusal)).collect::<Vec<_>>().join("; ");
-    if ordered.len() > MOST {
-        said.push_str(&format!("; and {} more", ordered.len() - MOST));
+    let mut said = shown.iter().take(MOST).map(|refusal| gate::reason(refusal)).collect::<Vec<_>>().join("; ");
+    if shown.len() > MOST {
+        said.push_str(&format!("; and {} more", shown.len() - MOST));
     }
     format!(": {said}")
 }
@@ -95,11 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn the_missing_review_is_said_first_and_the_list_is_short() {
-        let phases = [Phase::Testing, Phase::PullRequest, Phase::Settings].map(Refusal::PhaseMissing);
-        let said = reason(&story(phases.into_iter().chain([Refusal::NoReview]).collect()));
-        assert!(said.contains("on record: nobody reviewed it; phase 6"), "{said}");
-        assert!(said.ends_with("and 1 more"), "{said}");
+    fn the_missing_review_is_said_without_the_phases_that_follow_it_and_a_list_is_short() {
+        let phases =
+            || [Phase::Testing, Phase::PullRequest, Phase::Settings, Phase::Readiness].map(Refusal::PhaseMissing);
+        let said = reason(&story(phases().into_iter().chain([Refusal::NoReview]).collect()));
+        assert!(said.ends_with("on record: nobody reviewed it"), "{said}");
+        let said = reason(&story(phases().to_vec()));
+        assert!(said.contains("on record: phase 6") && said.ends_with("and 1 more"), "{said}");
     }
 
     #[test]
