@@ -181,9 +181,13 @@ pub fn register(repo: &Repo, _lock: &RegistryLock, new: &Registration<'_>) -> Re
     Ok(Entry { dir, path: Some(path), head: new.head.clone(), whole: true })
 }
 
-/// Whether a directory holds a worktree's `.git` file that names this repository.
+/// Whether a directory holds a worktree's `.git` file that names this repository, or an empty one: that is what a kill leaves
+/// while the file is written, and no other program makes it.
 pub fn claims_this_repository(repo: &Repo, path: &Path) -> bool {
     let Ok(text) = fs::read(path.join(".git")) else { return false };
+    if text.is_empty() {
+        return true;
+    }
     let Some(named) = text.strip_prefix(b"gitdir:") else { return false };
     let named = path.join(OsStr::from_bytes(named.trim_ascii()));
     named.parent().is_some_and(|parent| real(parent) == repo.common_dir().join("worktrees"))

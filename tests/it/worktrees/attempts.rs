@@ -154,6 +154,19 @@ fn half_made_entries_are_set_aside() {
 }
 
 #[test]
+fn a_place_whose_git_file_was_cut_short_is_set_aside() {
+    let bed = Bed::new();
+    let spec = bed.spec("1.1-first");
+    // Killed while the `.git` file of a kept worktree was written over: empty, and no record yet.
+    write(&spec.path, ".git", "");
+    write(&spec.path, "kept.txt", "kept\n");
+    bed.prepare(&spec).unwrap();
+    assert_eq!(bed.inside(&spec.path, &["status", "--porcelain"]), "");
+    let kept = trash::list(&bed.repo).unwrap();
+    assert!(kept.iter().any(|trashed| trashed.path.join("kept.txt").is_file()), "{kept:?}");
+}
+
+#[test]
 fn a_lost_git_file_is_written_again() {
     let bed = Bed::new();
     let spec = bed.spec("1.1-first");
