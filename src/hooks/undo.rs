@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::adapters::process::ancestry;
+
 /// What there is to undo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Undo {
@@ -118,7 +120,7 @@ pub(super) fn running_git() -> Vec<String> {
         if let Some(found) = subcommand(&words) {
             return found;
         }
-        let Some(parent) = parent_of(pid) else { return Vec::new() };
+        let Some(parent) = ancestry::parent_of(&pid.to_string()) else { return Vec::new() };
         pid = parent;
     }
     Vec::new()
@@ -141,11 +143,6 @@ fn subcommand(words: &[String]) -> Option<Vec<String>> {
         }
     }
     None
-}
-
-fn parent_of(pid: u32) -> Option<u32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
 #[cfg(test)]

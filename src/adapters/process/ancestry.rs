@@ -34,7 +34,8 @@ fn mark_of(pid: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&variable[wanted.len()..]).into_owned())
 }
 
-fn parent_of(pid: &str) -> Option<u32> {
+/// The parent of a process; `self` names this one. `None` where the system does not tell.
+pub fn parent_of(pid: &str) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
