@@ -7,6 +7,7 @@ pub mod adapters;
 pub mod cli;
 pub mod domain;
 pub mod engine;
+pub mod fail_point;
 #[allow(clippy::disallowed_methods, reason = "git speaks to hooks through variables")]
 pub mod hooks;
 pub mod report;

@@ -10,6 +10,10 @@ use super::help;
 use crate::domain::event::Finding;
 use crate::domain::settings::Missing;
 
+mod keeping;
+
+pub use keeping::{BackupArgs, CleanupArgs, DoctorArgs, RescueAction, RescueArgs, RestoreArgs, SyncArgs};
+
 /// Runs coding agents over markdown stories and lands exactly what was reviewed
 ///
 /// Reads stories, works out what depends on what, gives each story a git worktree and a coding agent, takes it through
@@ -95,7 +99,18 @@ pub enum Command {
     /// Remove finished worktrees and merged branches
     #[command(after_long_help = help::CLEANUP)]
     Cleanup(CleanupArgs),
-    /// Find out whether the gate is in force, and repair it
+    /// List, show and bring back work that was kept when a worktree went away
+    #[command(after_long_help = help::RESCUE)]
+    Rescue(RescueArgs),
+    /// Write ledger, story branches and rescued work into one file
+    #[command(after_long_help = help::BACKUP)]
+    Backup(BackupArgs),
+    /// Bring back what a backup holds
+    Restore(RestoreArgs),
+    /// Share the ledger with a remote
+    #[command(after_long_help = help::SYNC)]
+    Sync(SyncArgs),
+    /// Find out whether the gate is in force and the repository sound, and repair it
     #[command(after_long_help = help::DOCTOR)]
     Doctor(DoctorArgs),
     /// Make a throw-away repository with five stories and land them with the demo agent
@@ -392,31 +407,6 @@ pub struct StopArgs {
     /// The stories [default: the whole run]
     #[arg(value_name = "ID")]
     pub ids: Vec<String>,
-}
-
-/// Arguments of `cleanup`.
-#[derive(Args, Clone, Debug)]
-pub struct CleanupArgs {
-    /// Stories to clean up after [default: all that ended]
-    #[arg(value_name = "SCOPE")]
-    pub scope: Vec<String>,
-    /// Show what would be removed
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Also after stories that failed or were stopped; their work is still rescued first
-    #[arg(long)]
-    pub force: bool,
-}
-
-/// Arguments of `doctor`.
-#[derive(Args, Clone, Debug)]
-pub struct DoctorArgs {
-    /// Repair what can be repaired inside the repository
-    #[arg(long)]
-    pub repair: bool,
-    /// Write JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Arguments of `demo`.

@@ -189,3 +189,26 @@ Examples:
   git orchestrate completions bash > ~/.local/share/bash-completion/completions/git-orchestrate
   git orchestrate completions zsh > ~/.local/share/zsh/site-functions/_git-orchestrate
   git orchestrate completions fish > ~/.local/share/fish/vendor_completions.d/git-orchestrate.fish";
+
+/// Below `rescue`.
+pub(super) const RESCUE: &str = "\
+Examples:
+  git orchestrate rescue                          what is kept, newest first
+  git orchestrate rescue show 1.2-cart-1          what it changes
+  git orchestrate rescue restore 1.2-cart-1       put it on branch rescued/1.2-cart-1";
+
+/// Below `backup`.
+pub(super) const BACKUP: &str = "\
+The file is a git bundle; `git bundle verify FILE` and `git fetch FILE` read it too.
+
+Examples:
+  git orchestrate backup before-upgrade.bundle
+  git orchestrate restore before-upgrade.bundle --dry-run";
+
+/// Below `sync`.
+pub(super) const SYNC: &str = "\
+Examples:
+  git orchestrate sync
+  git orchestrate sync upstream --dry-run
+
+Exit codes: 0 both sides agree; 1 the remote could not be reached or refused.";

@@ -8,6 +8,7 @@ pub mod man;
 pub mod ui;
 
 mod app;
+mod backup;
 mod certify;
 mod cleanup;
 mod demo;
@@ -24,6 +25,8 @@ mod log;
 mod phase;
 mod plan;
 mod planning;
+mod rescue;
+mod restore;
 mod resume;
 mod retry;
 mod review;
@@ -31,6 +34,7 @@ mod show;
 mod status;
 mod stop;
 mod stories;
+mod sync;
 mod verify;
 
 use std::ffi::OsString;
@@ -134,6 +138,10 @@ fn dispatch(command: &Command, ui: &mut Ui) -> Result<Exit, CommandError> {
         Command::Resume(args) => resume::run(args, ui),
         Command::Stop(args) => stop::run(args, ui),
         Command::Cleanup(args) => cleanup::run(args, ui),
+        Command::Rescue(args) => rescue::run(args, ui),
+        Command::Backup(args) => backup::run(args, ui),
+        Command::Restore(args) => restore::run(args, ui),
+        Command::Sync(args) => sync::run(args, ui),
         Command::Doctor(args) => doctor::run(args, ui),
         Command::Demo(args) => demo::run(args, ui),
         Command::Hook(args) => Err(unknown_hook(&args.name)),

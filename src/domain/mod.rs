@@ -26,4 +26,5 @@ pub mod source;
 pub mod state;
 pub mod statement;
 pub mod tamper;
+pub mod usage;
 pub mod workflow;

@@ -13,6 +13,7 @@ use super::fake_git::{FakeGit, Files};
 use super::fake_ledger::FakeLedger;
 use super::ports::{AgentEnd, AgentRequest, Agents, Cancel, CancelSignal, CommandEnd, CommandRequest, Ended, Executor};
 use crate::domain::event::ItemEvent;
+use crate::domain::usage::Usage;
 use crate::domain::workflow::Phase;
 
 /// What a session does.
@@ -81,7 +82,7 @@ impl Session {
     pub(crate) fn end(&self, ended: Ended, result: Option<Vec<u8>>) -> AgentEnd {
         let session = self.request.session.clone();
         let tail = "last words".to_owned();
-        AgentEnd { ended, session, result, class: None, tail, log: PathBuf::new(), millis: 1 }
+        AgentEnd { ended, session, result, class: None, tail, log: PathBuf::new(), millis: 1, usage: Usage::default() }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::domain::run_state::RunState;
 use crate::domain::state::{ItemState, Rejected};
 use crate::domain::statement::Signatures;
 use crate::domain::tamper::{Gained, Restored, Words};
+use crate::domain::usage::Usage;
 use crate::domain::workflow::Phase;
 
 /// An error of a port, ready for a person: a lower-case sentence, its causes, and the command that helps.
@@ -485,6 +486,8 @@ pub struct AgentEnd {
     pub log: PathBuf,
     /// Wall time in milliseconds.
     pub millis: u64,
+    /// What the client says it consumed.
+    pub usage: Usage,
 }
 
 /// Coding agents.

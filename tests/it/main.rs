@@ -16,6 +16,7 @@ mod clients;
 mod corpus;
 mod delivery;
 mod everyday;
+mod faults;
 mod hook_filter;
 mod hook_install;
 mod hooks;

@@ -24,6 +24,7 @@ use crate::adapters::process::spawn::{self, Launch};
 use crate::domain::diagnostic::escape_line;
 use crate::domain::event::FailureClass;
 use crate::domain::prompt::REVIEW_SCHEMA;
+use crate::domain::usage::Usage;
 use crate::domain::workflow::Phase;
 use crate::engine::ports::{AgentEnd, AgentRequest, Agents, CancelSignal, Ended};
 
@@ -94,6 +95,7 @@ fn not_started(request: &AgentRequest, reason: String) -> AgentEnd {
         tail: reason,
         log: PathBuf::new(),
         millis: 0,
+        usage: Usage::default(),
     }
 }
 
@@ -265,7 +267,16 @@ impl<'a> Invocation<'a> {
         let class = self.class(&end.ended, &transcript, &log);
         let result = self.request.wants_result.then(|| self.result(&transcript)).flatten();
         let session = transcript.session.unwrap_or_else(|| self.request.session.clone());
-        AgentEnd { ended: end.ended, session, result, class, tail: end.tail, log, millis: end.millis }
+        AgentEnd {
+            ended: end.ended,
+            session,
+            result,
+            class,
+            tail: end.tail,
+            log,
+            millis: end.millis,
+            usage: Usage::default(),
+        }
     }
 
     fn result(&self, transcript: &Transcript) -> Option<Vec<u8>> {
