@@ -67,7 +67,7 @@ pub(crate) fn run(args: &CleanupArgs, ui: &mut Ui) -> Result<Exit, CommandError>
     }
     if !args.dry_run {
         let now = app.machine.now();
-        trash::purge(&app.repo, Timestamp(now.0 - TRASH_AGE_MILLIS))?;
+        trash::purge(&app.repo, trash::KEPT_MILLIS)?;
     }
     Ok(Exit::DONE)
 }
