@@ -152,8 +152,8 @@ pub fn write_tree(repo: &Repo, worktree: &Path, index: Option<&Path>) -> Result<
     let tree = tree.map_err(|_| PortError::new("git write-tree printed no object id"))?;
     if tree.is_empty_tree() {
         // Git knows it without an object, and then misses it in `fsck`.
-        let written = repo.gix().write_object(gix::objs::Tree::empty());
-        written.map_err(|error| git_error("cannot write the empty tree", error))?;
+        let git = repo.gix();
+        git.write_object(gix::objs::Tree::empty()).map_err(|error| git_error("cannot write the empty tree", error))?;
     }
     Ok(tree)
 }

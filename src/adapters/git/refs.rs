@@ -11,6 +11,7 @@ use gix::refs::{FullNameRef, Target};
 use thiserror::Error;
 
 use super::repo::{Repo, git_error, oid};
+use super::stale;
 use super::update_ref::{Exchange, Session};
 use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::PortError;
@@ -73,8 +74,10 @@ impl From<RefError> for PortError {
         match error {
             RefError::Port(error) => error,
             RefError::Conflict { .. } => Self::new(error.to_string()),
-            RefError::Locked { .. } => {
-                Self::new(error.to_string()).hint("if no git process is running, remove the lock file it names")
+            RefError::Locked { ref message } => {
+                let about = stale::named_in(message).map(|lock| stale::about(&lock));
+                let general = || "if no git process is running, remove the lock file it names".to_owned();
+                Self::new(error.to_string()).hint(about.unwrap_or_else(general))
             }
         }
     }

@@ -142,6 +142,13 @@ pub(super) fn discard(repo: &Repo, path: &Path) -> Result<(), PortError> {
     Ok(())
 }
 
+/// Moves the worktree of a check into the trash: its commit is a candidate of ours.
+pub(super) fn put_away(repo: &Repo, lock: &RegistryLock, entry: &Entry, path: &Path) -> Result<(), PortError> {
+    remove(repo, lock, entry, path, Leftovers::Some)?;
+    drop_empty_parent(repo, path);
+    Ok(())
+}
+
 /// Renames directory and entry into the trash, the directory first: whoever is killed between finds an entry without a
 /// directory, which every caller here takes away.
 fn remove(

@@ -46,6 +46,28 @@ impl GitWorktrees {
         Self { repo: repo.clone(), writer, _kept: Arc::new(Kept(repo.clone())) }
     }
 
+    /// Takes away what a killed run left of its own: worktrees of checks, records whose directory is gone, drafts. Nothing
+    /// of a story's. Returns a line for each; must not be called while a run is alive.
+    pub fn sweep_up(&self) -> Result<Vec<String>, PortError> {
+        let lock = RegistryLock::acquire(&self.repo)?;
+        let mut done = Vec::new();
+        for entry in admin::entries(&self.repo)?.into_iter().filter(Entry::is_ours) {
+            let Some(path) = entry.path.clone() else { continue };
+            let gone = path.symlink_metadata().is_err();
+            if gone || entry.is_for_checks() {
+                if entry.is_for_checks() {
+                    retire::put_away(&self.repo, &lock, &entry, &path)?;
+                } else {
+                    retire::set_aside(&self.repo, &self.writer, &lock, &entry, &path)?;
+                }
+                let what = if gone { "the record of a worktree that is gone" } else { "a worktree for checks" };
+                done.push(format!("removed {what}: {}", path.display()));
+            }
+        }
+        admin::remove_drafts(&self.repo, &lock);
+        Ok(done)
+    }
+
     fn prepare_now(&self, spec: &WorktreeSpec) -> Result<Prepared, PortError> {
         let start = self.repo.object_id(&spec.start)?;
         commit::tree_of(&self.repo.gix(), start)?;
