@@ -4,6 +4,10 @@
 
 use std::io::Write;
 
+mod cleanup;
+mod power;
+mod worktrees;
+
 /// Whether the whole battery was asked for.
 pub fn full() -> bool {
     std::env::var_os("ORCHESTRATE_TEST_BATTERY").is_some()

@@ -117,7 +117,7 @@ impl<'a> Staging<'a> {
 pub fn stage(repo: &Repo, worktree: &Path, staging: &Staging<'_>, index: Option<&Path>) -> Result<ObjectId, PortError> {
     let add = |list: Option<&tempfile::NamedTempFile>, how: &str| {
         let mut add = git_in(repo, worktree, index)?;
-        add.args(["-c", "core.safecrlf=false", "-c", "advice.addEmbeddedRepo=false", "add", how]);
+        add.args(["-c", "core.safecrlf=false", "-c", "advice.addEmbeddedRepo=false", "add", "--sparse", how]);
         if let Some(list) = list {
             let mut argument = std::ffi::OsString::from("--pathspec-from-file=");
             argument.push(list.path());
@@ -185,11 +185,12 @@ fn signature(who: &str, at: Timestamp) -> gix::actor::Signature {
 }
 
 fn git_in(repo: &Repo, worktree: &Path, index: Option<&Path>) -> Result<Command, PortError> {
-    let mut command = cli::git_in(repo, worktree)?;
-    if let Some(index) = index {
-        // Only rescues have an index of their own, and they must be durable.
-        command.env("GIT_INDEX_FILE", index).args(["-c", "core.fsync=loose-object"]);
-    }
+    let Some(index) = index else { return cli::git_in(repo, worktree) };
+    // Only rescues have an index of their own: they must be durable, and work where the worktree's HEAD is lost, without
+    // which git takes its private directory for none.
+    let mut command = cli::git(repo);
+    command.current_dir(worktree).env("GIT_WORK_TREE", worktree);
+    command.env("GIT_INDEX_FILE", index).args(["-c", "core.fsync=loose-object"]);
     Ok(command)
 }
 

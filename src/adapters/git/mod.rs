@@ -22,6 +22,7 @@ pub mod repo;
 pub mod rescue;
 pub mod rescued;
 mod retire;
+mod settle;
 pub mod signing;
 mod stale;
 pub mod status;
