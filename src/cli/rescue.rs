@@ -83,12 +83,8 @@ fn restore(name: &str, branch: Option<&str>, in_json: bool, ui: &mut Ui) -> Resu
 }
 
 fn shown(one: &Rescued, changes: &[Changed]) -> String {
-    let mut text = format!(
-        "{}\ncommit  {}\nkept    {}\n\n",
-        escape_line(&one.reference),
-        one.commit,
-        rfc3339_seconds(one.at)
-    );
+    let mut text =
+        format!("{}\ncommit  {}\nkept    {}\n\n", escape_line(&one.reference), one.commit, rfc3339_seconds(one.at));
     for line in one.message.lines() {
         text.push_str(&format!("    {}\n", escape(line)));
     }

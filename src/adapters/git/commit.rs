@@ -12,7 +12,7 @@ use gix::bstr::{BString, ByteSlice};
 use super::admin::{Entry, io_error};
 use super::repo::{Repo, git_error};
 use super::status::Survey;
-use super::{cli, refs};
+use super::{cli, merge, refs};
 use crate::domain::names::Timestamp;
 use crate::engine::ports::PortError;
 
@@ -138,9 +138,29 @@ pub fn stage(repo: &Repo, worktree: &Path, staging: &Staging<'_>, index: Option<
     }
     let forced: Vec<&str> = staging.forced.iter().map(String::as_str).collect();
     if let Some(list) = list_of(repo, &forced)? {
-        add(Some(&list), "--force")?;
+        // `update-index` does not ask what is ignored.
+        let mut update = git_in(repo, worktree, index)?;
+        let list = fs::File::open(list.path()).map_err(|error| io_error("cannot read", list.path(), error))?;
+        update.args(["-c", "core.safecrlf=false", "update-index", "--add", "-z", "--stdin"]).stdin(list);
+        cli::run(&mut update)?;
     }
     write_tree(repo, worktree, index)
+}
+
+/// Paths whose staged content is neither in the tree `before` nor in `after`.
+pub fn staged_only(
+    git: &gix::Repository,
+    staged: ObjectId,
+    before: ObjectId,
+    after: ObjectId,
+) -> Result<Vec<String>, PortError> {
+    if staged == before || staged == after {
+        return Ok(Vec::new());
+    }
+    let came = merge::changes(git, before, staged)?;
+    let went = merge::changes(git, staged, after)?;
+    let both = came.iter().filter(|(path, change)| change.new.is_some() && went.contains_key(*path));
+    Ok(both.map(|(path, _)| path.to_str_lossy().into_owned()).collect())
 }
 
 /// The tree of the index.

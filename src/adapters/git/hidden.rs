@@ -70,7 +70,9 @@ impl Walk<'_> {
             if about.is_dir() {
                 // A repository inside stays in the trash: its objects are its own.
                 if there.join(".git").symlink_metadata().is_err() {
-                    open.extend(fs::read_dir(&there).into_iter().flatten().flatten().map(|file| path.join(file.file_name())));
+                    open.extend(
+                        fs::read_dir(&there).into_iter().flatten().flatten().map(|file| path.join(file.file_name())),
+                    );
                 }
                 continue;
             }

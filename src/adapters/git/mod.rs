@@ -17,6 +17,7 @@ pub mod landing;
 pub mod mend;
 pub mod merge;
 pub mod pool;
+mod pruned;
 pub mod refs;
 pub mod repo;
 pub mod rescue;

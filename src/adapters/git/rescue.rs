@@ -187,7 +187,9 @@ impl Leaving<'_> {
         parents.extend(commit::merge_heads(git, self.entry));
         parents.extend(taken.strays.iter().copied());
         let mut message = format!("{LEFT}{}\n\n{}", self.entry.name(), listed(survey.dirty.iter()));
-        for (title, paths) in [("Ignored by rules of its own:", taken.staging.forced), ("In the trash only:", &taken.left)] {
+        for (title, paths) in
+            [("Ignored by rules of its own:", taken.staging.forced), ("In the trash only:", &taken.left)]
+        {
             if !paths.is_empty() {
                 message.push_str(&format!("\n\n{title}\n{}", listed(paths.iter())));
             }

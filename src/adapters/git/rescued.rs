@@ -4,10 +4,10 @@ use std::os::unix::ffi::OsStrExt;
 
 use gix::bstr::ByteSlice;
 
+use super::cli;
 use super::refs::{self, Expected, RefError, RefUpdate, RefWriter};
 use super::repo::{Repo, git_error, oid};
 use super::rescue::RESCUE;
-use super::cli;
 use crate::domain::names::{BranchRef, Oid, Timestamp};
 use crate::engine::ports::PortError;
 
@@ -74,7 +74,16 @@ pub fn find(repo: &Repo, name: &str) -> Result<Rescued, PortError> {
 /// What it changes against its first parent.
 pub fn changes(repo: &Repo, rescued: &Rescued) -> Result<Vec<Changed>, PortError> {
     let mut diff = cli::git(repo);
-    diff.args(["diff-tree", "-r", "-z", "--numstat", "--no-commit-id", "--no-renames", "--no-ext-diff", "--no-textconv"]);
+    diff.args([
+        "diff-tree",
+        "-r",
+        "-z",
+        "--numstat",
+        "--no-commit-id",
+        "--no-renames",
+        "--no-ext-diff",
+        "--no-textconv",
+    ]);
     match rescued.parents.first() {
         Some((parent, _)) => diff.args([parent.as_str(), rescued.commit.as_str()]),
         None => diff.args(["--root", rescued.commit.as_str()]),
@@ -106,19 +115,16 @@ pub fn restore(repo: &Repo, rescued: &Rescued, branch: &BranchRef) -> Result<(),
     }
 }
 
-fn read(
-    repo: &Repo,
-    git: &gix::Repository,
-    reference: String,
-    commit: Oid,
-) -> Result<Option<Rescued>, PortError> {
+fn read(repo: &Repo, git: &gix::Repository, reference: String, commit: Oid) -> Result<Option<Rescued>, PortError> {
     let Ok(found) = git.find_commit(repo.object_id(&commit)?) else { return Ok(None) };
     let failed = |error| git_error(format!("cannot read {commit}"), error);
     let message = found.message_raw().map_err(failed)?.to_str_lossy().trim_end().to_owned();
     let seconds = found.time().map_err(failed)?.seconds;
     let subject = |id: gix::ObjectId| {
         let parent = git.find_commit(id).ok();
-        parent.and_then(|parent| Some(parent.message().ok()?.title.to_str_lossy().trim().to_owned())).unwrap_or_default()
+        parent
+            .and_then(|parent| Some(parent.message().ok()?.title.to_str_lossy().trim().to_owned()))
+            .unwrap_or_default()
     };
     let parents = found.parent_ids().map(|id| (oid(id), subject(id.detach()))).collect();
     let name = reference.strip_prefix(RESCUE).unwrap_or(&reference).to_owned();

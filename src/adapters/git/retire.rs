@@ -10,7 +10,7 @@ use gix::ObjectId;
 use super::admin::{self, Entry, Head, RegistryLock};
 use super::refs::{self, Expected, RefError, RefUpdate, RefWriter};
 use super::repo::{Repo, oid};
-use super::rescue::{Leaving, Leftovers, write_rescue};
+use super::rescue::{self, Leaving, Leftovers, write_rescue};
 use super::worktree::locked;
 use super::{commit, pool, stale, trash};
 use crate::domain::names::{BranchRef, Oid};
@@ -130,6 +130,22 @@ pub(super) fn keep_commits(
 /// Names a commit by a rescue ref.
 pub(super) fn keep(repo: &Repo, writer: &Mutex<RefWriter>, name: &str, commit: &Oid) -> Result<String, PortError> {
     write_rescue(repo, writer, &repo.gix(), name, repo.object_id(commit)?)
+}
+
+/// Names what was staged in a worktree and is about to be replaced by the content of its files.
+pub(super) fn keep_index(
+    repo: &Repo,
+    writer: &Mutex<RefWriter>,
+    worktree: &str,
+    tree: ObjectId,
+    head: ObjectId,
+) -> Result<String, PortError> {
+    let git = repo.gix();
+    let message = format!("{}{worktree}\n\nWhat was staged there before its files were committed.", rescue::LEFT);
+    let draft = commit::Draft { tree, parents: &[head], author: commit::TOOL, message: &message, at: trash::now() };
+    let id = commit::write_commit(&git, &draft)?;
+    commit::sync_object(repo, &id)?;
+    write_rescue(repo, writer, &git, worktree, id)
 }
 
 /// Takes the worktree of a check away for good: its commit is a candidate of ours, and what checks left in it is nobody's work.

@@ -46,6 +46,8 @@ pub struct Survey {
     pub empty: BTreeSet<String>,
     /// Whether index flags would have hidden an edit from git.
     pub hidden: bool,
+    /// Whether the index differs from HEAD.
+    pub staged: bool,
 }
 
 impl Survey {
@@ -149,7 +151,10 @@ impl Survey {
     fn take(&mut self, item: &Item) {
         let path = item.location().to_str_lossy().into_owned();
         match item {
-            Item::TreeIndex(_) => _ = self.dirty.insert(path),
+            Item::TreeIndex(_) => {
+                self.dirty.insert(path);
+                self.staged = true;
+            }
             Item::IndexWorktree(Found::Modification { status, .. }) => match status {
                 EntryStatus::Conflict { .. } => {
                     self.dirty.insert(path.clone());

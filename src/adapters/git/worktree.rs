@@ -11,6 +11,7 @@ use gix::ObjectId;
 use super::admin::{self, Entry, Head, Registration, RegistryLock, io_error};
 use super::commit::{self, Draft, Staging};
 use super::pool::{self, Pooled};
+use super::pruned::Pruned;
 use super::refs::{self, Expected, RefError, RefUpdate, RefWriter};
 use super::repo::{Repo, oid};
 use super::retire::{self, Retirement};
@@ -129,6 +130,8 @@ impl GitWorktrees {
         };
         if there && admin::is_usable(&entry, &spec.path)? {
             stale::clear(&self.repo, &entry, &spec.path, Some(&spec.branch));
+            let start = self.repo.object_id(&spec.start)?;
+            Pruned { repo: &self.repo, writer: &self.writer, entry: &entry, branch: &spec.branch, start }.repair()?;
             return Ok(Some(entry));
         }
         retire::set_aside(&self.repo, &self.writer, lock, &entry, &spec.path)?;
@@ -160,11 +163,15 @@ impl GitWorktrees {
 
     /// Tip of the branch, which is made at `start` when it does not exist.
     fn branch_at(&self, branch: &BranchRef, start: &Oid) -> Result<Oid, PortError> {
-        if let Some(tip) = refs::tip(&self.repo, branch.as_str())? {
-            return Ok(tip);
-        }
-        let update =
-            RefUpdate { name: branch.as_str().to_owned(), expected: Expected::Absent, new: Some(start.clone()) };
+        let tip = refs::tip(&self.repo, branch.as_str())?;
+        let git = self.repo.gix();
+        let expected = match tip {
+            Some(tip) if git.find_commit(self.repo.object_id(&tip)?).is_ok() => return Ok(tip),
+            // Pruned by somebody's gc, and no worktree has its files any more: there is nothing in it to keep.
+            Some(tip) => Expected::Value(tip),
+            None => Expected::Absent,
+        };
+        let update = RefUpdate { name: branch.as_str().to_owned(), expected, new: Some(start.clone()) };
         locked(&self.writer).transaction(&[update])?;
         Ok(start.clone())
     }
@@ -241,7 +248,15 @@ impl GitWorktrees {
         if survey.hidden {
             show_hidden(&git, &entry, &spec.path, tree)?;
         }
+        let before = (survey.staged && survey.unmerged.is_empty())
+            .then(|| commit::write_tree(&self.repo, &spec.path, None))
+            .transpose()?;
         let staged = commit::stage(&self.repo, &spec.path, &Staging::of(&survey), None)?;
+        if let Some(before) = before
+            && !commit::staged_only(&git, before, tree, staged)?.is_empty()
+        {
+            retire::keep_index(&self.repo, &self.writer, &entry.name(), before, head)?;
+        }
         if staged == tree && merging.is_empty() {
             return Ok(None);
         }
@@ -259,7 +274,8 @@ impl GitWorktrees {
         let moved = locked(&self.writer).transaction(&[update]);
         if let Err(RefError::Conflict { .. }) = moved {
             let kept = retire::keep(&self.repo, &self.writer, &entry.name(), to)?;
-            let message = format!("{} was moved by somebody else meanwhile; the work is kept in {kept}", branch.short());
+            let message =
+                format!("{} was moved by somebody else meanwhile; the work is kept in {kept}", branch.short());
             return Err(PortError::new(message).hint(format!("compare them: git log {} {kept}", branch.short())));
         }
         moved?;

@@ -23,14 +23,26 @@ const WAYS: [(&str, &str, &str); 14] = [
     ("F39", "ignored by a rule of its own", "mkdir new; echo '*' > new/.gitignore; echo TOKEN > new/source.txt"),
     ("F40", "assume-unchanged", "git update-index --assume-unchanged README.md; echo TOKEN > README.md"),
     ("F40", "skip-worktree", "git update-index --skip-worktree kept.txt; echo TOKEN > kept.txt"),
-    ("F41", "amended away", "echo TOKEN > a; git add a; git commit -qm a; git rm -qf a; git commit -q --amend --allow-empty -m b"),
+    (
+        "F41",
+        "amended away",
+        "echo TOKEN > a; git add a; git commit -qm a; git rm -qf a; git commit -q --amend --allow-empty -m b",
+    ),
     ("F41", "reset", "echo TOKEN > r; git add r; git commit -qm r; git reset -q --hard HEAD~1"),
     ("F41", "detached", "git switch -q --detach; echo TOKEN > d; git add d; git commit -qm d"),
     ("F42", "stashed", "echo TOKEN > README.md; git stash -q"),
     ("F42", "stashed untracked", "echo TOKEN > u; git stash -q -u"),
     ("F42", "on a branch of its own", "git switch -q -c mine-ITEM; echo TOKEN > m; git add m; git commit -qm m"),
-    ("F42", "nested repository", "git init -q n; cd n; echo TOKEN > f; git add f; git -c user.name=a -c user.email=a@b commit -qm f"),
-    ("F35", "beside links outward and upward", "ln -s OUTSIDE out; ln -s ../.. up; ln -s / root; echo TOKEN > beside.txt"),
+    (
+        "F42",
+        "nested repository",
+        "git init -q n; cd n; echo TOKEN > f; git add f; git -c user.name=a -c user.email=a@b commit -qm f",
+    ),
+    (
+        "F35",
+        "beside links outward and upward",
+        "ln -s OUTSIDE out; ln -s ../.. up; ln -s / root; echo TOKEN > beside.txt",
+    ),
 ];
 
 /// All that is below a folder, links not followed.

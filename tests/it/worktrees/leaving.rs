@@ -317,3 +317,44 @@ fn trash_is_kept_for_counted_days_whatever_the_clock_says() {
         assert_eq!(trash::purge(&bed.repo, trash::KEPT_MILLIS).unwrap().len(), gone);
     }
 }
+
+#[test]
+fn a_branch_whose_objects_were_pruned_is_set_back_and_the_files_are_committed_again() {
+    let (bed, spec) = worked();
+    let good = bed.commit_in(&spec, "good.txt", &[]);
+    let broken = bed.commit_in(&spec, "new.txt", &[]);
+    let blob = bed.scratch.git(&["rev-parse", &format!("{broken}:new.txt")]);
+    let object = |id: &str| bed.repo.common_dir().join("objects").join(&id[..2]).join(&id[2..]);
+    for gone in [broken.as_str(), blob.as_str()] {
+        std::fs::remove_file(object(gone)).unwrap();
+    }
+    assert!(wait(bed.trees.inspect(&spec)).is_err());
+    assert!(bed.prepare(&spec).unwrap().adopted);
+    assert_eq!(bed.scratch.git(&["rev-parse", "story/1.1-first"]), good);
+    assert_eq!(bed.inspect(&spec).dirty, ["new.txt"]);
+    let again = bed.commit_all(&spec).unwrap();
+    assert_eq!(bed.scratch.git(&["show", &format!("{again}:new.txt")]), "new.txt");
+    // Only the index knew it.
+    write(&spec.path, "staged.txt", "staged\n");
+    bed.inside(&spec.path, &["add", "staged.txt"]);
+    let blob = bed.inside(&spec.path, &["rev-parse", ":staged.txt"]);
+    std::fs::remove_file(object(&blob)).unwrap();
+    bed.prepare(&spec).unwrap();
+    let third = bed.commit_all(&spec).unwrap();
+    assert_eq!(bed.scratch.git(&["show", &format!("{third}:staged.txt")]), "staged");
+}
+
+#[test]
+fn what_was_staged_and_then_changed_is_kept_when_the_files_are_committed() {
+    let (bed, spec) = worked();
+    write(&spec.path, "staged.txt", "staged\n");
+    bed.inside(&spec.path, &["add", "staged.txt"]);
+    bed.commit_all(&spec).unwrap();
+    assert_eq!(bed.rescued(), "", "nothing is lost here");
+    write(&spec.path, "staged.txt", "staged again\n");
+    bed.inside(&spec.path, &["add", "staged.txt"]);
+    write(&spec.path, "staged.txt", "and changed\n");
+    let commit = bed.commit_all(&spec).unwrap();
+    assert_eq!(bed.scratch.git(&["show", &format!("{commit}:staged.txt")]), "and changed");
+    assert_eq!(bed.scratch.git(&["show", &format!("{}:staged.txt", bed.rescued())]), "staged again");
+}
