@@ -36,6 +36,7 @@ mod setup;
 mod signing;
 mod stories;
 mod support;
+mod supervisor;
 mod survival;
 mod tampering;
 mod verify;
