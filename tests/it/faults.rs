@@ -5,6 +5,7 @@
 use std::io::Write;
 
 mod power;
+mod processes;
 
 /// Whether the whole battery was asked for.
 pub fn full() -> bool {

@@ -56,7 +56,7 @@ pub fn alive(folder: &Path) -> Vec<String> {
 }
 
 /// A supervisor in a mode; `None` where the machine does not allow it.
-fn supervised(wanted: PidNamespace) -> Option<Supervisor> {
+pub fn supervised(wanted: PidNamespace) -> Option<Supervisor> {
     let supervisor = Supervisor::at(env!("CARGO_BIN_EXE_git-orchestrate"), wanted);
     let fits = (supervisor.namespace() == Namespace::None) == (wanted == PidNamespace::Off);
     if !fits {
@@ -86,7 +86,7 @@ fn shell(script: &str) -> Bench {
 }
 
 /// The process that the lock names.
-fn holder(lock: &Path) -> Pid {
+pub fn holder(lock: &Path) -> Pid {
     let text = std::fs::read_to_string(lock).unwrap();
     Pid::from_raw(text.split_whitespace().next().unwrap().parse().unwrap())
 }
@@ -150,15 +150,14 @@ fn a_killed_supervisor_is_noticed_and_its_work_ended() {
         let mut left = alive(&bench.path(""));
         left.retain(|name| in_namespace || !["held-bare", "held-lost"].contains(&name.as_str()));
         assert_eq!(left, Vec::<String>::new());
-        end_unreachable(&bench);
+        end_unreachable(&bench.path(""));
     }
 }
 
 /// Ends what a test left on purpose: whoever has its folder's files open.
-fn end_unreachable(bench: &Bench) {
-    let folder = bench.path("");
+pub fn end_unreachable(folder: &Path) {
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let opened = std::fs::read_link(entry.path().join("fd/9")).is_ok_and(|path| path.starts_with(&folder));
+        let opened = std::fs::read_link(entry.path().join("fd/9")).is_ok_and(|path| path.starts_with(folder));
         if let (true, Ok(pid)) = (opened, entry.file_name().to_str().unwrap().parse()) {
             kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
         }
