@@ -6,6 +6,7 @@ use std::io::Write;
 
 mod cleanup;
 mod power;
+mod processes;
 mod worktrees;
 
 /// Whether the whole battery was asked for.

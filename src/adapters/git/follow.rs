@@ -78,9 +78,10 @@ pub fn obstacle(repo: &Repo, branch: &BranchRef, from: &Oid, to: &Oid) -> Result
     let changes = changes(repo, &git, from, to)?;
     for checkout in checkouts(repo, branch)? {
         if checkout.git_dir.join("index.lock").exists()
-            && let Err(error) = IndexLock::take(&repo.state_dir(), &checkout.git_dir, LOCK_WAIT)
+            && IndexLock::take(&repo.state_dir(), &checkout.git_dir, LOCK_WAIT).is_err()
         {
-            return Ok(Some(format!("{} cannot follow: its index is locked: {error}", checkout.root.display())));
+            let about = stale::about(&checkout.git_dir.join("index.lock"));
+            return Ok(Some(format!("{} cannot follow: its index is locked: {about}", checkout.root.display())));
         }
         let reason = match look(&git, &checkout, &changes, Before::Whole)? {
             Look::Clear(_) => None,

@@ -55,6 +55,12 @@ pub fn list(repo: &Repo) -> Result<Vec<Rescued>, PortError> {
     Ok(found)
 }
 
+/// The line about rescued work in `status`; `None` when there is none. Changes nothing.
+pub fn summary(repo: &Repo) -> Option<String> {
+    let count = refs::list(repo, RESCUE).ok()?.len();
+    (count > 0).then(|| format!("rescued: {count} kept; see: git orchestrate rescue"))
+}
+
 /// The one with this name, or this full ref name.
 pub fn find(repo: &Repo, name: &str) -> Result<Rescued, PortError> {
     let short = name.strip_prefix(RESCUE).unwrap_or(name);

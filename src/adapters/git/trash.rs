@@ -18,8 +18,9 @@ pub const KEPT_MILLIS: i64 = 14 * 24 * 60 * 60 * 1000;
 /// Most bytes of a name that are kept in the trash: with time and number it must be a file name.
 const NAME: usize = 180;
 
-/// Most files that are counted for a size.
-const COUNTED: usize = 20_000;
+/// Most files that are counted for a size; `status`, which must be quick, counts fewer.
+const COUNTED: usize = 100_000;
+const COUNTED_IN_STATUS: usize = 2_000;
 
 /// Something in the trash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +66,7 @@ pub fn list(repo: &Repo) -> Result<Vec<Trashed>, PortError> {
 /// The line about the trash in `status`: how much is there and how to see it; `None` when it is empty. Changes nothing.
 pub fn summary(repo: &Repo) -> Option<String> {
     let listed = list(repo).ok()?;
-    let size = size(listed.iter().map(|trashed| trashed.path.as_path()));
+    let size = size_within(listed.iter().map(|trashed| trashed.path.as_path()), COUNTED_IN_STATUS);
     (!listed.is_empty()).then(|| {
         let (count, shown) = (listed.len(), size.shown());
         format!("trash: {count} kept, {shown}; see: git orchestrate cleanup --trash")
@@ -74,8 +75,12 @@ pub fn summary(repo: &Repo) -> Option<String> {
 
 /// Bytes below some places, without following a link; counting ends after some files.
 pub fn size<'a>(places: impl Iterator<Item = &'a Path>) -> Size {
+    size_within(places, COUNTED)
+}
+
+fn size_within<'a>(places: impl Iterator<Item = &'a Path>, most: usize) -> Size {
     let mut open: Vec<PathBuf> = places.map(Path::to_owned).collect();
-    let (mut size, mut left) = (Size::default(), COUNTED);
+    let (mut size, mut left) = (Size::default(), most);
     while let Some(path) = open.pop() {
         let Some(rest) = left.checked_sub(1) else { return Size { more: true, ..size } };
         left = rest;

@@ -140,6 +140,8 @@ fn rescued_work_is_listed_shown_and_put_on_a_branch_and_nothing_is_overwritten()
     assert!(shown.stdout.contains("uncommitted.txt"), "{}", said(&shown));
     let changed = json(&["show", &name]);
     assert_eq!(changed["changes"][0]["path"], "uncommitted.txt", "{changed}");
+    let status = project.orchestrate(&["status"]);
+    assert!(status.stderr.contains("rescued: 1 kept; see: git orchestrate rescue"), "{}", said(&status));
     let list = project.orchestrate(&["rescue"]);
     assert!(list.stdout.contains(&name), "{}", said(&list));
     let ran = project.orchestrate(&["rescue", "restore", &name]);
@@ -168,6 +170,8 @@ fn the_trash_is_shown_and_only_what_is_old_enough_goes() {
     let count = || std::fs::read_dir(&trash).unwrap().count();
     let before = count();
     assert!(before > 0);
+    let status = project.orchestrate(&["status"]);
+    assert!(status.stderr.contains(&format!("trash: {before} kept, ")), "{}", said(&status));
     let ran = project.orchestrate(&["cleanup", "--trash"]);
     assert_eq!((ran.code, ran.stdout.lines().count(), count()), (0, before, before), "{}", said(&ran));
     assert!(ran.stdout.contains("0 of 14 days counted"), "{}", said(&ran));

@@ -79,12 +79,13 @@ fn with_lock_at_the_landing(name: &str, hold: Option<Duration>) -> (Project, Ran
     let live = project.start(&["stories"]);
     until("the review", || at.exists());
     let lock = git_dir(&project).join(name);
-    std::fs::write(&lock, "").unwrap();
+    let open = std::fs::File::create(&lock).unwrap();
     std::fs::write(&go, "").unwrap();
     if let Some(hold) = hold {
         std::thread::sleep(hold);
         std::fs::remove_file(&lock).unwrap();
     }
+    drop(open);
     (project, live.finish())
 }
 
@@ -260,15 +261,34 @@ fn assert_all_land(project: &Project, ran: Ran, stories: usize) -> bool {
 }
 
 #[test]
-fn f22_f23_nothing_is_lost_while_everything_unreachable_is_pruned() {
-    let gc = shell("git gc -q --prune=now; git pack-refs --all; git prune; exit 0");
-    let actions =
-        |item: &str| format!("{{ write = {{ path = \"{item}.txt\", text = \"x\" }} }}, {{ commit = \"work\" }}, {gc}");
-    let steps = ["1.1", "1.2"].map(|item| author(item, 1, &actions(item)));
-    let (project, ran) = collected(&steps.join(""), 2);
-    assert_all_land(&project, ran, 2);
-    note("F22", "gc --prune=now and pack-refs in a loop", "every story lands once, fsck clean");
-    note("F23", "agents run gc --prune=now, pack-refs and prune", "every story lands once, fsck clean");
+fn f22_f23_nothing_is_lost_when_everything_unreachable_is_pruned_in_a_run() {
+    let gc = "git gc -q --prune=now && git pack-refs --all && git prune --expire=now";
+    let project = Project::new("", "");
+    let (at, go) = (project.meeting("at"), project.meeting("go"));
+    let collects = author(
+        "1.1",
+        1,
+        &format!("{{ write = {{ path = \"a.txt\", text = \"x\" }} }}, {{ commit = \"work\" }}, {}", shell(gc)),
+    );
+    let waits = author(
+        "1.2",
+        1,
+        &format!("{{ write = {{ path = \"b.txt\", text = \"x\" }} }}, {{ touch = {at:?} }}, {{ wait-for = {go:?} }}"),
+    );
+    project.script(&(collects + &waits));
+    project.story("1.1", "First", "None").story("1.2", "Second", "1.1").commit();
+    let live = project.start(&["stories"]);
+    until("the second agent", || at.exists());
+    for args in [&["gc", "-q", "--prune=now"][..], &["pack-refs", "--all"], &["prune", "--expire=now"]] {
+        project.scratch.git(args);
+    }
+    std::fs::write(&go, "").unwrap();
+    let ran = live.finish();
+    assert_eq!(ran.code, 0, "{}", said(&ran));
+    assert_eq!((project.merges_of("1.1"), project.merges_of("1.2")), (1, 1));
+    project.assert_tidy();
+    note("F22", "gc --prune=now, pack-refs, prune beside an agent", "every story lands once, fsck clean");
+    note("F23", "an agent runs gc --prune=now, pack-refs and prune", "every story lands once, fsck clean");
 }
 
 #[test]
