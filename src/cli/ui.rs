@@ -7,7 +7,9 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 
 use super::error::{CommandError, Kind};
+use crate::adapters::process::secrets;
 use crate::domain::diagnostic::escape;
+use crate::domain::redact::Redactor;
 
 /// How much is said on stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +31,7 @@ pub struct Ui {
     err_color: bool,
     interactive: bool,
     loudness: Loudness,
+    redactor: Redactor,
 }
 
 impl Ui {
@@ -44,6 +47,7 @@ impl Ui {
             err_color: err_choice != ColorChoice::Never,
             interactive: stdin().is_terminal() && stderr().is_terminal(),
             loudness,
+            redactor: Redactor::new(secrets::of_environment(&[])),
         }
     }
 
@@ -56,7 +60,13 @@ impl Ui {
             err_color: false,
             interactive: false,
             loudness: Loudness::Normal,
+            redactor: Redactor::default(),
         }
+    }
+
+    /// Sets what must not be written.
+    pub fn hide(&mut self, redactor: Redactor) {
+        self.redactor = redactor;
     }
 
     /// Whether text for stdout may be coloured.
@@ -94,18 +104,21 @@ impl Ui {
         terminal_size::terminal_size_of(stdout()).map(|(columns, _)| usize::from(columns.0))
     }
 
-    /// Writes data to stdout as it is.
+    /// Writes data to stdout, without secrets.
     pub fn data(&mut self, text: &str) -> Result<(), CommandError> {
-        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        let written = self.out.write_all(self.redactor.redact(text).as_bytes()).and_then(|()| self.out.flush());
         written.map_err(|error| match CommandError::from(error) {
             broken if broken.kind == Kind::BrokenPipe => broken,
             other => CommandError { message: format!("cannot write to standard output: {}", other.message), ..other },
         })
     }
 
-    /// Writes bytes of a file or a blob to stdout as they are.
+    /// Writes bytes of a file or a blob to stdout, without secrets.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), CommandError> {
-        self.out.write_all(bytes).and_then(|()| self.out.flush()).map_err(CommandError::from)
+        self.out
+            .write_all(&self.redactor.redact_bytes(bytes))
+            .and_then(|()| self.out.flush())
+            .map_err(CommandError::from)
     }
 
     /// Says on stderr what was done; silent with `--quiet`.
@@ -142,6 +155,7 @@ impl Ui {
     /// Writes text to stderr whatever the loudness, with a line end.
     pub fn message(&mut self, text: &str) {
         // A terminal that went away must not end the work.
+        let text = self.redactor.redact(text);
         drop(writeln!(self.err, "{}", text.trim_end_matches('\n')).and_then(|()| self.err.flush()));
     }
 

@@ -5,17 +5,19 @@
 //! first byte that may belong to a secret whose end is not known yet: at most [`HELD_MOST`] bytes wait. What it cannot see: a
 //! secret that is wrapped over lines, spelled backwards, or encrypted.
 
+mod facts;
 mod forms;
 mod shapes;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use regex::bytes::Regex;
+use serde::{Deserialize, Serialize};
 
 use forms::Trie;
 use shapes::{Found, Look, Then};
 
-pub use forms::{LEAST, looks_secret};
+pub use forms::{LEAST, is_particular, looks_secret};
 
 /// Bytes that may wait for the next piece, at most.
 pub const HELD_MOST: usize = 2048;
@@ -36,7 +38,7 @@ const KEY_MOST: usize = 16 * 1024;
 pub const MARK: &str = "[redacted]";
 
 /// A value that must not leave.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secret {
     /// What is shown in its place, e.g. the name of its variable; empty = nothing.
     pub name: String,
@@ -64,7 +66,17 @@ struct Rules {
     starts: Vec<Vec<u8>>,
     /// Length of the longest of them.
     longest: usize,
-    finder: Regex,
+    /// Finds any of them; made when it is first needed.
+    finder: OnceLock<Regex>,
+}
+
+impl Rules {
+    fn finder(&self) -> &Regex {
+        self.finder.get_or_init(|| {
+            let any = self.starts.iter().map(|start| spelled(start)).collect::<Vec<_>>().join("|");
+            Regex::new(&format!("(?-u){any}")).expect("escaped bytes are a pattern")
+        })
+    }
 }
 
 /// A stream of bytes on its way out.
@@ -116,10 +128,8 @@ impl Redactor {
         starts.extend(shapes::starts().map(|start| start.as_bytes().to_vec()));
         starts.sort();
         starts.dedup();
-        let any = starts.iter().map(|start| spelled(start)).collect::<Vec<_>>().join("|");
-        let finder = Regex::new(&format!("(?-u){any}")).expect("escaped bytes are a pattern");
         let longest = starts.iter().map(Vec::len).max().unwrap_or(0);
-        let rules = Arc::new(Rules { listed, starts, longest, finder });
+        let rules = Arc::new(Rules { listed, starts, longest, finder: OnceLock::new() });
         Self::fresh(rules)
     }
 
@@ -152,11 +162,16 @@ impl Redactor {
 
     /// A whole text without its secrets.
     pub fn redact(&self, text: &str) -> String {
-        if !self.rules.finder.is_match(text.as_bytes()) {
+        if !self.has_any(text) {
             return text.to_owned();
         }
         let bytes = self.redact_bytes(text.as_bytes());
         String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    }
+
+    /// Whether a text holds the beginning of anything that can be a secret.
+    pub(super) fn has_any(&self, text: &str) -> bool {
+        self.rules.finder().is_match(text.as_bytes())
     }
 
     /// A whole content without its secrets.
@@ -167,12 +182,12 @@ impl Redactor {
         out
     }
 
-    /// Label of the first listed value in a content (`[redacted:NAME]`), whatever its spelling; shapes do not count.
+    /// Name of the first listed value in a content, whatever its spelling; shapes do not count.
     pub fn listed_in(&self, bytes: &[u8]) -> Option<&str> {
         let mut at = 0;
-        while let Some(next) = self.rules.finder.find_at(bytes, at) {
+        while let Some(next) = self.rules.finder().find_at(bytes, at) {
             if let Look::Found(Found { label: Some(label), .. }) = self.rules.listed.look(bytes, next.start(), true) {
-                return Some(self.rules.listed.label(label));
+                return Some(self.rules.listed.name(label));
             }
             at = next.start() + 1;
         }
@@ -200,7 +215,7 @@ impl Redactor {
         let mut at = self.done;
         let mut unsure = self.unsure(at, last);
         loop {
-            let next = self.rules.finder.find_at(&self.buffer, at).map_or(unsure, |found| found.start().min(unsure));
+            let next = self.rules.finder().find_at(&self.buffer, at).map_or(unsure, |found| found.start().min(unsure));
             if next == self.buffer.len() {
                 self.show(next, out);
                 return false;

@@ -79,6 +79,28 @@ fn a_private_key_keeps_its_first_and_last_line() {
 }
 
 #[test]
+fn what_is_left_of_json_is_json() {
+    let redactor = redactor();
+    let body = &pem()[..150];
+    for text in [
+        pem(),
+        body.to_owned(),
+        format!("{body}\" said \\"),
+        format!("{body}\\"),
+        format!("https://a:b\"@c {body}\u{1b}"),
+    ] {
+        let mut json = serde_json::json!({"tail": text, "oid": "9fceb02d0ae598e95dc970b74767f19372d61af8"}).to_string();
+        for _ in 0..3 {
+            json = redactor.redact(&json);
+            let back: serde_json::Value = serde_json::from_str(&json).unwrap();
+            assert_eq!(back["oid"], "9fceb02d0ae598e95dc970b74767f19372d61af8", "{json}");
+            assert!(!json.contains("MIIE"));
+            json = serde_json::json!({"nested": json, "oid": back["oid"]}).to_string();
+        }
+    }
+}
+
+#[test]
 fn passwords_in_urls_and_bearer_tokens_go_and_their_users_stay() {
     let redactor = Redactor::default();
     for (text, shown) in [
@@ -121,7 +143,7 @@ fn a_listed_value_is_found_in_every_spelling() {
         [VALUE, json, &json.replace('/', "\\/"), &json.replace('ü', "\\u00fc"), twice.trim_matches('"'), percent]
     {
         assert_eq!(redactor.redact(&format!("<{text}>")), "<[redacted:MY_PASS]>", "{text}");
-        assert_eq!(redactor.listed_in(format!("<{text}>").as_bytes()), Some("[redacted:MY_PASS]"));
+        assert_eq!(redactor.listed_in(format!("<{text}>").as_bytes()), Some("MY_PASS"));
     }
     // Computed by another program: base64 of "user:" + VALUE + "@end" and of one and two bytes more in front.
     for (encoded, core) in [

@@ -75,6 +75,8 @@ pub struct Settings {
     pub grace_secs: u64,
     /// How often a conflict or a failed check goes back to the author before the item fails.
     pub rework_rounds: u32,
+    /// Variables whose values are kept out of logs, records and output, besides those whose names say that they are secret.
+    pub redact_values_of: Vec<String>,
     /// Adapters defined or overridden in configuration: name → raw TOML table as text.
     pub adapters: BTreeMap<String, String>,
 }
@@ -97,6 +99,7 @@ impl Default for Settings {
             idle_timeout_secs: 0,
             grace_secs: 10,
             rework_rounds: 2,
+            redact_values_of: Vec::new(),
             adapters: BTreeMap::new(),
         }
     }

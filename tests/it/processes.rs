@@ -69,7 +69,7 @@ impl Bench {
             log: self.path("log"),
         };
         let attempt = self.attempt.to_string();
-        Job { launch, attempt, timeout: LONG, idle: None, grace: LONG, ask: Ask::Terminate, log_cap: 1 << 20 }
+        Job { launch, attempt, timeout: LONG, idle: None, grace: LONG, ask: Ask::Terminate, log_cap: 1 << 20, secrets: Vec::new() }
     }
 
     fn run(&self, job: &Job) -> JobEnd {
@@ -338,6 +338,7 @@ impl Agency {
         let adapters = [(request.adapter.clone(), adapter.to_owned())].into();
         let registry = Registry::load(&Settings { adapters, ..Settings::default() }).unwrap();
         let place = AgentPlace {
+            secrets: Vec::new(),
             state_dir: self.scratch.root().join(".git/orchestrate"),
             root: self.scratch.root(),
             git_common_dir: self.scratch.root().join(".git"),

@@ -19,11 +19,12 @@ use super::transcript::{self, Transcript};
 use crate::adapters::process::environment::{Environment, MARK};
 use crate::adapters::process::executor::{attempt_folder, next_free, plain_name};
 use crate::adapters::process::output::{self, LOG_CAP};
-use crate::adapters::process::run::{Ask, Job, run};
+use crate::adapters::process::run::{Ask, Job, JobEnd, run};
 use crate::adapters::process::spawn::{self, Launch};
 use crate::domain::diagnostic::escape_line;
 use crate::domain::event::FailureClass;
 use crate::domain::prompt::REVIEW_SCHEMA;
+use crate::domain::redact::{Redactor, Secret};
 use crate::domain::usage::Usage;
 use crate::domain::workflow::Phase;
 use crate::engine::ports::{AgentEnd, AgentRequest, Agents, CancelSignal, Ended};
@@ -48,6 +49,8 @@ pub struct AgentPlace {
     pub git_common_dir: PathBuf,
     /// This program itself, for the built-in agent.
     pub program: PathBuf,
+    /// Values that must not leave by a log or an answer.
+    pub secrets: Vec<Secret>,
 }
 
 /// Agents as processes on this machine.
@@ -81,8 +84,9 @@ impl Agents for RealAgents {
                 return not_started(&request, format!("cannot write the agent's files below {place}: {error}"));
             }
         };
-        let end = run(&invocation.job(program), cancel).await;
-        invocation.end(end)
+        let job = invocation.job(program);
+        let end = run(&job, cancel).await;
+        invocation.end(end, &Redactor::new(job.secrets))
     }
 }
 
@@ -170,11 +174,13 @@ impl<'a> Invocation<'a> {
 
     fn job(&self, program: PathBuf) -> Job {
         let request = self.request;
+        let environment = self.environment();
+        let secrets = [self.place.secrets.clone(), environment.secrets()].concat();
         let launch = Launch {
             program,
             args: self.args(),
             directory: request.worktree.clone(),
-            environment: self.environment(),
+            environment,
             stdin: (self.adapter.prompt == PromptBy::Stdin).then(|| self.prompt_file()),
             log: self.log(),
         };
@@ -189,6 +195,7 @@ impl<'a> Invocation<'a> {
                 StopSignal::Int => Ask::Interrupt,
             },
             log_cap: LOG_CAP,
+            secrets,
         }
     }
 
@@ -261,18 +268,20 @@ impl<'a> Invocation<'a> {
         environment
     }
 
-    fn end(&self, end: crate::adapters::process::run::JobEnd) -> AgentEnd {
+    /// What is handed on: nothing in it holds a secret that the agent was given.
+    fn end(&self, end: JobEnd, redactor: &Redactor) -> AgentEnd {
         let log = self.log();
         let transcript = transcript::read(&log, self.adapter.parser);
         let class = self.class(&end.ended, &transcript, &log);
         let result = self.request.wants_result.then(|| self.result(&transcript)).flatten();
+        let result = result.map(|bytes| redactor.redact_bytes(&bytes));
         let session = transcript.session.unwrap_or_else(|| self.request.session.clone());
         AgentEnd {
             ended: end.ended,
             session,
             result,
             class,
-            tail: end.tail,
+            tail: redactor.redact(&end.tail),
             log,
             millis: end.millis,
             usage: Usage::default(),

@@ -6,7 +6,7 @@ use crate::domain::diagnostic::Diagnostic;
 use crate::domain::settings::{Missing, Settings, Undeclared};
 
 /// Tables of settings.
-pub(super) const TABLES: [&str; 4] = ["stories", "run", "worktrees", "agents"];
+pub(super) const TABLES: [&str; 5] = ["stories", "run", "worktrees", "agents", "redact"];
 /// Tables of gate keys.
 pub(super) const GATE_TABLES: [&str; 6] = ["protect", "gates", "review", "checks", "workflow", "hotfix"];
 /// Words of `[stories] undeclared`.
@@ -50,6 +50,10 @@ pub(super) fn apply(document: &Document<'_>, layer: Layer, settings: &mut Settin
         root.table("stories").iter().for_each(|table| stories(table, settings));
         root.table("run").iter().for_each(|table| run(table, settings));
         root.table("worktrees").iter().for_each(|table| worktrees(table, settings));
+        root.table("redact").iter().for_each(|table| {
+            table.warn_unknown(&["values_of"]);
+            settings.redact_values_of.extend(table.strings("values_of").unwrap_or_default());
+        });
         root.table("agents").iter().for_each(|table| agents(table, settings));
     }
     reader.finish()

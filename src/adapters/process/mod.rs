@@ -5,6 +5,7 @@ pub mod environment;
 pub mod executor;
 pub mod output;
 pub mod run;
+pub mod secrets;
 pub mod signals;
 pub mod spawn;
 pub mod sweep;

@@ -20,6 +20,7 @@ use super::output::{self, LogWatch};
 use super::spawn::{self, Launch};
 use super::sweep;
 use crate::domain::diagnostic::escape_line;
+use crate::domain::redact::Secret;
 use crate::engine::ports::{Cancel, CancelSignal, Ended};
 
 /// Between two looks at the log.
@@ -55,6 +56,8 @@ pub struct Job {
     pub ask: Ask,
     /// Length of the log in bytes.
     pub log_cap: u64,
+    /// What must not be in the log.
+    pub secrets: Vec<Secret>,
 }
 
 /// What a process left.

@@ -57,6 +57,12 @@ pub fn looks_secret(name: &str, value: &str) -> bool {
     named && value.chars().count() >= LEAST && !number && !path && !SWITCHES.contains(&value)
 }
 
+/// Whether a value is too particular to be found in a file by chance: a commit is refused for it.
+pub fn is_particular(value: &str) -> bool {
+    let kind = |kind: fn(&char) -> bool| value.chars().any(|c| kind(&c));
+    value.chars().count() >= 12 && kind(char::is_ascii_digit) && kind(char::is_ascii_alphabetic)
+}
+
 /// One byte further.
 #[derive(Default)]
 struct Node {
@@ -97,6 +103,11 @@ impl Trie {
 
     pub(super) fn label(&self, label: u32) -> &str {
         self.labels.get(label as usize).map_or(MARK, String::as_str)
+    }
+
+    pub(super) fn name(&self, label: u32) -> &str {
+        let label = self.label(label);
+        label.strip_prefix("[redacted:").and_then(|name| name.strip_suffix(']')).unwrap_or("a listed variable")
     }
 
     pub(super) fn next(&self, node: u32, byte: u8) -> Option<u32> {

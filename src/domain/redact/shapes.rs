@@ -107,6 +107,12 @@ const KEY_BODY: usize = 160;
 /// Characters without a hyphen that words do not reach together with a digit.
 const RUN: usize = 16;
 
+/// How a mark begins.
+const MARK_OPENS: &[u8] = b"[redacted";
+
+/// Backslashes of one line end in nested JSON.
+const BACKSLASHES: usize = 8;
+
 /// Every prefix.
 pub(super) fn starts() -> impl Iterator<Item = &'static str> {
     SHAPES.iter().map(|shape| shape.start)
@@ -271,7 +277,8 @@ fn private_key(start: usize, rest: &[u8], last: bool) -> Look {
         if length == RUN {
             return Look::Found(Found { shown: start + kind + 5, eaten: 0, then: Then::Key, label: None });
         }
-        if body[index..].starts_with(b"-----") {
+        // The end, the end of a string, or what is left of a key that was taken out already.
+        if *byte == b'"' || body[index..].starts_with(b"-----") || body[index..].starts_with(MARK_OPENS) {
             return Look::No;
         }
     }
@@ -288,8 +295,17 @@ pub(super) fn in_key(rest: &[u8], last: bool) -> Option<bool> {
     if dashes > 0 && dashes == rest.len() && !last {
         return None;
     }
+    // Of escapes line ends and tabs only: `\"` is part of the text around the key.
+    let backslashes = rest.iter().take(BACKSLASHES).take_while(|byte| **byte == b'\\').count();
+    if backslashes > 0 {
+        return match rest.get(backslashes) {
+            Some(escaped) => Some(b"nrt".contains(escaped)),
+            None if last => Some(false),
+            None => None,
+        };
+    }
     let first = rest.first().copied().unwrap_or(b' ');
-    Some(alnum(first) || !first.is_ascii() || b"+/=-\r\n\t \\\"',:|>".contains(&first))
+    Some(alnum(first) || !first.is_ascii() || b"+/=-\r\n\t ',:|>".contains(&first))
 }
 
 fn bearer(start: usize, rest: &[u8], last: bool) -> Look {
