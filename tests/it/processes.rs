@@ -12,10 +12,11 @@ use git_orchestrate::adapters::process::environment::{Environment, MARK};
 use git_orchestrate::adapters::process::executor::LocalExecutor;
 use git_orchestrate::adapters::process::run::{Ask, Job, JobEnd, run};
 use git_orchestrate::adapters::process::spawn::Launch;
+use git_orchestrate::adapters::process::supervisor::Supervisor;
 use git_orchestrate::domain::event::{FailureClass, Finding};
 use git_orchestrate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, RunId};
 use git_orchestrate::domain::prompt::{PromptContext, PromptTask, read_review, render};
-use git_orchestrate::domain::settings::Settings;
+use git_orchestrate::domain::settings::{PidNamespace, Settings};
 use git_orchestrate::domain::workflow::Phase;
 use git_orchestrate::engine::ports::{AgentEnd, AgentRequest, Agents, Cancel, CommandRequest, Ended, Executor, Host};
 use tokio::sync::watch;
@@ -33,6 +34,11 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// A fresh mark, so that tests that run side by side do not end each other's processes.
 fn fresh_attempt() -> AttemptId {
     Machine::new("unused").attempt_id()
+}
+
+/// Supervisors as the real program starts them, without a namespace around the work.
+fn supervisor() -> Supervisor {
+    Supervisor::at(env!("CARGO_BIN_EXE_git-orchestrate"), PidNamespace::Off)
 }
 
 /// A folder with a script for the scripted agent.
@@ -69,7 +75,19 @@ impl Bench {
             log: self.path("log"),
         };
         let attempt = self.attempt.to_string();
-        Job { launch, attempt, timeout: LONG, idle: None, grace: LONG, ask: Ask::Terminate, log_cap: 1 << 20, secrets: Vec::new() }
+        Job {
+            launch,
+            attempt,
+            timeout: LONG,
+            idle: None,
+            grace: LONG,
+            ask: Ask::Terminate,
+            log_cap: 1 << 20,
+            secrets: Vec::new(),
+            supervisor: supervisor(),
+            lock: self.path("supervisor.lock"),
+            exit: self.path("exit.json"),
+        }
     }
 
     fn run(&self, job: &Job) -> JobEnd {
@@ -243,7 +261,7 @@ fn a_program_that_is_missing_never_started() {
 #[test]
 fn commands_get_their_variables_and_each_a_log() {
     let dir = tempfile::tempdir().unwrap();
-    let executor = LocalExecutor::new(dir.path().join("state"));
+    let executor = LocalExecutor::new(dir.path().join("state"), supervisor());
     let request = CommandRequest {
         argv: ["sh", "-c", "echo $EXTRA; pwd; exit 4"].map(str::to_owned).to_vec(),
         directory: dir.path().canonicalize().unwrap(),
@@ -343,6 +361,7 @@ impl Agency {
             root: self.scratch.root(),
             git_common_dir: self.scratch.root().join(".git"),
             program: PathBuf::from(env!("CARGO_BIN_EXE_git-orchestrate")),
+            supervisor: supervisor(),
         };
         let (_never, cancel) = watch::channel(Cancel::No);
         block_on(RealAgents::new(Arc::new(registry), place).invoke(request, cancel))

@@ -1,7 +1,7 @@
 //! One invocation of an agent: its files, its environment, its arguments, its end. Must not judge what it did in git.
 //!
 //! Files of an invocation lie in a folder of their own, `<state dir>/attempts/<attempt>/<n>-<phase>/`, outside the worktree:
-//! `prompt.md`, `story/<name>`, `schema.json`, `result.json` (written by the agent), `output.log`.
+//! `prompt.md`, `story/<name>`, `schema.json`, `result.json` (written by the agent), `output.log`, `exit.json`.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read, Write};
@@ -18,9 +18,12 @@ use super::registry::Registry;
 use super::transcript::{self, Transcript};
 use crate::adapters::process::environment::{Environment, MARK};
 use crate::adapters::process::executor::{attempt_folder, next_free, plain_name};
+use crate::adapters::process::fence;
 use crate::adapters::process::output::{self, LOG_CAP};
+use crate::adapters::process::past::EXIT_FILE;
 use crate::adapters::process::run::{Ask, Job, JobEnd, run};
 use crate::adapters::process::spawn::{self, Launch};
+use crate::adapters::process::supervisor::Supervisor;
 use crate::domain::diagnostic::escape_line;
 use crate::domain::event::FailureClass;
 use crate::domain::prompt::REVIEW_SCHEMA;
@@ -51,6 +54,8 @@ pub struct AgentPlace {
     pub program: PathBuf,
     /// Values that must not leave by a log or an answer.
     pub secrets: Vec<Secret>,
+    /// Who watches over them.
+    pub supervisor: Supervisor,
 }
 
 /// Agents as processes on this machine.
@@ -84,9 +89,12 @@ impl Agents for RealAgents {
                 return not_started(&request, format!("cannot write the agent's files below {place}: {error}"));
             }
         };
-        let job = invocation.job(program);
-        let end = run(&job, cancel).await;
-        invocation.end(end, &Redactor::new(job.secrets))
+        let environment = invocation.environment();
+        let secrets = [self.place.secrets.clone(), environment.secrets()].concat();
+        let redactor = Redactor::new(secrets.clone());
+        let secrets = secrets.into_iter().map(|secret| secret.value).collect();
+        let end = run(&invocation.job(program, environment, secrets), cancel).await;
+        invocation.end(end, &redactor)
     }
 }
 
@@ -172,10 +180,8 @@ impl<'a> Invocation<'a> {
         usable.then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    fn job(&self, program: PathBuf) -> Job {
+    fn job(&self, program: PathBuf, environment: Environment, secrets: Vec<String>) -> Job {
         let request = self.request;
-        let environment = self.environment();
-        let secrets = [self.place.secrets.clone(), environment.secrets()].concat();
         let launch = Launch {
             program,
             args: self.args(),
@@ -196,6 +202,9 @@ impl<'a> Invocation<'a> {
             },
             log_cap: LOG_CAP,
             secrets,
+            supervisor: self.place.supervisor.clone(),
+            lock: fence::lock_path(&self.place.state_dir, request.attempt.as_str()),
+            exit: self.folder.join(EXIT_FILE),
         }
     }
 
