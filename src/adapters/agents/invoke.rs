@@ -1,7 +1,7 @@
 //! One invocation of an agent: its files, its environment, its arguments, its end. Must not judge what it did in git.
 //!
 //! Files of an invocation lie in a folder of their own, `<state dir>/attempts/<attempt>/<n>-<phase>/`, outside the worktree:
-//! `prompt.md`, `story/<name>`, `schema.json`, `result.json` (written by the agent), `output.log`, `exit.json`.
+//! `prompt.md`, `story/<name>`, `schema.json`, `answer/result.json` (written by the agent), `output.log`, `exit.json`.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read, Write};
@@ -22,6 +22,7 @@ use crate::adapters::process::fence;
 use crate::adapters::process::output::{self, LOG_CAP};
 use crate::adapters::process::past::EXIT_FILE;
 use crate::adapters::process::run::{Ask, Job, JobEnd, run};
+use crate::adapters::process::sandbox::{self, Places};
 use crate::adapters::process::spawn::{self, Launch};
 use crate::adapters::process::supervisor::Supervisor;
 use crate::domain::diagnostic::escape_line;
@@ -93,7 +94,12 @@ impl Agents for RealAgents {
         let secrets = [self.place.secrets.clone(), environment.secrets()].concat();
         let redactor = Redactor::new(secrets.clone());
         let secrets = secrets.into_iter().map(|secret| secret.value).collect();
-        let end = run(&invocation.job(program, environment, secrets), cancel).await;
+        let mut job = invocation.job(program, environment, secrets);
+        job.launch = match invocation.confined(job.launch) {
+            Ok(launch) => launch,
+            Err(reason) => return not_started(&request, reason),
+        };
+        let end = run(&job, cancel).await;
         invocation.end(end, &redactor)
     }
 }
@@ -131,6 +137,7 @@ impl<'a> Invocation<'a> {
         })?;
         let story = folder.join("story").join(plain_name(&request.story_name));
         fs::create_dir(folder.join("story"))?;
+        fs::create_dir(folder.join("answer"))?;
         write_new(&story, &request.story)?;
         write_new(&folder.join("schema.json"), REVIEW_SCHEMA.as_bytes())?;
         let mut invocation = Self { place, adapter, request, folder, story, role_file: None };
@@ -206,6 +213,19 @@ impl<'a> Invocation<'a> {
             lock: fence::lock_path(&self.place.state_dir, request.attempt.as_str()),
             exit: self.folder.join(EXIT_FILE),
         }
+    }
+
+    /// The launch in the adapter's sandbox.
+    fn confined(&self, launch: Launch) -> Result<Launch, String> {
+        let places = Places {
+            worktree: &self.request.worktree,
+            git_common_dir: &self.place.git_common_dir,
+            branch: self.request.branch.as_str(),
+            answer: &self.folder.join("answer"),
+            tmp: &self.folder.join("tmp"),
+            spec: &self.folder.join("sandbox.json"),
+        };
+        sandbox::confine(launch, &self.adapter.sandbox, &places)
     }
 
     /// The session comes last: Codex takes its other flags before `resume` only.
@@ -335,7 +355,7 @@ impl<'a> Invocation<'a> {
     }
 
     fn result_file(&self) -> PathBuf {
-        self.folder.join("result.json")
+        self.folder.join("answer").join("result.json")
     }
 
     fn log(&self) -> PathBuf {
