@@ -2,6 +2,9 @@
 //! sample run with every test; tests marked `#[ignore = "battery"]` hold the rest, run by `cargo test --test battery`,
 //! which makes a page of what is noted here. Must not assert durations.
 
+mod sandbox;
+mod secrets;
+
 use std::io::Write;
 
 mod power;

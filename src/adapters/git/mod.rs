@@ -13,6 +13,7 @@ pub mod identity;
 pub mod include;
 mod index_lock;
 pub mod landing;
+mod leak;
 pub mod merge;
 pub mod pool;
 pub mod refs;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod chain;
+mod clean;
 pub mod codec;
 pub mod diary;
 pub mod key;
