@@ -21,6 +21,7 @@ mod retire;
 pub mod signing;
 mod stale;
 pub mod status;
+mod tables;
 pub mod trash;
 mod update_ref;
 pub mod worktree;

@@ -33,7 +33,11 @@ pub(super) fn common_dir() -> Option<PathBuf> {
 /// being rebased is no story's.
 pub(super) fn is_no_story() -> bool {
     let Some(git_dir) = git_dir().filter(|_| std::env::var_os("ORCHESTRATE_ATTEMPT").is_none()) else { return false };
+    // Where refs lie in reftables the file names no branch; git-orchestrate asks git then.
     let symbolic = |text: Vec<u8>| text.strip_prefix(b"ref: ").map(<[u8]>::to_owned);
+    if git_dir.join("reftable").is_dir() {
+        return false;
+    }
     let names = ["rebase-merge/head-name", "rebase-apply/head-name"];
     let checked_out = fs::read(git_dir.join("HEAD")).ok().and_then(symbolic);
     let branch = checked_out.or_else(|| names.into_iter().find_map(|name| fs::read(git_dir.join(name)).ok()));
