@@ -2,6 +2,10 @@
 //! sample run with every test; tests marked `#[ignore = "battery"]` hold the rest, run by `cargo test --test battery`,
 //! which makes a page of what is noted here. Must not assert durations.
 
+mod disk;
+mod formats;
+mod syscalls;
+
 use std::io::Write;
 
 mod power;

@@ -151,6 +151,9 @@ pub fn git_version() -> Result<GitVersion, PortError> {
     let asked = VERSION.get_or_init(|| {
         let output = spawn::command("git").arg("version").output();
         let output = output.map_err(|error| format!("git cannot be run: {error}"))?;
+        if !output.status.success() {
+            return Err(format!("`git version` ended with {}", output.status));
+        }
         parse_version(&String::from_utf8_lossy(&output.stdout))
     });
     asked.clone().map_err(|message| {
@@ -250,8 +253,10 @@ fn refuse_foreign_refs(common_dir: &Path) -> Result<(), PortError> {
         return Ok(());
     }
     let storage = String::from_utf8_lossy(&storage).escape_debug().to_string();
-    Err(PortError::new(format!("this repository keeps its refs as `{storage}`; only `files` and `reftable` are supported"))
-        .hint("convert it: git refs migrate --ref-format=files"))
+    Err(PortError::new(format!(
+        "this repository keeps its refs as `{storage}`; only `files` and `reftable` are supported"
+    ))
+    .hint("convert it: git refs migrate --ref-format=files"))
 }
 
 #[cfg(test)]
