@@ -11,6 +11,7 @@ use gix::refs::{FullNameRef, Target};
 use thiserror::Error;
 
 use super::repo::{Repo, git_error, oid};
+use super::room;
 use super::tables::{self, Value};
 use super::update_ref::{Exchange, Session};
 use crate::domain::names::{BranchRef, Oid};
@@ -286,6 +287,7 @@ impl RefWriter {
                 // inode only. A new child has not read any.
                 Exchange::Refused(said) => match self.explain(updates, said) {
                     RefError::Port(_) if !fresh => {}
+                    RefError::Locked { .. } if tables::clear_dead_lock(self.repo.common_dir()) => {}
                     error => return Err(error),
                 },
                 // It died since the last call; nothing had been asked of it.
@@ -343,7 +345,9 @@ impl RefWriter {
         if tables || said.contains(".lock'") || said.contains("packed-refs.lock") {
             return RefError::Locked { message: said };
         }
-        RefError::Port(PortError::new(format!("git update-ref refused: {said}")))
+        // Git says that it could not write, and not why.
+        let why = if room::is_used_up(&self.repo) { ": No space left on device" } else { "" };
+        RefError::Port(PortError::new(format!("git update-ref refused: {said}{why}")))
     }
 
     /// Syncs the ref files and the directories they lie in: git syncs neither the rename nor new directories.

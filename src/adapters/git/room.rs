@@ -9,6 +9,9 @@ use crate::engine::ports::PortError;
 /// Bytes that must fit beside the objects before a run starts: enough for the records of a few stories.
 const LEAST: usize = 1024 * 1024;
 
+/// Bytes that a transaction of a few refs may need, and gives back when it fails.
+const TRANSACTION: usize = 64 * 1024;
+
 /// Refuses a repository that this user, or anybody, cannot write to.
 pub fn require_writable(repo: &Repo) -> Result<(), PortError> {
     try_to_write(&repo.common_dir().join("objects"), 0).map_err(|error| {
@@ -27,6 +30,11 @@ pub fn require_room(repo: &Repo) -> Result<(), PortError> {
             error
         }
     })
+}
+
+/// Whether the disk is so full that moving a few refs may fail.
+pub(super) fn is_used_up(repo: &Repo) -> bool {
+    try_to_write(&repo.common_dir().join("objects"), TRANSACTION).is_err_and(|error| is_full(&error))
 }
 
 fn try_to_write(folder: &Path, bytes: usize) -> io::Result<()> {

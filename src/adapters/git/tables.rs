@@ -3,13 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::cli;
 use super::refs::sync;
+use super::{cli, stale};
 use crate::domain::names::Oid;
 use crate::engine::ports::PortError;
+
+/// How often a lock that nobody has open is looked at again, and after how long: git closes it just before it is done.
+const LOOKS: u32 = 20;
+const LOOK: Duration = Duration::from_millis(50);
 
 /// One line per ref: name, value, and what a symbolic one leads to.
 const FORMAT: &str = "--format=%(refname)%00%(objectname)%00%(symref)";
@@ -126,6 +132,26 @@ pub(super) fn settle(common_dir: &Path) -> Result<(), PortError> {
     }
     sync(&folder.join("tables.list"))?;
     sync(&folder)
+}
+
+/// Removes the lock of the shared tables when the process that took it is gone; `true` then. The whole repository would stay
+/// closed to writes. The caller has waited for it: git keeps the file open for as long as it needs it.
+pub(super) fn clear_dead_lock(common_dir: &Path) -> bool {
+    let lock = tables(common_dir).join("tables.list.lock");
+    let standing = || lock.symlink_metadata().ok().map(|about| (about.ino(), about.uid()));
+    let Some(first) = standing() else { return false };
+    // The open files of other users' processes cannot be seen.
+    let me = nix::unistd::geteuid();
+    if first.1 != me.as_raw() && !me.is_root() {
+        return false;
+    }
+    for _ in 0..LOOKS {
+        if standing() != Some(first) || stale::is_open(&lock) {
+            return false;
+        }
+        std::thread::sleep(LOOK);
+    }
+    standing() == Some(first) && fs::remove_file(&lock).is_ok()
 }
 
 fn listing(common_dir: &Path) -> Result<Arc<Listing>, PortError> {

@@ -1,6 +1,11 @@
 //! F25: kinds of repositories. Each works, shown by two stories that land, or is refused in one sentence. Must not use the
 //! network.
 
+use git_orchestrate::adapters::git::refs::{Expected, RefUpdate, RefWriter};
+use git_orchestrate::adapters::git::repo::Repo;
+use git_orchestrate::adapters::process::environment::Environment;
+use git_orchestrate::domain::names::Oid;
+
 use super::note;
 use crate::project::{Project, until};
 use crate::support::Scratch;
@@ -125,6 +130,63 @@ fn submodules_sparse_checkout_configuration_per_worktree_and_a_bare_copy() {
     assert_eq!(project.scratch.git(&["show", "main:far/new.txt"]), "new");
     assert!(project.scratch.root().join("lib/README.md").is_file());
     assert_bare_copy_shows(&project);
+}
+
+#[test]
+#[ignore = "battery"]
+fn sixty_four_agents_commit_at_once_in_a_reftable_repository() {
+    let project = two_stories("");
+    again(&project, &["--ref-format=reftable"]);
+    let places: Vec<_> = (0..64).map(|number| project.scratch.outside().join(format!("w{number}"))).collect();
+    for place in &places {
+        project.scratch.git(&["worktree", "add", "-q", "--no-checkout", place.to_str().unwrap()]);
+    }
+    let commit = |place: &std::path::Path| {
+        let mut git = project.scratch.command("git");
+        // What agents get of us, git's configuration among it.
+        git.envs(Environment::filtered([], &[]).iter());
+        git.arg("-C").arg(place).args(["commit", "-q", "--allow-empty", "-m", "work"]).spawn().unwrap()
+    };
+    for _ in 0..3 {
+        let children: Vec<_> = places.iter().map(|place| commit(place)).collect();
+        let codes: Vec<_> = children.into_iter().map(|mut child| child.wait().unwrap().code()).collect();
+        assert!(codes.iter().all(|code| *code == Some(0)), "{codes:?}");
+    }
+    assert_eq!(project.scratch.git(&["rev-list", "--all", "--count", "--grep=^work$"]), "192");
+    note(FAULT, "64 agents commit at once, reftable", "192 of 192 commits");
+}
+
+#[test]
+#[ignore = "battery"]
+fn the_one_lock_of_all_reftables_is_waited_for_and_taken_over_from_the_dead() {
+    let project = two_stories("");
+    again(&project, &["--ref-format=reftable"]);
+    let repo = Repo::discover(&project.scratch.root()).unwrap();
+    let tip = Oid::new(project.scratch.git(&["rev-parse", "main"]));
+    let make = |name: &str| RefUpdate { name: name.to_owned(), expected: Expected::Absent, new: Some(tip.clone()) };
+    let lock = project.scratch.root().join(".git/reftable/tables.list.lock");
+
+    let held = std::fs::File::create(&lock).unwrap();
+    let gone = lock.clone();
+    let holder = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        std::fs::remove_file(gone).unwrap();
+        drop(held);
+    });
+    RefWriter::new(&repo).transaction(&[make("refs/orchestrate/items/1.1")]).unwrap();
+    holder.join().unwrap();
+    note("F14", "tables.list.lock held by a live process for 3 s", "waited for");
+
+    let held = std::fs::File::create(&lock).unwrap();
+    let error = RefWriter::new(&repo).transaction(&[make("refs/orchestrate/items/1.2")]).unwrap_err();
+    assert!(error.to_string().contains("locked"), "{error}");
+    assert!(lock.exists(), "a live lock was taken away");
+    note("F14", "tables.list.lock held by a live process for ever", "named, not touched");
+
+    drop(held);
+    RefWriter::new(&repo).transaction(&[make("refs/orchestrate/items/1.3")]).unwrap();
+    assert!(!lock.exists());
+    note("F13", "tables.list.lock of a dead process", "taken over");
 }
 
 #[test]

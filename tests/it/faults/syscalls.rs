@@ -136,19 +136,19 @@ fn at_every_call(fault: Fault, most_of_a_kind: u32) {
 #[test]
 #[ignore = "battery"]
 fn killed_at_every_system_call() {
-    at_every_call(KILL, 40);
+    at_every_call(KILL, 12);
 }
 
 #[test]
 #[ignore = "battery"]
 fn a_full_disk_at_every_system_call() {
-    at_every_call(FULL, 25);
+    at_every_call(FULL, 8);
 }
 
 #[test]
 #[ignore = "battery"]
 fn a_broken_disk_at_every_system_call() {
-    at_every_call(BROKEN, 25);
+    at_every_call(BROKEN, 8);
 }
 
 #[test]
