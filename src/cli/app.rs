@@ -15,6 +15,7 @@ use crate::adapters::git::fingerprint::GitSurroundings;
 use crate::adapters::git::landing::GitLander;
 use crate::adapters::git::refs::RefWriter;
 use crate::adapters::git::repo::{self, Repo};
+use crate::adapters::git::room;
 use crate::adapters::git::worktree::GitWorktrees;
 use crate::adapters::guarded;
 use crate::adapters::host::Machine;
@@ -83,6 +84,7 @@ impl App {
             let message = "this is the worktree of a story; only commands that read work here";
             return Err(CommandError::usage(message).hint(format!("cd {}", app.repo.root().display())));
         }
+        room::require_writable(&app.repo).map_err(CommandError::invalid)?;
         app.findings.extend(refresh_guarded(&app.repo, true));
         Ok(app)
     }

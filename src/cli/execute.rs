@@ -9,6 +9,7 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::planning::Planned;
 use super::ui::Ui;
+use crate::adapters::git::room;
 use crate::adapters::process::signals;
 use crate::adapters::runs::{self, RunLock};
 use crate::adapters::stories;
@@ -62,6 +63,7 @@ pub(crate) fn execute(planned: Planned, options: Options, ui: &mut Ui) -> Result
         return Err(CommandError::usage(message)
             .hint("name one in .orchestrate.toml and commit it: [checks] test = [\"make\", \"test\"]"));
     }
+    room::require_room(&planned.app.repo).map_err(CommandError::invalid)?;
     let runtime = app::runtime()?;
     let color = Color::of(ui.out_color());
     let view = options.view;

@@ -4,6 +4,9 @@
 
 mod sandbox;
 mod secrets;
+mod disk;
+mod formats;
+mod syscalls;
 
 use std::io::Write;
 
