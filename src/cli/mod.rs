@@ -10,6 +10,7 @@ pub mod ui;
 mod app;
 mod backup;
 mod certify;
+mod changes;
 mod cleanup;
 mod demo;
 mod doctor;

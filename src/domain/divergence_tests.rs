@@ -1,0 +1,1 @@
+//! The rule for what two machines recorded apart.
