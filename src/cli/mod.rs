@@ -11,6 +11,7 @@ mod app;
 mod backup;
 mod certify;
 mod changes;
+mod checkpoints;
 mod cleanup;
 mod demo;
 mod doctor;

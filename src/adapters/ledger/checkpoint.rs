@@ -45,8 +45,17 @@ pub struct Checkpoint {
     number: u64,
 }
 
+/// A checkpoint that was made.
+#[derive(Debug)]
+pub struct Saved {
+    /// Its file, in the repository's folder.
+    pub file: PathBuf,
+    /// Why there is no copy outside, where there is none.
+    pub copy: Option<PortError>,
+}
+
 /// Makes a checkpoint of all chains, unless the newest one says the same. `None` when there was nothing to do.
-pub fn save(repo: &Repo, occasion: Occasion) -> Result<Option<PathBuf>, PortError> {
+pub fn save(repo: &Repo, occasion: Occasion) -> Result<Option<Saved>, PortError> {
     let now = heads(repo)?;
     let inside = inside(repo);
     let newest = list(&inside).pop();
@@ -63,10 +72,11 @@ pub fn save(repo: &Repo, occasion: Occasion) -> Result<Option<PathBuf>, PortErro
     let names: Vec<String> = now.into_keys().collect();
     bundle::create(repo, &file, &names)?;
     thin_out(&inside);
-    if let Some(outside) = outside {
-        copy_out(repo, &file, &outside, &name)?;
-    }
-    Ok(Some(file))
+    let copy = match outside {
+        Some(outside) => copy_out(repo, &file, &outside, &name).err(),
+        None => Some(PortError::new("this system has no folder for it, or cannot tell directories apart")),
+    };
+    Ok(Some(Saved { file, copy }))
 }
 
 /// All checkpoints of this repository, from both places, newest first.
@@ -96,6 +106,11 @@ pub fn bring_back(store: &mut Store, repo: &Repo) -> Result<Option<(PathBuf, Vec
     let mut changes = store.bring(&gone, &Wish::default())?;
     changes.retain(|change| change.how == How::Created);
     Ok((!changes.is_empty()).then_some((checkpoint.file, changes)))
+}
+
+/// The newest checkpoint that can be read, and what it holds.
+pub fn newest(repo: &Repo) -> Option<(PathBuf, bundle::Head)> {
+    readable(repo).next().map(|(checkpoint, head)| (checkpoint.file, head))
 }
 
 /// What the checkpoints know of one ref, newest first, with the file that has its objects.

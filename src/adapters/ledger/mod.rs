@@ -5,6 +5,7 @@ pub mod branches;
 pub mod bring;
 mod chain;
 pub mod checkpoint;
+pub mod damage;
 pub mod codec;
 pub mod diary;
 pub mod join;
