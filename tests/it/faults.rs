@@ -54,3 +54,5 @@ impl Dice {
         &from[usize::try_from(self.below(from.len() as u64)).unwrap()]
     }
 }
+
+mod records;

@@ -185,6 +185,10 @@ impl Store {
         if wish.held.contains(name) {
             return Ok(How::Held);
         }
+        if keep == Some(Keep::Ours) {
+            // Nothing that they tell of comes to count.
+            return Ok(how);
+        }
         Ok(self.behind(git, name, tip)?.map_or(how, How::Behind))
     }
 
