@@ -8,6 +8,7 @@ use git_orchestrate::domain::names::{BranchRef, Oid};
 use crate::support::Scratch;
 
 mod fixtures;
+mod joining;
 mod machine;
 mod packing;
 mod store;
