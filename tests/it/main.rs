@@ -16,6 +16,7 @@ mod clients;
 mod corpus;
 mod delivery;
 mod doctoring;
+mod durability;
 mod everyday;
 mod faults;
 mod hook_filter;

@@ -21,6 +21,7 @@ pub mod refs;
 pub mod remote;
 pub mod repo;
 mod retire;
+mod settle;
 pub mod signing;
 mod stale;
 pub mod status;
