@@ -167,7 +167,9 @@ impl App {
             worktrees: Rc::new(self.worktrees()),
             lander: Rc::new(GitLander::new(&self.repo).hiding(self.refused_in_commits())),
             guard: Rc::new(GitGuard::new(&self.repo)),
-            executor: Rc::new(LocalExecutor::new(self.repo.state_dir(), place.supervisor.clone()).hiding(self.secrets())),
+            executor: Rc::new(
+                LocalExecutor::new(self.repo.state_dir(), place.supervisor.clone()).hiding(self.secrets()),
+            ),
             agents: Rc::new(RealAgents::new(Arc::new(registry), place)),
             clock: machine.clone(),
             host: machine,

@@ -10,6 +10,8 @@ pub mod ui;
 mod app;
 mod backup;
 mod certify;
+mod changes;
+mod checkpoints;
 mod cleanup;
 mod demo;
 mod doctor;

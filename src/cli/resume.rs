@@ -10,6 +10,7 @@ use super::execute::{self, Options, View};
 use super::exit::Exit;
 use super::planning::Planned;
 use super::ui::Ui;
+use crate::adapters::elsewhere;
 use crate::domain::event::Failure;
 use crate::domain::names::{ItemKey, RunId};
 use crate::domain::run_state::RunState;
@@ -23,7 +24,7 @@ pub(crate) fn run(args: &ResumeArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     certify::settle(&app, ui)?;
     execute::recover(&app, ui)?;
     let mut store = app.ledger();
-    let unfinished = store.runs()?.into_iter().rfind(|(_, run)| run.is_unfinished());
+    let unfinished = store.runs()?.into_iter().rfind(|(id, run)| run.is_unfinished() && !elsewhere::has(&app.repo, id));
     let Some((id, run)) = unfinished else {
         ui.data("nothing to resume: no run is unfinished\n")?;
         return Ok(Exit::DONE);

@@ -2,10 +2,10 @@
 //! sample run with every test; tests marked `#[ignore = "battery"]` hold the rest, run by `cargo test --test battery`,
 //! which makes a page of what is noted here. Must not assert durations.
 
-mod sandbox;
-mod secrets;
 mod disk;
 mod formats;
+mod sandbox;
+mod secrets;
 mod syscalls;
 
 use std::io::Write;
@@ -63,3 +63,5 @@ impl Dice {
         &from[usize::try_from(self.below(from.len() as u64)).unwrap()]
     }
 }
+
+mod records;

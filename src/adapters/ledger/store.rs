@@ -13,8 +13,8 @@ use gix::ObjectId;
 
 use super::audit::Guarded;
 use super::chain::{Chain, Chains, message_of};
-use super::codec::{self, Fact};
 use super::clean::clean;
+use super::codec::{self, Fact};
 use super::landing::Move;
 use super::objects::{Batch, NewCommit, Objects};
 use crate::adapters::git::refs::{self, Expected, RefError, RefUpdate, RefWriter};
