@@ -112,6 +112,7 @@ impl Attempt {
             return Err(Halt::Stop("the agent was asked to stop; its work is kept".to_owned()));
         }
         let head = self.commit_leftovers(&format!("{} (story {})", self.planned.item.title, self.track.key)).await?;
+        crate::fail_point::reach("work-committed");
         if let Some(failure) = judge(&end, phase, settings.agent_timeout_secs) {
             return Err(Halt::Fail(failure));
         }
@@ -134,6 +135,7 @@ impl Attempt {
         let attempt = self.track.attempt.clone();
         self.track.note(ItemEvent::SessionStarted { attempt, phase, principal: principal.clone() })?;
         self.track.write().await?;
+        crate::fail_point::reach("session-noted");
         let settings = &self.track.world.decisions.settings;
         let recorded = self.recorded();
         let request = AgentRequest {

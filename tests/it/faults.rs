@@ -2,6 +2,8 @@
 //! sample run with every test; tests marked `#[ignore = "battery"]` hold the rest, run by `cargo test --test battery`,
 //! which makes a page of what is noted here. Must not assert durations.
 
+mod resume;
+
 use std::io::Write;
 
 /// Whether the whole battery was asked for.

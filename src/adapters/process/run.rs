@@ -81,7 +81,9 @@ pub async fn run(job: &Job, cancel: CancelSignal) -> JobEnd {
     let started = Instant::now();
     let (ended, left_out, swept) = match start(job, &cancel) {
         Ok(mut live) => {
+            crate::fail_point::reach("agent-spawned");
             let ended = live.wait(cancel).await;
+            crate::fail_point::reach("exit-written");
             let swept = sweep::sweep(&job.attempt).await.killed;
             live.until_the_group_is_gone().await;
             // Once more: what was written between the last look and the end counts against the cap as well.
