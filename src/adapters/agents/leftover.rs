@@ -1,0 +1,49 @@
+//! What an invocation left whose orchestrator went away, read from its files. Must not believe that a client knows a session
+//! which it had not begun.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::adapter::{Adapter, Parser};
+use super::transcript;
+use crate::adapters::process::executor::attempt_folder;
+use crate::domain::names::Principal;
+use crate::domain::state::OpenSession;
+use crate::domain::workflow::Phase;
+use crate::engine::ports::LeftSession;
+
+/// Looks at the files of the newest invocation of a session's attempt and phase.
+pub(super) fn of(state_dir: &Path, adapter: &Adapter, open: &OpenSession) -> LeftSession {
+    let Some(folder) = newest(&attempt_folder(state_dir, open.attempt.as_str()), open.phase) else {
+        return LeftSession::default();
+    };
+    LeftSession { session: known_session(adapter, open, &folder.join("output.log")), ended: None }
+}
+
+/// The id by which the client goes on; `None` when it cannot, or may not have begun the session at all.
+fn known_session(adapter: &Adapter, open: &OpenSession, log: &Path) -> Option<String> {
+    let Principal::Agent { session, .. } = &open.principal else { return None };
+    if adapter.resume_args.is_empty() {
+        return None;
+    }
+    if adapter.parser == Parser::Plain {
+        // It says nothing of its sessions: once it has said anything, it had begun.
+        return fs::metadata(log).is_ok_and(|file| file.len() > 0).then(|| session.clone());
+    }
+    // It becomes an argument: what an agent may have printed must not be taken for an option.
+    transcript::read(log, adapter.parser).session.filter(|id| !id.starts_with('-'))
+}
+
+/// `<n>-<phase>` with the highest n.
+fn newest(attempt: &Path, phase: Phase) -> Option<PathBuf> {
+    let number = |path: &PathBuf| {
+        let (number, of) = path.file_name()?.to_str()?.split_once('-')?;
+        (of == phase.name()).then(|| number.parse::<u32>().ok()).flatten()
+    };
+    let folders = fs::read_dir(attempt).ok()?.flatten().map(|entry| entry.path());
+    folders.filter_map(|path| Some((number(&path)?, path))).max().map(|(_, path)| path)
+}
+
+#[cfg(test)]
+#[path = "leftover_tests.rs"]
+mod tests;
