@@ -1,4 +1,4 @@
-//! The `stop` command: asks live runs to end, as a first Ctrl-C would. Must not kill anything itself.
+//! The `stop` command: asks live runs to end, in the way of a first Ctrl-C. Must not kill anything itself.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -20,7 +20,8 @@ pub(crate) fn run(_args: &StopArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     }
     for run in live {
         // The lock that names the process is held by it, so the number cannot belong to another one.
-        kill(Pid::from_raw(run.pid), Signal::SIGINT).map_err(|error| {
+        // TERM: a run in the background of a script ignores INT.
+        kill(Pid::from_raw(run.pid), Signal::SIGTERM).map_err(|error| {
             CommandError::operation(format!("cannot ask process {} of run {} to end: {error}", run.pid, run.run))
         })?;
         ui.status(&format!(

@@ -45,7 +45,8 @@ impl Attempt {
             if !was_refused(&end) || self.state_of_worktree(phase).await? != before {
                 return Ok((principal, end));
             }
-            self.track.tell(format!("the session could not be gone on with, the agent {}: a new one", ended(&end.ended)));
+            self.track
+                .tell(format!("the session could not be gone on with, the agent {}: a new one", ended(&end.ended)));
         }
         let told = format!("{prompt}{}", self.standing(&before, false).await?);
         let client = Client::New(self.track.world.ports.host.session_id());

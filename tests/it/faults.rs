@@ -2,7 +2,9 @@
 //! sample run with every test; tests marked `#[ignore = "battery"]` hold the rest, run by `cargo test --test battery`,
 //! which makes a page of what is noted here. Must not assert durations.
 
+mod interrupts;
 mod resume;
+mod together;
 
 use std::io::Write;
 
