@@ -8,6 +8,8 @@ mod together;
 
 use std::io::Write;
 
+mod power;
+
 /// Whether the whole battery was asked for.
 pub fn full() -> bool {
     std::env::var_os("ORCHESTRATE_TEST_BATTERY").is_some()
