@@ -20,6 +20,7 @@ fn died(then: impl Fn(super::fake_agents::Session) -> super::ports::AgentEnd + C
         }
     });
     assert!(stage.play(&plan(&[("1.1", &[])])).is_none());
+    assert!(stage.ledger.state("1.1").open_session.is_some(), "it is under way for all that is recorded");
     stage
 }
 
@@ -112,6 +113,7 @@ fn a_session_whose_end_was_recorded_is_not_gone_on_with() {
         }
     });
     assert!(stage.play(&plan(&[("1.1", &[])])).is_none());
+    assert_eq!(stage.ledger.state("1.1").open_session, None);
     known(&stage, "s");
     assert_eq!(stage.run(&plan(&[("1.1", &[])])).unwrap().totals.landed, 1);
     assert!(stage.agents.played.borrow().requests.iter().all(|request| !request.resume));
