@@ -20,6 +20,7 @@ use crate::adapters::guarded;
 use crate::adapters::host::Machine;
 use crate::adapters::ledger::store::Store;
 use crate::adapters::process::executor::LocalExecutor;
+use crate::adapters::process::supervisor::Supervisor;
 use crate::domain::diagnostic::{Diagnostic, Severity};
 use crate::domain::names::{BranchRef, Oid};
 use crate::domain::policy::Policy;
@@ -138,6 +139,7 @@ impl App {
             root: self.repo.root().to_owned(),
             git_common_dir: self.repo.common_dir().to_owned(),
             program,
+            supervisor: self.supervisor(),
         };
         let machine = Rc::new(self.machine.clone());
         Ok(Ports {
@@ -145,12 +147,17 @@ impl App {
             worktrees: Rc::new(self.worktrees()),
             lander: Rc::new(GitLander::new(&self.repo)),
             guard: Rc::new(GitGuard::new(&self.repo)),
+            executor: Rc::new(LocalExecutor::new(self.repo.state_dir(), place.supervisor.clone())),
             agents: Rc::new(RealAgents::new(Arc::new(registry), place)),
-            executor: Rc::new(LocalExecutor::new(self.repo.state_dir())),
             clock: machine.clone(),
             host: machine,
             surroundings: Rc::new(GitSurroundings::new(&self.repo)),
         })
+    }
+
+    /// Who watches over agents and commands.
+    pub(crate) fn supervisor(&self) -> Supervisor {
+        Supervisor::of_this_program(self.settings.pid_namespace)
     }
 
     /// Worktrees of this repository.

@@ -45,6 +45,7 @@ use std::process::ExitCode;
 use anstream::ColorChoice;
 use clap::Parser;
 
+use crate::adapters::process::supervise;
 use crate::domain::diagnostic::{escape, escape_line};
 use args::{Cli, ColorWhen, Command, Globals};
 use error::CommandError;
@@ -53,6 +54,10 @@ use ui::{Loudness, Ui};
 
 /// Runs the program with its arguments (the program's name first) to its exit code.
 pub fn main(argv: Vec<OsString>) -> ExitCode {
+    // Not for people, and started for every process of an attempt: before anything is set up.
+    if let Some(args) = supervise::called(&argv) {
+        return supervise::main(args);
+    }
     ui::say_panics_in_one_sentence();
     guarded(|| run(&argv)).into()
 }

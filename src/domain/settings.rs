@@ -42,6 +42,19 @@ impl Missing {
     }
 }
 
+/// Whether agents are put into a PID namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PidNamespace {
+    /// Where it takes nothing away from them: where we have the right to make one.
+    #[default]
+    Auto,
+    /// Also by a user namespace, in which programs like sudo do not work.
+    On,
+    /// Never.
+    Off,
+}
+
 /// The settings of one invocation, resolved from defaults, user file, repository file, environment and flags.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Settings {
@@ -73,6 +86,8 @@ pub struct Settings {
     pub idle_timeout_secs: u64,
     /// Seconds between asking an agent to end and killing it.
     pub grace_secs: u64,
+    /// Whether agents are put into a PID namespace.
+    pub pid_namespace: PidNamespace,
     /// How often a conflict or a failed check goes back to the author before the item fails.
     pub rework_rounds: u32,
     /// Adapters defined or overridden in configuration: name → raw TOML table as text.
@@ -96,6 +111,7 @@ impl Default for Settings {
             agent_timeout_secs: 3600,
             idle_timeout_secs: 0,
             grace_secs: 10,
+            pid_namespace: PidNamespace::Auto,
             rework_rounds: 2,
             adapters: BTreeMap::new(),
         }

@@ -9,6 +9,7 @@ mod together;
 use std::io::Write;
 
 mod power;
+mod processes;
 
 /// Whether the whole battery was asked for.
 pub fn full() -> bool {

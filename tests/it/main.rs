@@ -37,6 +37,7 @@ mod setup;
 mod signing;
 mod stories;
 mod support;
+mod supervisor;
 mod survival;
 mod tampering;
 mod verify;

@@ -1,7 +1,7 @@
 //! One invocation of an agent: its files, its environment, its arguments, its end. Must not judge what it did in git.
 //!
 //! Files of an invocation lie in a folder of their own, `<state dir>/attempts/<attempt>/<n>-<phase>/`, outside the worktree:
-//! `prompt.md`, `story/<name>`, `schema.json`, `result.json` (written by the agent), `output.log`.
+//! `prompt.md`, `story/<name>`, `schema.json`, `result.json` (written by the agent), `output.log`, `exit.json`.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read, Write};
@@ -19,9 +19,12 @@ use super::registry::Registry;
 use super::transcript::{self, Transcript};
 use crate::adapters::process::environment::{Environment, MARK};
 use crate::adapters::process::executor::{attempt_folder, next_free, plain_name};
+use crate::adapters::process::fence;
 use crate::adapters::process::output::{self, LOG_CAP};
+use crate::adapters::process::past::EXIT_FILE;
 use crate::adapters::process::run::{Ask, Job, run};
 use crate::adapters::process::spawn::{self, Launch};
+use crate::adapters::process::supervisor::Supervisor;
 use crate::domain::diagnostic::escape_line;
 use crate::domain::event::FailureClass;
 use crate::domain::names::Principal;
@@ -51,6 +54,8 @@ pub struct AgentPlace {
     pub git_common_dir: PathBuf,
     /// This program itself, for the built-in agent.
     pub program: PathBuf,
+    /// Who watches over them.
+    pub supervisor: Supervisor,
 }
 
 /// Agents as processes on this machine.
@@ -198,6 +203,10 @@ impl<'a> Invocation<'a> {
                 StopSignal::Int => Ask::Interrupt,
             },
             log_cap: LOG_CAP,
+            secrets: Vec::new(),
+            supervisor: self.place.supervisor.clone(),
+            lock: fence::lock_path(&self.place.state_dir, request.attempt.as_str()),
+            exit: self.folder.join(EXIT_FILE),
         }
     }
 

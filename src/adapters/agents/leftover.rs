@@ -2,22 +2,22 @@
 //! which it had not begun.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::adapter::{Adapter, Parser};
 use super::transcript;
-use crate::adapters::process::executor::attempt_folder;
+use crate::adapters::process::past;
 use crate::domain::names::Principal;
 use crate::domain::state::OpenSession;
-use crate::domain::workflow::Phase;
 use crate::engine::ports::LeftSession;
 
 /// Looks at the files of the newest invocation of a session's attempt and phase.
 pub(super) fn of(state_dir: &Path, adapter: &Adapter, open: &OpenSession) -> LeftSession {
-    let Some(folder) = newest(&attempt_folder(state_dir, open.attempt.as_str()), open.phase) else {
+    let all = past::invocations(state_dir, open.attempt.as_str());
+    let Some(newest) = all.into_iter().rfind(|invocation| invocation.phase == open.phase.name()) else {
         return LeftSession::default();
     };
-    LeftSession { session: known_session(adapter, open, &folder.join("output.log")), ended: None }
+    LeftSession { session: known_session(adapter, open, &newest.folder.join("output.log")), ended: newest.ended }
 }
 
 /// The id by which the client goes on; `None` when it cannot, or may not have begun the session at all.
@@ -32,16 +32,6 @@ fn known_session(adapter: &Adapter, open: &OpenSession, log: &Path) -> Option<St
     }
     // It becomes an argument: what an agent may have printed must not be taken for an option.
     transcript::read(log, adapter.parser).session.filter(|id| !id.starts_with('-'))
-}
-
-/// `<n>-<phase>` with the highest n.
-fn newest(attempt: &Path, phase: Phase) -> Option<PathBuf> {
-    let number = |path: &PathBuf| {
-        let (number, of) = path.file_name()?.to_str()?.split_once('-')?;
-        (of == phase.name()).then(|| number.parse::<u32>().ok()).flatten()
-    };
-    let folders = fs::read_dir(attempt).ok()?.flatten().map(|entry| entry.path());
-    folders.filter_map(|path| Some((number(&path)?, path))).max().map(|(_, path)| path)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::*;
 use crate::adapters::agents::registry::Registry;
 use crate::domain::names::AttemptId;
 use crate::domain::settings::Settings;
+use crate::domain::workflow::Phase;
 
 const INIT: &str = "{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s-1\"}\n";
 

@@ -3,7 +3,7 @@
 use super::document::Document;
 use super::reader::{Reader, Table};
 use crate::domain::diagnostic::Diagnostic;
-use crate::domain::settings::{Missing, Settings, Undeclared};
+use crate::domain::settings::{Missing, PidNamespace, Settings, Undeclared};
 
 /// Tables of settings.
 pub(super) const TABLES: [&str; 4] = ["stories", "run", "worktrees", "agents"];
@@ -18,6 +18,9 @@ pub(super) const UNDECLARED: [(&str, Undeclared); 3] = [
 /// Words of `[run] missing`.
 pub(super) const MISSING: [(&str, Missing); 4] =
     [("ask", Missing::Ask), ("expand", Missing::Expand), ("skip", Missing::Skip), ("fail", Missing::Fail)];
+/// Words of `[agents] pid_namespace`.
+pub(super) const PID_NAMESPACE: [(&str, PidNamespace); 3] =
+    [("auto", PidNamespace::Auto), ("on", PidNamespace::On), ("off", PidNamespace::Off)];
 /// Thirty days in seconds: the longest limit.
 pub(super) const LONGEST: u64 = 30 * 86_400;
 
@@ -95,7 +98,8 @@ fn worktrees(table: &Table<'_>, settings: &mut Settings) {
 }
 
 fn agents(table: &Table<'_>, settings: &mut Settings) {
-    const KNOWN: [&str; 6] = ["default", "timeout", "idle_timeout", "grace", "roles", "technologies"];
+    const KNOWN: [&str; 7] =
+        ["default", "timeout", "idle_timeout", "grace", "pid_namespace", "roles", "technologies"];
     let adapters: Vec<&str> = table.table_names().into_iter().filter(|name| !KNOWN.contains(name)).collect();
     let known: Vec<&str> = KNOWN.into_iter().chain(adapters.iter().copied()).collect();
     table.warn_unknown(&known);
@@ -105,6 +109,7 @@ fn agents(table: &Table<'_>, settings: &mut Settings) {
     set(&mut settings.agent_timeout_secs, table.seconds("timeout", 1..=LONGEST));
     set(&mut settings.idle_timeout_secs, table.seconds("idle_timeout", 0..=LONGEST));
     set(&mut settings.grace_secs, table.seconds("grace", 0..=3600));
+    set(&mut settings.pid_namespace, table.choice("pid_namespace", &PID_NAMESPACE));
     settings.roles.extend(table.string_map("roles"));
     settings.technologies.extend(table.string_map("technologies"));
     for name in adapters {

@@ -54,6 +54,11 @@ impl Environment {
         environment
     }
 
+    /// Exactly these variables.
+    pub(super) fn exactly(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        Self(variables.into_iter().collect())
+    }
+
     /// Sets a variable.
     pub fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
         self.0.insert(name.into(), value.into());

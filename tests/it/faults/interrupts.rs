@@ -110,13 +110,21 @@ fn an_agent_that_ignores_the_request_is_killed_after_the_grace() {
 }
 
 #[test]
-fn stop_asks_a_live_run_to_end() {
-    let project = hanging("hang", 1, "1h");
+fn stop_ends_a_story_or_asks_a_live_run_to_end() {
+    let project = hanging("hang", 2, "1h");
     let live = started(&project, "stories", 1);
+    let asked = project.orchestrate(&["stop", "1.1", "1.2"]);
+    assert_eq!(asked.code, 2, "a story that nobody has begun is not known: {asked:?}");
+    let asked = project.orchestrate(&["stop", "1.1"]);
+    assert_eq!(asked.code, 0, "{asked:?}");
+    let ran = ends_within(live, 75);
+    assert_eq!(ran.code, 4, "the rest of the run goes on to its end: {}\n{}", ran.stdout, ran.stderr);
+    let live = started(&project, "resume", 2);
     let asked = project.orchestrate(&["stop"]);
     assert_eq!(asked.code, 0, "{asked:?}");
     assert_eq!(ends_within(live, 75).code, 143);
-    assert_stopped(&project, 1);
+    assert_stopped(&project, 2);
+    assert_survived(&project, &["1.1", "1.2"]);
 }
 
 /// A project whose author of 1.1 waits for the file `go`.

@@ -45,6 +45,8 @@ fn assert_whole(project: &Project) {
 }
 
 fn killed_once(points: &[&str], nth: usize) {
+    let ended = NAMES.iter().position(|name| *name == "exit-written").unwrap();
+    let after_the_session = &NAMES[ended..];
     for point in points {
         let project = project();
         if killed_at(&project, "stories", point, nth).is_none() {
@@ -53,6 +55,14 @@ fn killed_once(points: &[&str], nth: usize) {
         }
         eprintln!("killed at {point}:{nth}");
         assert_whole(&project);
+        if nth == 1 && after_the_session.contains(point) {
+            let of_author = |line: &&serde_json::Value| line["item"] == "1.1" && line["phase"] == "implementation";
+            assert_eq!(
+                project.journal().iter().filter(of_author).count(),
+                1,
+                "{point}: a session that had ended is not run again"
+            );
+        }
         note("F05", &format!("killed at {point}, time {nth}"), "one resume: each landed once");
     }
 }
