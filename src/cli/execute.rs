@@ -196,14 +196,3 @@ fn exit_of(summary: &Summary, signal: Option<u8>) -> Exit {
         Some(_) | None => Exit::DONE,
     }
 }
-
-/// Whether another process executes a run that shares items with this plan is decided per item, by its lock; here the
-/// person is only told that a run is alive.
-pub(crate) fn note_live_runs(app: &App, ui: &mut Ui) {
-    for live in runs::live(&app.repo.state_dir()) {
-        ui.warning(&format!(
-            "run {} is going on in process {}; stories it works on are left to it",
-            live.run, live.pid
-        ));
-    }
-}

@@ -24,6 +24,7 @@ mod init_server;
 mod item;
 mod land;
 mod log;
+mod others;
 mod phase;
 mod plan;
 mod planning;

@@ -4,9 +4,12 @@
 
 mod disk;
 mod formats;
+mod interrupts;
+mod resume;
 mod sandbox;
 mod secrets;
 mod syscalls;
+mod together;
 
 use std::io::Write;
 

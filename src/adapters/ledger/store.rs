@@ -281,6 +281,7 @@ impl Store {
         let written = self.writer().transaction(&work.updates);
         match written {
             Ok(()) => {
+                crate::fail_point::reach(if moved.is_some() { "ref-moved" } else { "record-written" });
                 self.note_written(&work.updates);
                 self.items.adopt(work.items.into_iter().map(|(key, draft)| (key, draft.now)));
                 self.runs.adopt(work.runs.into_iter().map(|(key, draft)| (key, draft.now)));
