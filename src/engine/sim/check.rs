@@ -7,10 +7,11 @@ use super::disk::By;
 use super::folk::Proc;
 use super::ledger::state_of;
 use super::world::{MAIN, World};
-use crate::domain::event::{FailureClass, ItemEvent, Landing, ReviewVerdict};
+use crate::domain::event::{FailureClass, ItemEvent, Landing, PhaseOutcome, ReviewVerdict};
 use crate::domain::names::{ItemKey, Oid};
 use crate::domain::run_state::RunState;
 use crate::domain::state::{ItemState, Outcome, Status};
+use crate::domain::workflow::Phase;
 use crate::engine::events::ItemSummary;
 
 /// I6, I13: an attempt begins only under the item's lock, when nothing of an earlier one runs.
@@ -68,6 +69,10 @@ pub(super) fn landing(world: &mut World, key: &ItemKey, landing: &Landing) {
     if world.checks && world.checked.get(&check) != Some(&true) {
         wrong.push("I4: the check did not pass on the merge tree");
     }
+    if let Some(head) = author_heads(&state).find(|head| !world.disk.contains(&landing.head, head)) {
+        world.tell(|_| format!("{head} is not part of {}", landing.head));
+        wrong.push("I17: it lands without work that is on record as done");
+    }
     if merges_of(world).contains_key(key) {
         wrong.push("I3: it is on the target already");
     }
@@ -86,6 +91,15 @@ fn approved(state: &ItemState, landing: &Landing) -> bool {
         && review.head == landing.head
         && (review.merge_tree == landing.merge_tree || carried)
         && !state.authors().any(|author| *author == review.reviewer)
+}
+
+/// Tips of the story branch that the record names as what authors left.
+fn author_heads(state: &ItemState) -> impl Iterator<Item = &Oid> {
+    let phases = [Phase::Implementation, Phase::ReviewResponse].into_iter().filter_map(|phase| state.phases.get(&phase));
+    phases.filter_map(|outcome| match outcome {
+        PhaseOutcome::Done { head, .. } => head.as_ref(),
+        PhaseOutcome::NotApplicable { .. } => None,
+    })
 }
 
 /// Merges of stories on the first-parent chain of the target, by story.
@@ -130,11 +144,9 @@ pub(super) fn reported(world: &mut World, item: &ItemSummary) {
 /// What holds at any time at which nothing of an orchestrator runs.
 pub(super) fn at_rest(world: &mut World) {
     let mut wrong = Vec::new();
-    let kept = world.kept_paths();
-    for token in world.tokens.iter().filter(|token| !token.excused && !kept.contains(&token.path)) {
-        wrong.push(format!("I5: {} is in no commit, worktree or trash", token.path));
+    for path in world.missing_paths() {
+        wrong.push(format!("I5: {path} is in no commit, worktree or trash"));
     }
-    wrong.extend(folds(world));
     wrong.extend(target(world));
     wrong.into_iter().for_each(|what| world.wrong(what));
 }
@@ -207,7 +219,7 @@ fn target(world: &World) -> Vec<String> {
 /// What holds when everything has come to its end.
 pub(super) fn at_end(world: &mut World) {
     at_rest(world);
-    let mut wrong = Vec::new();
+    let mut wrong = folds(world);
     if let Some(proc) = world.procs.values().next() {
         wrong.push(format!("I6: a process of {} lives on", proc.key));
     }

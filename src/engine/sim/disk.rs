@@ -1,7 +1,7 @@
 //! What lies on the disk of the simulated machine: commits, refs and chains of records, each with a part that a power cut
 //! would take. Must not decide what a power cut or a crash is; it only knows what was synced.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::dice::Dice;
@@ -87,8 +87,8 @@ fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> Oid {
             hash = (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013B);
         }
     }
-    // Ids are shown by their first digits, which the multiplication leaves alike.
-    Oid::new(format!("{:040x}", hash.rotate_left(64) ^ hash))
+    // Ids are shown by their first digits, so the zeros stand at the end.
+    Oid::new(format!("{:032x}00000000", hash ^ hash.rotate_left(64).wrapping_mul(0x9E37_79B9_7F4A_7C15)))
 }
 
 impl Disk {
@@ -105,7 +105,9 @@ impl Disk {
         let above: Vec<&str> = parents.iter().map(Oid::as_str).collect();
         let oid = digest([tree.as_str(), &name, note].into_iter().chain(above));
         if let Some(number) = self.numbers.get(&oid) {
-            self.commits[*number].lost = false;
+            let known = &mut self.commits[*number];
+            known.synced &= !known.lost;
+            known.lost = false;
             return oid;
         }
         let parents = parents.iter().map(|parent| self.numbers[parent]).collect();
@@ -141,7 +143,7 @@ impl Disk {
         for tip in tips {
             reached[tip] = true;
         }
-        for number in (0..reached.len()).rev().filter(|_| true) {
+        for number in (0..reached.len()).rev() {
             if reached[number] {
                 for parent in &self.commits[number].parents {
                     reached[*parent] = true;
@@ -269,15 +271,12 @@ impl Disk {
     /// Loses what was not synced: of the commits by chance; of the moves of refs all behind a point chosen by chance, for a
     /// file system with a journal loses no earlier change while it keeps a later one.
     pub(super) fn power_cut(&mut self, dice: &mut Dice) {
-        let mut gone = BTreeSet::new();
-        for (number, commit) in self.commits.iter_mut().enumerate().filter(|(_, commit)| !commit.synced) {
-            commit.lost |= dice.chance(50);
-            if commit.lost || commit.parents.iter().any(|parent| gone.contains(parent)) {
-                commit.lost = true;
-                gone.insert(number);
-            } else {
-                commit.synced = true;
-            }
+        for number in 0..self.commits.len() {
+            // A commit without its history is of no use.
+            let broken = self.commits[number].parents.iter().any(|parent| self.commits[*parent].lost);
+            let commit = &mut self.commits[number];
+            commit.lost |= broken || !commit.synced && dice.chance(50);
+            commit.synced = !commit.lost;
         }
         let kept = dice.index(self.moves.len() + 1);
         for moved in std::mem::take(&mut self.moves).into_iter().take(kept) {

@@ -42,10 +42,13 @@ fn commit_desk(world: &mut World, path: &Path, by: By, story: Option<&ItemKey>, 
     Some(world.disk.commit(&tree, &[head], by, story, note))
 }
 
-/// An agent commits everything in its directory; git syncs nothing.
+/// An agent commits everything in its directory. Git syncs the objects, other programs do not, and nobody syncs the ref.
 pub(super) fn commit_by_agent(world: &mut World, path: &Path) {
     let note = format!("work {}", world.number());
     let Some(made) = commit_desk(world, path, By::Agent, None, &note) else { return };
+    if world.dice.chance(75) {
+        world.disk.sync_commits(world.disk.find(&made));
+    }
     if let Some(branch) = world.desks.get(path).and_then(|desk| desk.branch.clone()) {
         world.disk.set(&branch, Some(made));
     }
@@ -175,13 +178,26 @@ impl Worktrees for SimGit {
             }
             let made = commit_desk(world, &spec.path, By::Agent, story_in(message).as_ref(), message);
             if let Some(made) = &made {
-                world.disk.sync_commits(world.disk.find(made));
                 world.point(pid, "leftovers written")?;
                 world.disk.set(spec.branch.as_str(), Some(made.clone()));
             }
             Ok(Ok(made))
         };
         self.0.act("commit what was left", commit).await
+    }
+
+    async fn settle(&self, spec: &WorktreeSpec) -> Result<(), PortError> {
+        let sync = |world: &mut World| {
+            if !world.sabotaged(Sabotage::Unsettled)
+                && let Some(tip) = world.disk.tip(spec.branch.as_str()).cloned()
+            {
+                let new = world.disk.range(&spec.start, &tip);
+                world.disk.sync_commits(new);
+                world.disk.sync_ref(spec.branch.as_str());
+            }
+            Ok(Ok(()))
+        };
+        self.0.act("settle a branch", sync).await
     }
 
     async fn check_out(&self, commit: &Oid, path: &Path) -> Result<(), PortError> {

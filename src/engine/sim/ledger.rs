@@ -34,9 +34,9 @@ impl Drafts {
     fn take(&mut self, world: &mut World, pid: u32, record: &Record) -> Result<(), LedgerError> {
         match record {
             Record::Item { key, event, at, .. } => {
-                let drafted = self.items.get(key).and_then(|entries| entries.last()).map(|entry| entry.state.clone());
-                let before = drafted.or_else(|| state_of(world, key)).unwrap_or_default();
-                let mut state = before.apply(event, *at)?;
+                let drafted = self.items.get(key).and_then(|entries| entries.last());
+                let before = drafted.or_else(|| world.disk.items.get(key)?.entries.last()).map(|entry| &entry.state);
+                let mut state = before.unwrap_or(&ItemState::default()).apply(event, *at)?;
                 check::appended(world, pid, key, event);
                 if world.sabotaged(Sabotage::StaleSnapshot) && matches!(event, ItemEvent::ReturnedTo { .. }) {
                     state.returns.clear();
@@ -56,17 +56,17 @@ impl Drafts {
     }
 
     /// Moves the refs, one by one.
-    fn move_refs(&self, world: &mut World, pid: u32) -> Result<(), Gone> {
-        for (key, entries) in &self.items {
-            for entry in entries {
+    fn move_refs(&mut self, world: &mut World, pid: u32) -> Result<(), Gone> {
+        for (key, entries) in &mut self.items {
+            for entry in entries.iter() {
                 world.tell(|_| format!("[{pid}] record {key}: {:?}", Brief(&entry.event)));
                 check::recorded(world, key, &entry.event);
             }
-            world.disk.extend_item(key, entries.clone());
+            world.disk.extend_item(key, std::mem::take(entries));
             world.point(pid, "ref of an item moved")?;
         }
-        for (run, entries) in &self.runs {
-            world.disk.extend_run(run, entries.clone());
+        for (run, entries) in &mut self.runs {
+            world.disk.extend_run(run, std::mem::take(entries));
             world.point(pid, "ref of a run moved")?;
         }
         Ok(())
@@ -148,7 +148,7 @@ fn move_target(
         let (branch, expected) = (landing.target.clone(), landing.base.clone());
         return Ok(Err(LedgerError::TargetMoved { branch, expected }));
     }
-    if let [Record::Item { key, .. }] = records {
+    if let Some(Record::Item { key, .. }) = records.last() {
         check::landing(world, key, landing);
         world.landed.push((key.clone(), landing.tip.clone()));
     }
@@ -218,13 +218,13 @@ impl Ledger for SimLedger {
         if given != (&landing.base, &landing.head, &landing.merge_tree) {
             self.0.world().wrong("I4: a permit was used for another landing");
         }
-        if self.0.world().sabotaged(Sabotage::NoIntent) {
-            let intent = intended_now(key, landing, &self.0.world(), at);
-            self.write("a late intent", &intent.into_iter().collect::<Vec<_>>(), None)?;
-        }
         let event = ItemEvent::Landed { landing: landing.clone() };
-        let record = Record::Item { key: key.clone(), event, at, artefacts: Vec::new() };
-        self.write("land", &[record], Some(landing))
+        let mut records = vec![Record::Item { key: key.clone(), event, at, artefacts: Vec::new() }];
+        if self.0.world().sabotaged(Sabotage::NoIntent) {
+            let late = intended_now(key, landing, &self.0.world(), at);
+            records.splice(0..0, late);
+        }
+        self.write("land", &records, Some(landing))
     }
 
     fn land_hotfix(&mut self, _: MergePermit, _: &Hotfix, _: &BranchRef, _: Timestamp) -> Result<(), LedgerError> {

@@ -144,7 +144,7 @@ impl Play {
         if world.checks {
             policy.checks = vec![fake::check("test")];
         }
-        let settings = Settings { write_back: dice.chance(50), ..Settings::default() };
+        let settings = Settings { write_back: dice.chance(50), agent_timeout_secs: 60, ..Settings::default() };
         let jobs = u32::try_from(dice.between(1, 4)).unwrap_or(1);
         let waves = dice.chance(15);
         Self { stories, policy, settings, jobs, waves, machine: Arc::new(Mutex::new(world)) }
@@ -244,9 +244,6 @@ impl Play {
         self.world().obstacle = false;
         let pid = self.world().give_birth(Fate::default());
         self.live(pid, fresh).await;
-        if !self.world().disk.runs.is_empty() {
-            check::at_rest(&mut self.world());
-        }
     }
 
     fn is_over(&self) -> bool {

@@ -21,6 +21,8 @@ pub(super) enum Sabotage {
     UnsyncedLanding,
     /// Another tree lands than was approved.
     OtherTree,
+    /// Work is put on record before its branch is synced.
+    Unsettled,
     /// A snapshot is not what its events give.
     StaleSnapshot,
     /// Somebody else's worktree is given out.
@@ -29,7 +31,7 @@ pub(super) enum Sabotage {
 
 impl Sabotage {
     /// Every one.
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::NoSweep,
         Self::NoLock,
         Self::NoSwap,
@@ -39,6 +41,7 @@ impl Sabotage {
         Self::LateSync,
         Self::UnsyncedLanding,
         Self::OtherTree,
+        Self::Unsettled,
         Self::StaleSnapshot,
         Self::LostWorktree,
     ];

@@ -354,8 +354,8 @@ impl World {
                 desk.files.clone_from(&files);
             }
         }
-        let left = self.kept_paths();
-        for token in self.tokens.iter_mut().filter(|token| !left.contains(&token.path)) {
+        let missing = self.missing_paths();
+        for token in self.tokens.iter_mut().filter(|token| missing.contains(&token.path)) {
             token.excused = true;
         }
     }
@@ -366,21 +366,23 @@ impl World {
         desk.detached.clone().or_else(|| self.disk.tip(desk.branch.as_ref()?).cloned())
     }
 
-    /// Paths that are in a commit that a ref leads to, in a worktree or in the trash.
-    pub(super) fn kept_paths(&self) -> BTreeSet<Arc<str>> {
+    /// Paths that somebody wrote and that are in no commit that a ref leads to, in no worktree and not in the trash.
+    pub(super) fn missing_paths(&self) -> Vec<Arc<str>> {
+        let mut places: Vec<Arc<Files>> = self.disk.refs().map(|(_, oid)| self.disk.files(oid)).collect();
+        let kept = |places: &[Arc<Files>], path: &Arc<str>| {
+            let desks = self.desks.values().map(|desk| &desk.files).chain(&self.trash);
+            places.iter().any(|files| files.contains_key(path)) || desks.into_iter().any(|files| files.contains_key(path))
+        };
+        let open = self.tokens.iter().filter(|token| !token.excused).map(|token| &token.path);
+        let missing: Vec<Arc<str>> = open.filter(|path| !kept(&places, path)).cloned().collect();
+        if missing.is_empty() {
+            return missing;
+        }
+        // Not at a tip; that they are in the history is enough.
         let reached = self.disk.reach(self.disk.refs().filter_map(|(_, oid)| self.disk.find(oid)));
-        let mut trees: BTreeSet<&Oid> = BTreeSet::new();
-        for (number, _) in reached.iter().enumerate().filter(|(_, reached)| **reached) {
-            trees.insert(&self.disk.at(number).tree);
-        }
-        let mut paths: BTreeSet<Arc<str>> = BTreeSet::new();
-        for tree in trees {
-            paths.extend(self.disk.files_of(tree).keys().cloned());
-        }
-        for files in self.desks.values().map(|desk| &desk.files).chain(&self.trash) {
-            paths.extend(files.keys().cloned());
-        }
-        paths
+        let numbers = (0..reached.len()).filter(|number| reached[*number]);
+        places.extend(numbers.map(|number| self.disk.files_of(&self.disk.at(number).tree)));
+        missing.into_iter().filter(|path| !kept(&places, path)).collect()
     }
 
     /// A person commits to the target and does not lose it in a power cut.
