@@ -132,7 +132,7 @@ impl Play {
         world.sabotage = sabotage;
         world.diary = loud.then(String::new);
         world.checks = dice.chance(70);
-        let count = dice.between(3, 6);
+        let count = [3, 3, 3, 4, 4, 5, 6][dice.index(7)];
         let mut stories: Vec<(String, Vec<String>)> = Vec::new();
         for number in 1..=count {
             let id = format!("1.{number}");
