@@ -360,6 +360,11 @@ impl RefWriter {
         RefError::Port(PortError::new(format!("git update-ref refused: {said}{why}")))
     }
 
+    /// Makes the newest move of a ref durable, whoever made it.
+    pub(super) fn settle_ref(&mut self, name: &str) -> Result<(), PortError> {
+        self.settle(&[RefUpdate { name: name.to_owned(), expected: Expected::Any, new: None }])
+    }
+
     /// Syncs the ref files and the directories they lie in: git syncs neither the rename nor new directories.
     fn settle(&mut self, updates: &[RefUpdate]) -> Result<(), PortError> {
         if tables::are_used(&self.repo.gix()) {
