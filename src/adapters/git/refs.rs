@@ -11,9 +11,9 @@ use gix::refs::{FullNameRef, Target};
 use thiserror::Error;
 
 use super::repo::{Repo, git_error, oid};
-use super::room;
 use super::tables::{self, Value};
 use super::update_ref::{Exchange, Session};
+use super::{room, stale};
 use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::PortError;
 
@@ -75,8 +75,10 @@ impl From<RefError> for PortError {
         match error {
             RefError::Port(error) => error,
             RefError::Conflict { .. } => Self::new(error.to_string()),
-            RefError::Locked { .. } => {
-                Self::new(error.to_string()).hint("if no git process is running, remove the lock file it names")
+            RefError::Locked { ref message } => {
+                let about = stale::named_in(message).map(|lock| stale::about(&lock));
+                let general = || "if no git process is running, remove the lock file it names".to_owned();
+                Self::new(error.to_string()).hint(about.unwrap_or_else(general))
             }
         }
     }
