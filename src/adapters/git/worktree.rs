@@ -16,7 +16,7 @@ use super::refs::{self, Expected, RefError, RefUpdate, RefWriter};
 use super::repo::{Repo, oid};
 use super::retire::{self, Retirement};
 use super::status::{self, Depth, Survey};
-use super::{checkout, cli, include, rescue, stale, strays, trash};
+use super::{checkout, cli, include, landing, rescue, stale, strays, trash};
 use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::{PortError, Prepared, Retired, WorktreeSpec, WorktreeState, Worktrees};
 
@@ -399,6 +399,17 @@ impl Worktrees for GitWorktrees {
     async fn commit_all(&self, spec: &WorktreeSpec, message: &str, author: &str) -> Result<Option<Oid>, PortError> {
         let (spec, message, author) = (spec.clone(), message.to_owned(), author.to_owned());
         self.apart(move |this| this.commit_now(&spec, &message, &author)).await
+    }
+
+    async fn settle(&self, spec: &WorktreeSpec) -> Result<(), PortError> {
+        let spec = spec.clone();
+        self.apart(move |this| {
+            let Some(tip) = refs::tip(&this.repo, spec.branch.as_str())? else { return Ok(()) };
+            let (base, tip) = (this.repo.object_id(&spec.start)?, this.repo.object_id(&tip)?);
+            landing::sync_line(&this.repo, &this.repo.gix(), base, tip)?;
+            locked(&this.writer).settle_ref(spec.branch.as_str())
+        })
+        .await
     }
 
     async fn check_out(&self, commit: &Oid, path: &Path) -> Result<(), PortError> {
