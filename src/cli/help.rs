@@ -192,7 +192,7 @@ pub(super) const DOCTOR: &str = "\
 Looks in every worktree whether git gets to the hooks, and prints one line per finding with the
 command that repairs it: not-installed, removed, disabled, not-executable, shadowed (core.hooksPath
 leads elsewhere), program-gone, replaced, git-too-old, unchained (a hook of another program that was
-added later and does not run). --repair does what `init` would do about the hooks.
+added later and does not run). --fix does what `init` would do about the hooks.
 
 It sees the git and the environment it is called with: another git program on this machine, or a
 single call with `-c core.hooksPath=...`, is not seen.

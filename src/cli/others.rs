@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::app::App;
 use super::error::CommandError;
 use super::ui::Ui;
-use crate::adapters::runs;
+use crate::adapters::{elsewhere, runs};
 use crate::domain::names::{BranchRef, ItemKey, RunId};
 use crate::domain::plan::Plan;
 use crate::domain::run_state::RunState;
@@ -30,10 +30,11 @@ impl Known {
         keys.filter(|key| !self.items.get(key).is_some_and(ItemState::is_done)).cloned().collect()
     }
 
-    /// The newest unfinished run that no process executes, else the newest unfinished one.
+    /// The newest unfinished run of this machine that no process executes, else the newest unfinished one.
     pub(crate) fn to_resume(&self, app: &App) -> Option<(&RunId, &RunState)> {
         let live: BTreeSet<RunId> = runs::live(&app.repo.state_dir()).into_iter().map(|live| live.run).collect();
-        let unfinished = || self.runs.iter().filter(|(_, run)| run.is_unfinished());
+        let here = |id: &RunId| !elsewhere::has(&app.repo, id);
+        let unfinished = || self.runs.iter().filter(|(id, run)| run.is_unfinished() && here(id));
         unfinished().rfind(|(id, _)| !live.contains(id)).or_else(|| unfinished().next_back())
     }
 }

@@ -11,7 +11,9 @@ use async_trait::async_trait;
 
 use super::fake_git::{FakeGit, Files};
 use super::fake_ledger::FakeLedger;
-use super::ports::{AgentEnd, AgentRequest, Agents, Cancel, CancelSignal, CommandEnd, CommandRequest, Ended, Executor, LeftSession};
+use super::ports::{
+    AgentEnd, AgentRequest, Agents, Cancel, CancelSignal, CommandEnd, CommandRequest, Ended, Executor, LeftSession,
+};
 use crate::domain::event::ItemEvent;
 use crate::domain::state::OpenSession;
 use crate::domain::usage::Usage;

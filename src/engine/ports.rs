@@ -286,6 +286,17 @@ pub struct Changes {
     pub files: usize,
 }
 
+/// A secret in a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leak {
+    /// The commit that brings it.
+    pub commit: Oid,
+    /// Name of the variable that it is the value of.
+    pub name: String,
+    /// The file; empty for the commit's message.
+    pub path: String,
+}
+
 /// What a landing is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LandingPlan {
@@ -346,6 +357,11 @@ pub trait Lander {
 
     /// How much changed between two commits.
     async fn changes(&self, base: &Oid, head: &Oid) -> Result<Changes, PortError>;
+
+    /// A secret of ours that the commits of base..head would bring into the history, as far as its value is known.
+    async fn leak(&self, _base: &Oid, _head: &Oid) -> Result<Option<Leak>, PortError> {
+        Ok(None)
+    }
 
     /// Writes merge and bookkeeping commits durably; moves nothing.
     async fn build(&self, plan: &LandingPlan) -> Result<Landing, PortError>;

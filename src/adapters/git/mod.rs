@@ -2,6 +2,7 @@
 //! the program.
 
 pub mod admin;
+pub mod bundle;
 pub mod checkout;
 pub mod cli;
 pub mod commit;
@@ -13,15 +14,20 @@ pub mod identity;
 pub mod include;
 mod index_lock;
 pub mod landing;
+mod leak;
+pub mod leftovers;
 pub mod merge;
 pub mod pool;
 pub mod refs;
+pub mod remote;
 pub mod repo;
 mod retire;
+pub mod room;
 mod settle;
 pub mod signing;
 mod stale;
 pub mod status;
+mod tables;
 pub mod trash;
 mod update_ref;
 pub mod worktree;
