@@ -25,6 +25,9 @@ pub(crate) fn run(args: &BackupArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let names: Vec<String> = records.into_iter().chain(stories).map(|(name, _)| name).chain(target).collect();
     bundle::create(&app.repo, &args.file, &names)?;
     ui.data(&format!("{}: {kept} refs of the record, {branches} story branches\n", args.file.display()))?;
-    ui.hint(&format!("look at it with git bundle verify, bring it back with git orchestrate restore {}", args.file.display()));
+    ui.hint(&format!(
+        "look at it with git bundle verify, bring it back with git orchestrate restore {}",
+        args.file.display()
+    ));
     Ok(Exit::DONE)
 }

@@ -27,9 +27,8 @@ pub(crate) fn show(changes: &[Change], from: &str, dry: bool, ui: &mut Ui) -> Re
 
 /// 1 where something of the other copy is not here now.
 pub(crate) fn exit(changes: &[Change]) -> Exit {
-    let left = |change: &Change| {
-        matches!(change.how, How::Held | How::Behind(_) | How::Contradicts(_) | How::Unreadable(_))
-    };
+    let left =
+        |change: &Change| matches!(change.how, How::Held | How::Behind(_) | How::Contradicts(_) | How::Unreadable(_));
     if changes.iter().any(left) { Exit::FAILED } else { Exit::DONE }
 }
 

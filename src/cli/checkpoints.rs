@@ -32,8 +32,12 @@ pub(crate) fn mend(app: &App, ui: &mut Ui) {
                 changes.len(),
                 file.display()
             ));
-            changes.iter().for_each(|change| ui.detail(&spoken(&change.name)));
-            ui.hint("events since that checkpoint are lost, unless a backup or a remote has them: git orchestrate sync");
+            for change in &changes {
+                ui.detail(&spoken(&change.name));
+            }
+            ui.hint(
+                "events since that checkpoint are lost, unless a backup or a remote has them: git orchestrate sync",
+            );
         }
         // Whoever reads the record next says what is wrong with it.
         Err(error) => ui.detail(&format!("the checkpoints were not looked at: {error}")),

@@ -103,8 +103,13 @@ fn refuse_damaged(weighed: &[Change], args: &RestoreArgs) -> Result<(), CommandE
     });
     let damaged: Vec<String> = damaged.collect();
     let Some(first) = damaged.first() else { return Ok(()) };
-    let message = format!("{} holds {} record(s) that cannot be believed; nothing was restored", args.file.display(), damaged.len());
-    let error = CommandError::operation(message).hint("use another backup, or a checkpoint below .git/orchestrate/checkpoints");
+    let message = format!(
+        "{} holds {} record(s) that cannot be believed; nothing was restored",
+        args.file.display(),
+        damaged.len()
+    );
+    let error =
+        CommandError::operation(message).hint("use another backup, or a checkpoint below .git/orchestrate/checkpoints");
     Err(CommandError { causes: vec![first.clone()], ..error })
 }
 

@@ -134,7 +134,8 @@ impl Desk<'_> {
         wish.held.extend(live.map(|live| format!("{RUNS}{}", live.run)));
         for (ids, keep) in [(&self.args.ours, Keep::Ours), (&self.args.theirs, Keep::Theirs)] {
             for id in ids {
-                let name = if id.starts_with(OURS) { id.clone() } else { format!("{ITEMS}{}", item::find(id, &items)?) };
+                let name =
+                    if id.starts_with(OURS) { id.clone() } else { format!("{ITEMS}{}", item::find(id, &items)?) };
                 wish.keep.insert(name, keep);
             }
         }
@@ -154,9 +155,12 @@ impl Desk<'_> {
         ours.retain(|name, _| !name.starts_with(RESCUE) && Kind::of(name) != Kind::Unknown);
         let stories = refs::list(repo, STORY_BRANCHES)?.into_iter();
         ours.extend(stories.filter(|(name, _)| unfinished.contains(name)));
-        let joined = |name: &str| changes.iter().find(|change| change.name == name).is_some_and(|change| {
-            self.args.dry_run && matches!(change.how, How::Joined(_))
-        });
+        let joined = |name: &str| {
+            changes
+                .iter()
+                .find(|change| change.name == name)
+                .is_some_and(|change| self.args.dry_run && matches!(change.how, How::Joined(_)))
+        };
         let mut pushes = Vec::new();
         for (name, new) in ours {
             let lease = theirs.get(&name).cloned();
@@ -221,7 +225,9 @@ impl Desk<'_> {
         }
         let id = change.name.strip_prefix(ITEMS).unwrap_or(&change.name);
         let command = format!("git orchestrate sync {}", self.remote);
-        ui.hint(&format!("decide which stands, the other stays reachable: {command} --ours {id}, or {command} --theirs {id}"));
+        ui.hint(&format!(
+            "decide which stands, the other stays reachable: {command} --ours {id}, or {command} --theirs {id}"
+        ));
         Ok(())
     }
 

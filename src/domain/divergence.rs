@@ -46,7 +46,10 @@ pub fn contradiction(ours: (&[ItemEvent], &ItemState), theirs: (&[ItemEvent], &I
     if let (Some(our), Some(their)) = (ours.1.open_attempt(), theirs.1.open_attempt())
         && our.id != their.id
     {
-        return Some(format!("two attempts are open: {} of run {} and {} of run {}", our.id, our.run, their.id, their.run));
+        return Some(format!(
+            "two attempts are open: {} of run {} and {} of run {}",
+            our.id, our.run, their.id, their.run
+        ));
     }
     let landed = |events: &[ItemEvent]| -> Vec<Landing> {
         let landings = events.iter().filter_map(|event| match event {

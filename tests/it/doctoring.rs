@@ -58,7 +58,9 @@ fn doctor_ends_processes_of_attempts_that_are_over_and_names_runs_that_died() {
     let project = Project::new("", "");
     project.story("1.1", "First", "None").commit();
     let at = format!("{:?}", project.meeting("at").to_str().unwrap());
-    project.script(&format!("[[step]]\nphase = \"implementation\"\nitem = \"1.1\"\nnth = 1\ndo = [{{ touch = {at} }}, \"hang\"]\n"));
+    project.script(&format!(
+        "[[step]]\nphase = \"implementation\"\nitem = \"1.1\"\nnth = 1\ndo = [{{ touch = {at} }}, \"hang\"]\n"
+    ));
     let live = project.start(&["stories"]);
     until("the agent", || project.meeting("at").exists());
     let attempt = project.journal()[0]["attempt"].as_str().unwrap().to_owned();

@@ -12,7 +12,8 @@ fn read(text: &str) -> Result<Head, PortError> {
 #[test]
 fn the_head_is_read_and_nonsense_is_named() {
     let id = "0123456789012345678901234567890123456789";
-    let found = read(&format!("# v3 git bundle\n@object-format=sha1\n-{id} old\n{id} refs/heads/main\n\nPACK")).unwrap();
+    let found =
+        read(&format!("# v3 git bundle\n@object-format=sha1\n-{id} old\n{id} refs/heads/main\n\nPACK")).unwrap();
     assert_eq!(found.needs, [Oid::new(id)]);
     assert_eq!(found.refs.keys().collect::<Vec<_>>(), ["refs/heads/main"]);
     for wrong in ["", "PACK", "# v2 git bundle\n", "# v2 git bundle\nx refs/heads/main\n\n"] {

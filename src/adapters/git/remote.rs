@@ -85,7 +85,8 @@ pub fn push(repo: &Repo, remote: &str, pushes: &[Push]) -> Result<Pushed, PortEr
             if ["stale info", "cannot lock ref", "reference already exists"].iter().any(|race| said.contains(race)) {
                 return Ok(Pushed::Raced);
             }
-            return Err(cli::failed(&command, &output).hint("what was fetched and joined here stays; sync again when it is mended"));
+            return Err(cli::failed(&command, &output)
+                .hint("what was fetched and joined here stays; sync again when it is mended"));
         }
     }
     Ok(Pushed::Done)

@@ -237,12 +237,7 @@ impl Weighed {
                 self.updates.push(update);
                 Some(change.theirs.clone())
             }
-            How::Same
-            | How::Newer
-            | How::Held
-            | How::Behind(_)
-            | How::Contradicts(_)
-            | How::Unreadable(_) => None,
+            How::Same | How::Newer | How::Held | How::Behind(_) | How::Contradicts(_) | How::Unreadable(_) => None,
         };
         if new.is_some() {
             self.updates.push(RefUpdate { name: change.name.clone(), expected: expected(change.ours.clone()), new });
@@ -261,4 +256,3 @@ pub fn spoken(name: &str) -> String {
         .or_else(|| of("refs/heads/", "branch"))
         .unwrap_or_else(|| name.to_owned())
 }
-

@@ -276,4 +276,3 @@ fn mirrored(repo: &Repo, name: &str) -> Vec<(String, Oid)> {
     };
     all.filter_map(of).collect()
 }
-

@@ -85,7 +85,8 @@ pub(super) fn meet<F: Fact>(
         Some(Keep::Theirs) => return writer.over(&their, &our, batch).map(Meeting::Joined),
         None => {}
     }
-    if let Some(why) = F::contradiction(&(&our.events, &our.last.decoded.state), &(&their.events, &their.last.decoded.state))
+    if let Some(why) =
+        F::contradiction(&(&our.events, &our.last.decoded.state), &(&their.events, &their.last.decoded.state))
     {
         return Ok(Meeting::Contradicts(why));
     }

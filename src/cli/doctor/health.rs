@@ -117,9 +117,9 @@ fn orphans_of<'a>(
     }
     let held = Machine::new(repo.state_dir()).held(items.clone().map(|(key, _)| key));
     marked.retain(|marked| {
-        let of = items.clone().find(|(_, state)| {
-            state.attempt.as_ref().is_some_and(|attempt| attempt.id.as_str() == marked.attempt)
-        });
+        let of = items
+            .clone()
+            .find(|(_, state)| state.attempt.as_ref().is_some_and(|attempt| attempt.id.as_str() == marked.attempt));
         match of {
             Some((key, _)) => !held.contains(key),
             // An attempt that another one followed, while nobody works on anything here.

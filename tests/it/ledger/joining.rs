@@ -30,7 +30,8 @@ impl Pair {
         let (left, store, base, story) = opened();
         drop(store);
         let right = Scratch::empty();
-        let copied = std::process::Command::new("cp").arg("-a").arg(left.root().join(".git")).arg(right.root()).status();
+        let copied =
+            std::process::Command::new("cp").arg("-a").arg(left.root().join(".git")).arg(right.root()).status();
         assert!(copied.unwrap().success());
         Self { left, right, base, story }
     }
@@ -138,6 +139,26 @@ fn two_open_attempts_stay_apart_until_a_person_decides() {
         pair.left.git(&["merge-base", "--is-ancestor", old.as_str(), NAME]);
     }
     assert!(matches!(pair.meet(&Wish::default()), (How::Newer, How::Forwarded)));
+}
+
+#[test]
+fn a_run_that_watches_over_its_record_takes_a_join_for_what_it_is() {
+    let pair = Pair::new();
+    pair.append(&pair.left, &[done(1, Phase::Setup, "made")]);
+    pair.append(&pair.right, &[not_applicable(Phase::Issue)]);
+    let watches = [&pair.left, &pair.right].map(|side| {
+        let mut watching = store(side);
+        watching.guard().unwrap();
+        watching
+    });
+    let (left, right) = pair.meet(&Wish::default());
+    assert!(matches!(left, How::Joined(_)) && left == right, "{left:?} {right:?}");
+    // One of the two was on the first line of the join, the other came in by the side.
+    for (mut watching, side) in watches.into_iter().zip([&pair.left, &pair.right]) {
+        assert_eq!(watching.audit().unwrap(), []);
+        let How::Joined(joined) = &left else { unreachable!() };
+        assert_eq!(&tip(side), joined);
+    }
 }
 
 #[test]
