@@ -17,6 +17,7 @@ use super::ui::Ui;
 use crate::adapters::git::repo::{Repo, check_git_version};
 use crate::domain::diagnostic::escape_line;
 use crate::hooks::install::examine::{Finding as HookFinding, Problem, REPAIR as FIX, examine};
+use crate::report::text::json_safe;
 
 /// Runs `git orchestrate doctor`.
 pub(crate) fn run(args: &DoctorArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
@@ -38,7 +39,11 @@ pub(crate) fn run(args: &DoctorArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     if args.json {
         let findings: Vec<_> = findings.iter().map(in_json).chain(others.iter().map(other_in_json)).collect();
         let report = json!({ "version": 1, "gitVersion": git.to_string(), "gateInForce": !open, "findings": findings });
-        ui.data(&format!("{report}\n"))?;
+        ui.data(&format!(
+            "{}
+",
+            json_safe(&report.to_string())
+        ))?;
     } else {
         if findings.is_empty() {
             ui.data("the gate is in force: git reaches the hooks in every worktree\n")?;

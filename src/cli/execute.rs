@@ -11,6 +11,7 @@ use super::exit::Exit;
 use super::planning::Planned;
 use super::ui::Ui;
 use crate::adapters::elsewhere;
+use crate::adapters::git::room;
 use crate::adapters::ledger::checkpoint::Occasion;
 use crate::adapters::process::signals;
 use crate::adapters::runs::{self, RunLock};
@@ -65,6 +66,7 @@ pub(crate) fn execute(planned: Planned, options: Options, ui: &mut Ui) -> Result
         return Err(CommandError::usage(message)
             .hint("name one in .orchestrate.toml and commit it: [checks] test = [\"make\", \"test\"]"));
     }
+    room::require_room(&planned.app.repo).map_err(CommandError::invalid)?;
     let runtime = app::runtime()?;
     let color = Color::of(ui.out_color());
     let view = options.view;
@@ -192,16 +194,5 @@ fn exit_of(summary: &Summary, signal: Option<u8>) -> Exit {
         Some(_) | None if totals.waiting > 0 => Exit::PAUSED,
         Some(_) | None if totals.unfinished > 0 => Exit::INCOMPLETE,
         Some(_) | None => Exit::DONE,
-    }
-}
-
-/// Whether another process executes a run that shares items with this plan is decided per item, by its lock; here the
-/// person is only told that a run is alive.
-pub(crate) fn note_live_runs(app: &App, ui: &mut Ui) {
-    for live in runs::live(&app.repo.state_dir()) {
-        ui.warning(&format!(
-            "run {} is going on in process {}; stories it works on are left to it",
-            live.run, live.pid
-        ));
     }
 }

@@ -19,6 +19,7 @@ pub mod plan;
 pub mod policy;
 pub mod prompt;
 pub mod proof;
+pub mod redact;
 pub mod run_state;
 pub mod schedule;
 pub mod scope;

@@ -96,6 +96,20 @@ fn dependencies_point_down_only() {
 }
 
 #[test]
+fn every_place_to_die_in_is_on_the_list_and_in_the_code() {
+    let known: BTreeSet<String> = git_orchestrate::fail_point::NAMES.iter().map(|name| (*name).to_owned()).collect();
+    let mut reached = BTreeSet::new();
+    for (_, text) in production() {
+        for (at, call) in text.match_indices("fail_point::reach(") {
+            let argument = text[at + call.len()..].split_once(");").unwrap().0;
+            // Every second piece between quotes is a name: a call may choose between two.
+            reached.extend(argument.split('"').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    assert_eq!(reached, known);
+}
+
+#[test]
 fn paths_into_the_crate_are_spelled_out() {
     for (name, text) in production() {
         assert!(

@@ -38,6 +38,7 @@ mod setup;
 mod sharing;
 mod signing;
 mod stories;
+mod supervisor;
 mod support;
 mod survival;
 mod tampering;
