@@ -36,7 +36,7 @@ impl Pair {
         Self { left, right, base, story }
     }
 
-    fn append(&self, scratch: &Scratch, events: &[ItemEvent]) {
+    fn append(scratch: &Scratch, events: &[ItemEvent]) {
         for event in events {
             store(scratch).append(&[record("1.1", event.clone())]).unwrap();
         }
@@ -44,7 +44,7 @@ impl Pair {
 
     /// What each side makes of the other's chain.
     fn meet(&self, wish: &Wish) -> (How, How) {
-        let tips = [&self.left, &self.right].map(|side| tip(side));
+        let tips = [&self.left, &self.right].map(tip);
         for (here, there) in [(&self.left, &self.right), (&self.right, &self.left)] {
             let from = there.root();
             here.git(&["fetch", "-q", from.to_str().unwrap(), "+refs/orchestrate/*:refs/orchestrate-remote/other/*"]);
@@ -84,8 +84,8 @@ fn not_applicable(phase: Phase) -> ItemEvent {
 #[test]
 fn both_sides_join_to_the_same_commit_and_go_on_from_it() {
     let pair = Pair::new();
-    pair.append(&pair.left, &[done(1, Phase::Setup, "made"), not_applicable(Phase::Issue)]);
-    pair.append(&pair.right, &[not_applicable(Phase::Issue), done(1, Phase::Branch, "branched")]);
+    Pair::append(&pair.left, &[done(1, Phase::Setup, "made"), not_applicable(Phase::Issue)]);
+    Pair::append(&pair.right, &[not_applicable(Phase::Issue), done(1, Phase::Branch, "branched")]);
     let (ours, theirs) = (tip(&pair.left), tip(&pair.right));
     let (left, right) = pair.meet(&Wish::default());
     assert!(matches!(left, How::Joined(_)), "{left:?}");
@@ -102,7 +102,7 @@ fn both_sides_join_to_the_same_commit_and_go_on_from_it() {
 
     // Either way round is legal here, and both sides took the same.
     // A third copy that has one of the ends follows, and everybody can append.
-    pair.append(&pair.left, &[started(2, Some(1), "Title", &pair.base, &pair.story)]);
+    Pair::append(&pair.left, &[started(2, Some(1), "Title", &pair.base, &pair.story)]);
     assert_eq!(pair.meet(&Wish::default()), (How::Newer, How::Forwarded));
     assert_eq!(tip(&pair.left), tip(&pair.right));
 }
@@ -111,8 +111,8 @@ fn both_sides_join_to_the_same_commit_and_go_on_from_it() {
 fn what_is_rejected_one_way_round_is_joined_the_other() {
     let pair = Pair::new();
     // By time it would come first, and then the other's phase would be of an attempt that has ended.
-    pair.append(&pair.left, &[interrupted(1), started(2, Some(1), "Title", &pair.base, &pair.story)]);
-    pair.append(&pair.right, &[done(1, Phase::Setup, "made"), interrupted(1)]);
+    Pair::append(&pair.left, &[interrupted(1), started(2, Some(1), "Title", &pair.base, &pair.story)]);
+    Pair::append(&pair.right, &[done(1, Phase::Setup, "made"), interrupted(1)]);
     let (left, right) = pair.meet(&Wish::default());
     assert!(matches!(left, How::Joined(_)), "{left:?}");
     assert_eq!(left, right);
@@ -124,8 +124,8 @@ fn what_is_rejected_one_way_round_is_joined_the_other() {
 #[test]
 fn two_open_attempts_stay_apart_until_a_person_decides() {
     let pair = Pair::new();
-    pair.append(&pair.left, &[started(2, Some(1), "Title", &pair.base, &pair.story)]);
-    pair.append(&pair.right, &[started(3, Some(1), "Title", &pair.base, &pair.story)]);
+    Pair::append(&pair.left, &[started(2, Some(1), "Title", &pair.base, &pair.story)]);
+    Pair::append(&pair.right, &[started(3, Some(1), "Title", &pair.base, &pair.story)]);
     let (ours, theirs) = (tip(&pair.left), tip(&pair.right));
     let (left, right) = pair.meet(&Wish::default());
     assert!(matches!((&left, &right), (How::Contradicts(_), How::Contradicts(_))), "{left:?} {right:?}");
@@ -144,8 +144,8 @@ fn two_open_attempts_stay_apart_until_a_person_decides() {
 #[test]
 fn a_run_that_watches_over_its_record_takes_a_join_for_what_it_is() {
     let pair = Pair::new();
-    pair.append(&pair.left, &[done(1, Phase::Setup, "made")]);
-    pair.append(&pair.right, &[not_applicable(Phase::Issue)]);
+    Pair::append(&pair.left, &[done(1, Phase::Setup, "made")]);
+    Pair::append(&pair.right, &[not_applicable(Phase::Issue)]);
     let watches = [&pair.left, &pair.right].map(|side| {
         let mut watching = store(side);
         watching.guard().unwrap();
@@ -164,7 +164,7 @@ fn a_run_that_watches_over_its_record_takes_a_join_for_what_it_is() {
 #[test]
 fn a_chain_that_does_not_prove_itself_is_not_taken() {
     let pair = Pair::new();
-    pair.append(&pair.right, &[done(1, Phase::Setup, "made")]);
+    Pair::append(&pair.right, &[done(1, Phase::Setup, "made")]);
     let message = pair.right.git(&["log", "-1", "--format=%B", NAME]).replace("\"attempts\":1", "\"attempts\":0");
     let tree = pair.right.git(&["rev-parse", &format!("{NAME}^{{tree}}")]);
     let forged = pair.right.git(&["commit-tree", &tree, "-p", &format!("{NAME}~1"), "-m", &message]);
