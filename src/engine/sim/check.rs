@@ -85,7 +85,9 @@ pub(super) fn landing(world: &mut World, key: &ItemKey, landing: &Landing) {
 fn approved(state: &ItemState, landing: &Landing) -> bool {
     let Some(review) = state.reviews.last() else { return false };
     let carried = state.carried.as_ref().is_some_and(|carried| {
-        carried.from_tree == review.merge_tree && carried.merge_tree == landing.merge_tree && carried.base == landing.base
+        carried.from_tree == review.merge_tree
+            && carried.merge_tree == landing.merge_tree
+            && carried.base == landing.base
     });
     review.verdict == ReviewVerdict::Approve
         && review.head == landing.head
@@ -95,7 +97,8 @@ fn approved(state: &ItemState, landing: &Landing) -> bool {
 
 /// Tips of the story branch that the record names as what authors left.
 fn author_heads(state: &ItemState) -> impl Iterator<Item = &Oid> {
-    let phases = [Phase::Implementation, Phase::ReviewResponse].into_iter().filter_map(|phase| state.phases.get(&phase));
+    let phases =
+        [Phase::Implementation, Phase::ReviewResponse].into_iter().filter_map(|phase| state.phases.get(&phase));
     phases.filter_map(|outcome| match outcome {
         PhaseOutcome::Done { head, .. } => head.as_ref(),
         PhaseOutcome::NotApplicable { .. } => None,
@@ -241,8 +244,9 @@ pub(super) fn at_end(world: &mut World) {
             }
             (Some(Outcome::Failed { failure }), _) if tale.explains(failure.class) => {}
             (Some(Outcome::Failed { failure }), _) => {
-                let machine = matches!(failure.class, FailureClass::Internal | FailureClass::Setup | FailureClass::Agent)
-                    || matches!(failure.class, FailureClass::NoReview);
+                let machine =
+                    matches!(failure.class, FailureClass::Internal | FailureClass::Setup | FailureClass::Agent)
+                        || matches!(failure.class, FailureClass::NoReview);
                 if accidents == 0 || !machine {
                     wrong.push(format!("I19: {key} failed for no reason of its own: {}", failure.message));
                 }
@@ -253,6 +257,16 @@ pub(super) fn at_end(world: &mut World) {
         }
     }
     wrong.into_iter().for_each(|what| world.wrong(what));
+}
+
+/// Whether nothing is left to be done for a story: it has landed or failed, or what it needs has failed.
+pub(super) fn is_over(world: &World, key: &ItemKey) -> bool {
+    let state = state_of(world, key).unwrap_or_default();
+    match &state.outcome {
+        Some(Outcome::Landed | Outcome::Failed { .. }) => true,
+        Some(Outcome::Blocked { by }) => failed(world, by.last()),
+        Some(Outcome::NoChange { .. } | Outcome::Stopped { .. } | Outcome::Interrupted { .. }) | None => false,
+    }
 }
 
 fn failed(world: &World, key: Option<&ItemKey>) -> bool {

@@ -186,14 +186,14 @@ impl Worktrees for SimGit {
         self.0.act("commit what was left", commit).await
     }
 
-    async fn settle(&self, spec: &WorktreeSpec) -> Result<(), PortError> {
+    async fn settle(&self, branch: &BranchRef, since: &Oid) -> Result<(), PortError> {
         let sync = |world: &mut World| {
             if !world.sabotaged(Sabotage::Unsettled)
-                && let Some(tip) = world.disk.tip(spec.branch.as_str()).cloned()
+                && let Some(tip) = world.disk.tip(branch.as_str()).cloned()
             {
-                let new = world.disk.range(&spec.start, &tip);
+                let new = world.disk.range(since, &tip);
                 world.disk.sync_commits(new);
-                world.disk.sync_ref(spec.branch.as_str());
+                world.disk.sync_ref(branch.as_str());
             }
             Ok(Ok(()))
         };
@@ -319,13 +319,7 @@ impl Lander for SimGit {
         self.0.ask("reading authors", look).await
     }
 
-    async fn signatures(
-        &self,
-        _: &Oid,
-        _: &Policy,
-        _: &ItemKey,
-        _: &ItemState,
-    ) -> Result<Signatures, PortError> {
+    async fn signatures(&self, _: &Oid, _: &Policy, _: &ItemKey, _: &ItemState) -> Result<Signatures, PortError> {
         Ok(Signatures::unknown())
     }
 

@@ -198,9 +198,8 @@ impl Ledger for SimLedger {
 
     fn append(&mut self, records: &[Record]) -> Result<(), LedgerError> {
         if self.0.world().sabotaged(Sabotage::NoIntent) {
-            let intent = |record: &&Record| {
-                !matches!(record, Record::Item { event: ItemEvent::LandingIntended { .. }, .. })
-            };
+            let intent =
+                |record: &&Record| !matches!(record, Record::Item { event: ItemEvent::LandingIntended { .. }, .. });
             let others: Vec<Record> = records.iter().filter(intent).cloned().collect();
             return self.write("append", &others, None);
         }
