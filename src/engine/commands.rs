@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::attempt::{Attempt, Halt, ended, last_line};
-use super::ports::{CommandEnd, CommandRequest, Ended};
+use super::ports::{CommandEnd, CommandRequest, Ended, Leak};
 use crate::domain::event::FailureClass;
 use crate::domain::names::{Oid, Principal};
 use crate::domain::policy::CheckSpec;
@@ -94,6 +94,7 @@ impl Attempt {
         }
         if state.dirty.is_empty() {
             worktrees.settle(&self.spec.branch, &self.spec.start).await.map_err(Halt::internal(phase))?;
+            self.refuse_leak(phase, &state.head).await?;
             return Ok(state.head);
         }
         let attempt = self.recorded();
@@ -103,7 +104,23 @@ impl Attempt {
         let made = worktrees.commit_all(&self.spec, &message, &author).await.map_err(Halt::internal(phase))?;
         // What is on record as done must be there after a power cut.
         worktrees.settle(&self.spec.branch, &self.spec.start).await.map_err(Halt::internal(phase))?;
-        Ok(made.unwrap_or(state.head))
+        let head = made.unwrap_or(state.head);
+        self.refuse_leak(phase, &head).await?;
+        Ok(head)
+    }
+
+    /// What holds a key of ours never reaches the target. The commit stays on the story branch: nothing anyone wrote is lost.
+    async fn refuse_leak(&self, phase: Phase, head: &Oid) -> Result<(), Halt> {
+        let lander = &self.track.world.ports.lander;
+        let found = lander.leak(&self.recorded().base, head).await.map_err(Halt::internal(phase))?;
+        let Some(Leak { commit, name, path }) = found else { return Ok(()) };
+        let place = if path.is_empty() { "its message".to_owned() } else { path };
+        let branch = self.spec.branch.short();
+        let message = format!(
+            "commit {} holds the value of {name} in {place}; take it out of {branch} before pushing that, and change the key",
+            commit.short()
+        );
+        Err(Halt::fail(FailureClass::Gate, phase, message))
     }
 
     pub(crate) async fn run_in_worktree(&self, spec: &CheckSpec) -> CommandEnd {
