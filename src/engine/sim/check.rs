@@ -151,7 +151,9 @@ pub(super) fn at_rest(world: &mut World) {
         wrong.push(format!("I5: {path} is in no commit, worktree or trash"));
     }
     wrong.extend(target(world));
-    wrong.into_iter().for_each(|what| world.wrong(what));
+    for what in wrong {
+        world.wrong(what);
+    }
 }
 
 /// I18: the state beside the last record is what the records give, byte for byte.
@@ -256,7 +258,9 @@ pub(super) fn at_end(world: &mut World) {
             (_, status) => wrong.push(format!("I16: {key} is left {status:?}")),
         }
     }
-    wrong.into_iter().for_each(|what| world.wrong(what));
+    for what in wrong {
+        world.wrong(what);
+    }
 }
 
 /// Whether nothing is left to be done for a story: it has landed or failed, or what it needs has failed.

@@ -68,7 +68,7 @@ pub(super) fn merge_by_agent(world: &mut World, path: &Path) {
             let mut files: Files = (*theirs).clone();
             files.extend(ours.iter().map(|(path, text)| (path.clone(), text.clone())));
             for path in conflicts {
-                let line = ours.get(&path).map_or(String::new(), |text| text.to_string());
+                let line = ours.get(&path).map_or(String::new(), ToString::to_string);
                 let before = theirs.get(&path).cloned().unwrap_or_else(|| "".into());
                 files.insert(path.clone(), before);
                 append(&mut files, &path, &line);
@@ -211,7 +211,11 @@ impl Worktrees for SimGit {
     }
 
     async fn discard(&self, path: &Path) -> Result<(), PortError> {
-        self.0.act("discard a candidate", |world| Ok(Ok(drop(world.desks.remove(path))))).await
+        let discard = |world: &mut World| {
+            world.desks.remove(path);
+            Ok(Ok(()))
+        };
+        self.0.act("discard a candidate", discard).await
     }
 
     async fn retire(&self, spec: &WorktreeSpec, merged_into: Option<&Oid>) -> Result<Retired, PortError> {

@@ -22,7 +22,7 @@ use crate::domain::names::{BranchRef, ItemKey, PolicyVersion, RunId};
 use crate::domain::plan::{Assignment, PlannedItem};
 use crate::domain::policy::Policy;
 use crate::domain::settings::Settings;
-use crate::domain::state::{Outcome, Status};
+use crate::domain::state::{ItemState, Outcome, Status};
 use crate::engine::dispatcher::{RunRequest, ledger_error, run};
 use crate::engine::fake;
 use crate::engine::ports::{Cancel, Ledger, PortError};
@@ -169,7 +169,7 @@ impl Play {
     async fn perform(self: &Rc<Self>, dice: &mut Dice) {
         self.plan_others(dice);
         for _ in 0..dice.between(1, 3) {
-            self.era(dice).await;
+            Box::pin(self.era(dice)).await;
             check::at_rest(&mut self.world());
             tokio::time::sleep(Duration::from_millis(dice.below(5_000))).await;
         }
@@ -323,7 +323,7 @@ impl Play {
         let states = ledger.items().map_err(ledger_error)?;
         let open = |id: &str| {
             let key = ItemKey::new(id);
-            scope.is_none_or(|scope| scope.contains(&key)) && !states.get(&key).is_some_and(|state| state.is_done())
+            scope.is_none_or(|scope| scope.contains(&key)) && !states.get(&key).is_some_and(ItemState::is_done)
         };
         let stories = self.stories.iter().filter(|(id, _)| open(id));
         let after: Vec<(&str, Vec<&str>)> = stories
@@ -415,7 +415,7 @@ fn ports(hand: &Handle) -> Ports {
 /// Items that failed in this very run; a resume does not try them again.
 fn settled(ledger: &mut SimLedger, run: &RunId) -> Result<BTreeMap<ItemKey, Failure>, PortError> {
     let states = ledger.items().map_err(ledger_error)?;
-    let failed = |(key, state): (ItemKey, crate::domain::state::ItemState)| match (state.outcome, state.attempt) {
+    let failed = |(key, state): (ItemKey, ItemState)| match (state.outcome, state.attempt) {
         (Some(Outcome::Failed { failure }), Some(attempt)) if attempt.run == *run => Some((key, failure)),
         _ => None,
     };

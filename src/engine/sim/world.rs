@@ -340,7 +340,9 @@ impl World {
             Death::Power => {
                 self.tally.power_cuts += 1;
                 let all: Vec<u32> = self.lives.keys().copied().collect();
-                all.into_iter().for_each(|pid| self.bury(pid));
+                for pid in all {
+                    self.bury(pid);
+                }
                 self.procs.clear();
                 self.go_dark();
             }
