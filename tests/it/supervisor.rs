@@ -313,7 +313,7 @@ fn a_process_that_shed_our_mark_is_known_by_its_supervisor() {
         let scratch = Scratch::new();
         // The shell between ends first, so that nothing of the agent is above the command; the agent itself has the mark.
         let bench = shell(&format!(
-            "cd '{}'; ( setsid env -i PATH=\"$PATH\" HOME=\"$HOME\" sh -c 'sleep 0.1; {} review 1.1 --approve > said 2>&1; mv said answer' & )\n\
+            "cd '{}'; ( setsid env -i PATH=\"$PATH\" HOME=\"$HOME\" sh -c 'sleep 0.1; {} review 1.1 --approve -m x > said 2>&1; mv said answer' & )\n\
              while [ ! -e answer ]; do sleep 0.01; done; cat answer",
             scratch.root().display(),
             env!("CARGO_BIN_EXE_git-orchestrate"),
