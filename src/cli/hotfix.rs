@@ -211,6 +211,7 @@ impl Order {
         let ids = (&candidate.base, &candidate.head, tree);
         let worktrees = self.app.worktrees();
         let executor = LocalExecutor::new(self.app.repo.state_dir(), self.app.supervisor());
+        let executor = executor.hiding(self.app.secrets());
         let bench = Bench {
             lander: &self.lander,
             worktrees: &worktrees,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a story that declares nothing about dependencies waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -55,6 +55,19 @@ pub enum PidNamespace {
     Off,
 }
 
+/// How an agent is confined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxKind {
+    /// Not at all.
+    #[default]
+    None,
+    /// By the kernel: writes and signals.
+    Landlock,
+    /// By bubblewrap: writes, processes, and places that are hidden.
+    Bwrap,
+}
+
 /// The settings of one invocation, resolved from defaults, user file, repository file, environment and flags.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Settings {
@@ -90,6 +103,10 @@ pub struct Settings {
     pub pid_namespace: PidNamespace,
     /// How often a conflict or a failed check goes back to the author before the item fails.
     pub rework_rounds: u32,
+    /// How agents are confined whose adapter does not say.
+    pub sandbox: SandboxKind,
+    /// Variables whose values are kept out of logs, records and output, besides those whose names say that they are secret.
+    pub redact_values_of: Vec<String>,
     /// Adapters defined or overridden in configuration: name → raw TOML table as text.
     pub adapters: BTreeMap<String, String>,
 }
@@ -113,6 +130,8 @@ impl Default for Settings {
             grace_secs: 10,
             pid_namespace: PidNamespace::Auto,
             rework_rounds: 2,
+            sandbox: SandboxKind::None,
+            redact_values_of: Vec::new(),
             adapters: BTreeMap::new(),
         }
     }

@@ -346,6 +346,7 @@ impl Agency {
         let adapters = [(request.adapter.clone(), adapter.to_owned())].into();
         let registry = Registry::load(&Settings { adapters, ..Settings::default() }).unwrap();
         let place = AgentPlace {
+            secrets: Vec::new(),
             state_dir: self.scratch.root().join(".git/orchestrate"),
             root: self.scratch.root(),
             git_common_dir: self.scratch.root().join(".git"),

@@ -8,6 +8,8 @@ mod identity;
 pub mod output;
 pub mod past;
 pub mod run;
+pub mod sandbox;
+pub mod secrets;
 pub mod signals;
 pub mod spawn;
 pub mod supervise;

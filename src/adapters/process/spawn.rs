@@ -80,6 +80,19 @@ pub(super) fn launch(launch: &Launch, output: OwnedFd) -> io::Result<Child> {
         .spawn()
 }
 
+/// Replaces this process by a program, in the same environment and directory; returns only what went wrong.
+pub(super) fn become_program(program: &OsStr, args: &[OsString]) -> io::Error {
+    Command::new(program).args(args).exec()
+}
+
+/// Whether a program ends well; otherwise what it said, one line.
+pub(super) fn probe<'a>(program: &Path, args: impl Iterator<Item = &'a str>) -> Result<(), String> {
+    let output = command(program).args(args).output().map_err(|error| format!("{}: {error}", program.display()))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let line = said.lines().next().unwrap_or("it failed without a word").to_owned();
+    if output.status.success() { Ok(()) } else { Err(line) }
+}
+
 /// The file that this process runs, even if another one lies at its path by now.
 pub(super) fn this_program() -> &'static Path {
     Path::new("/proc/self/exe")
