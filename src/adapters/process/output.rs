@@ -53,13 +53,12 @@ impl LogFile {
 
     /// Appends output. What the disk does not take is counted as left out: a full disk must not stop the child.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        match self.file.write_all(bytes) {
-            Ok(()) => self.length += bytes.len() as u64,
-            Err(_) => {
-                let written = self.file.metadata().map_or(self.length, |metadata| metadata.len());
-                self.left_out += (bytes.len() as u64).saturating_sub(written.saturating_sub(self.length));
-                self.length = written;
-            }
+        if self.file.write_all(bytes).is_ok() {
+            self.length += bytes.len() as u64;
+        } else {
+            let written = self.file.metadata().map_or(self.length, |metadata| metadata.len());
+            self.left_out += (bytes.len() as u64).saturating_sub(written.saturating_sub(self.length));
+            self.length = written;
         }
         if self.length > self.cap.max(self.freed + self.kept()) + self.cap / 8 && !self.punch() {
             // No holes here: the middle goes at once. A log that cannot be shortened is longer, no more.
