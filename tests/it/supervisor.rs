@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use super::faults;
 use super::processes::{Bench, block_on};
 use super::project::until;
+use super::support::Scratch;
 
 /// Every way out that is known: a plain child, nohup, a session, a double fork, deaf to signals, a group of its own, and one
 /// with nothing of ours at all. Each holds a lock for as long as it lives.
@@ -304,4 +305,36 @@ fn a_supervisor_gives_nothing_of_its_surroundings_away() {
     let bench = shell("tr '\\0' '\\n' < /proc/$(ps -o ppid= -p $PPID | tr -d ' ')/environ; echo read");
     let end = bench.run(&bench.job());
     assert_eq!(end.tail, "read");
+}
+
+#[test]
+fn a_process_that_shed_our_mark_is_known_by_its_supervisor() {
+    for supervisor in modes() {
+        let scratch = Scratch::new();
+        // The shell between ends first, so that nothing of the agent is above the command; the agent itself has the mark.
+        let bench = shell(&format!(
+            "cd '{}'; ( setsid env -i PATH=\"$PATH\" HOME=\"$HOME\" sh -c 'sleep 0.1; {} review 1.1 --approve -m x > said 2>&1; mv said answer' & )\n\
+             while [ ! -e answer ]; do sleep 0.01; done; cat answer",
+            scratch.root().display(),
+            env!("CARGO_BIN_EXE_git-orchestrate"),
+        ));
+        let end = bench.run(&Job { supervisor, ..bench.job() });
+        assert!(end.tail.contains(&format!("an agent's attempt ({})", bench.attempt)), "{}", end.tail);
+    }
+}
+
+#[test]
+fn without_rights_a_user_namespace_will_do() {
+    let nobody = |program: &str, args: &[&str]| {
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", program]).args(args);
+        command.stdin(std::process::Stdio::null()).output().is_ok_and(|output| output.status.success())
+    };
+    let program = env!("CARGO_BIN_EXE_git-orchestrate");
+    let unshare = ["--user", "--map-current-user", "--pid", "--fork", "--mount-proc", "true"];
+    if !nobody(program, &["--version"]) || !nobody("unshare", &unshare) {
+        return faults::skip("F02", "user namespace", "it cannot be made here, or nobody cannot be played");
+    }
+    assert!(!nobody(program, &["__supervise", "--probe", "pid"]));
+    assert!(nobody(program, &["__supervise", "--probe", "user"]));
 }

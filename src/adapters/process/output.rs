@@ -19,6 +19,9 @@ pub const LOG_CAP: u64 = 64 * 1024 * 1024;
 /// Newest output kept when the middle of a log is left out, in bytes at most. Holds the final event of every known client.
 const KEPT_TAIL: u64 = 4 * 1024 * 1024;
 
+/// Bytes that file systems free together, or a multiple of it.
+const BLOCK: u64 = 4096;
+
 /// Lines of a tail.
 const TAIL_LINES: usize = 20;
 
@@ -50,15 +53,14 @@ impl LogFile {
 
     /// Appends output. What the disk does not take is counted as left out: a full disk must not stop the child.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        match self.file.write_all(bytes) {
-            Ok(()) => self.length += bytes.len() as u64,
-            Err(_) => {
-                let written = self.file.metadata().map_or(self.length, |metadata| metadata.len());
-                self.left_out += (bytes.len() as u64).saturating_sub(written.saturating_sub(self.length));
-                self.length = written;
-            }
+        if self.file.write_all(bytes).is_ok() {
+            self.length += bytes.len() as u64;
+        } else {
+            let written = self.file.metadata().map_or(self.length, |metadata| metadata.len());
+            self.left_out += (bytes.len() as u64).saturating_sub(written.saturating_sub(self.length));
+            self.length = written;
         }
-        if self.length > self.cap.max(self.freed) + self.cap / 8 && !self.punch() {
+        if self.length > self.cap.max(self.freed + self.kept()) + self.cap / 8 && !self.punch() {
             // No holes here: the middle goes at once. A log that cannot be shortened is longer, no more.
             let _ = self.cut();
         }
@@ -79,7 +81,8 @@ impl LogFile {
     /// Frees the blocks of the middle; `false` where the file system has no holes.
     fn punch(&mut self) -> bool {
         let from = self.freed.max(self.cap / 2);
-        let to = self.length.saturating_sub(self.kept());
+        // Whole blocks only: a part of one is not freed, and would not be later either.
+        let to = self.length.saturating_sub(self.kept()) / BLOCK * BLOCK;
         if to <= from {
             return true;
         }

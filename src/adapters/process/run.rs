@@ -84,7 +84,7 @@ pub async fn run(job: &Job, cancel: CancelSignal) -> JobEnd {
     let started = Instant::now();
     let report = if *cancel.borrow() == Cancel::No {
         match Live::start(job).await {
-            Ok(live) => live.to_the_end(cancel).await,
+            Ok(live) => live.watch(cancel).await,
             Err(reason) => Report::of(Finish::NotStarted(reason)),
         }
     } else {
@@ -136,7 +136,7 @@ impl<'a> Live<'a> {
         Ok(live)
     }
 
-    async fn to_the_end(mut self, mut cancel: CancelSignal) -> Report {
+    async fn watch(mut self, mut cancel: CancelSignal) -> Report {
         let mut listening = true;
         loop {
             tokio::select! {

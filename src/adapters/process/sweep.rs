@@ -146,13 +146,11 @@ fn end_if(pid: i32, still: impl FnOnce() -> bool) -> bool {
 /// Children of a process, the dead that nobody has collected included.
 pub(super) fn children_of(pid: u32) -> Vec<i32> {
     // A kernel may be built without this list; then the parents of all processes tell.
-    match std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")) {
-        Ok(list) => list.split_whitespace().filter_map(|child| child.parse().ok()).collect(),
-        Err(_) => {
-            let is_child = |child: &i32| stat(*child).is_some_and(|stat| i32::try_from(pid) == Ok(stat.parent));
-            processes().filter(is_child).collect()
-        }
+    if let Ok(list) = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")) {
+        return list.split_whitespace().filter_map(|child| child.parse().ok()).collect();
     }
+    let is_child = |child: &i32| stat(*child).is_some_and(|stat| i32::try_from(pid) == Ok(stat.parent));
+    processes().filter(is_child).collect()
 }
 
 /// Kills every descendant of this process that can be seen now, and returns their numbers.

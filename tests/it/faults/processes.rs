@@ -98,11 +98,16 @@ fn the_same_in_a_namespace() {
     }
 }
 
-/// Stops orchestrator and supervisor, so that neither can act any more, and kills both.
+/// Stops orchestrator and supervisor, and its children with it, so that none can act any more, and kills both.
 fn kill_both(project: &Project, live: Live) {
     let supervisor = holder(&supervisor_lock(project));
     live.signal(Signal::SIGSTOP);
     kill(supervisor, Signal::SIGSTOP).unwrap();
+    // In a namespace this is its first process, which the kernel has to end without being asked.
+    let children = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).unwrap();
+    for child in children.split_whitespace() {
+        kill(nix::unistd::Pid::from_raw(child.parse().unwrap()), Signal::SIGSTOP).unwrap();
+    }
     kill(supervisor, Signal::SIGKILL).unwrap();
     live.kill();
 }

@@ -32,7 +32,7 @@ impl Control {
     /// The specification; `None` when the engine died before it had said it all.
     pub(super) fn spec(&mut self) -> Option<Spec> {
         let mut bytes = Vec::new();
-        let mut chunk = [0; 64 * 1024];
+        let mut chunk = vec![0; 64 * 1024];
         loop {
             let length = rustix::io::read(&self.stdin, &mut chunk).ok().filter(|length| *length > 0)?;
             bytes.extend_from_slice(&chunk[..length]);
@@ -50,7 +50,7 @@ impl Control {
 
     /// What was said together with the specification; to be asked for once.
     pub(super) fn early(&mut self) -> Vec<Word> {
-        std::mem::take(&mut self.early).iter().filter_map(word).collect()
+        std::mem::take(&mut self.early).into_iter().filter_map(word).collect()
     }
 
     /// What was said meanwhile. Must be called when there is something, or it waits.
@@ -63,12 +63,12 @@ impl Control {
             Err(rustix::io::Errno::INTR) => {}
             Err(_) => self.gone = true,
         }
-        bytes.iter().filter_map(word).chain(self.gone.then_some(Word::Gone)).collect()
+        bytes.into_iter().filter_map(word).chain(self.gone.then_some(Word::Gone)).collect()
     }
 }
 
-fn word(byte: &u8) -> Option<Word> {
-    match *byte {
+fn word(byte: u8) -> Option<Word> {
+    match byte {
         ASK => Some(Word::Ask),
         KILL => Some(Word::Kill),
         _ => None,

@@ -16,6 +16,11 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::{getgid, getuid};
+use rustix::io::Errno;
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, configure_capability_in_ambient_set,
+    set_capabilities,
+};
 
 use super::super::spawn;
 use super::signals::Signals;
@@ -82,7 +87,23 @@ fn separate(user: bool) -> io::Result<()> {
     // The kernel wants this before a group is mapped without the right to.
     std::fs::write("/proc/self/setgroups", "deny")?;
     std::fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
-    std::fs::write("/proc/self/gid_map", format!("{group} {group} 1"))
+    std::fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
+    // What mounts `/proc` is a program of its own, and loses every right at its start but those that are handed on.
+    let mut rights = capabilities(None)?;
+    rights.inheritable |= CapabilitySet::SYS_ADMIN;
+    set_capabilities(None, rights)?;
+    Ok(configure_capability_in_ambient_set(CapabilitySet::SYS_ADMIN, true)?)
+}
+
+/// Gives up the right that was handed on for mounting; the agent never has it.
+fn give_up_rights() -> Result<(), Errno> {
+    if getuid().is_root() {
+        // Root keeps what it has, and the agent of root has the rights of root.
+        return Ok(());
+    }
+    clear_ambient_capability_set()?;
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
 }
 
 /// The first process of the namespace, from the inside: ties its life to the supervisor's, and makes `/proc` show what is
@@ -101,6 +122,7 @@ pub(super) fn enter() -> Result<(), String> {
             let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
             mount::<str, str, str, str>(Some("proc"), "/proc", Some("proc"), flags, None)
         });
+    give_up_rights().map_err(|errno| format!("cannot give up the right to mount: {errno}"))?;
     mounted.map_err(|errno| format!("cannot show the processes of a PID namespace: {errno}"))
 }
 

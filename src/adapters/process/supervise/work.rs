@@ -35,7 +35,7 @@ pub(super) fn work(said: &mut impl Write) -> Report {
     match Work::start(&spec, control) {
         Ok(work) => {
             let _ = said.write_all(format!("{STARTED}\n").as_bytes()).and_then(|()| said.flush());
-            work.to_the_end()
+            work.watch()
         }
         Err(reason) => Report::of(Finish::NotStarted(reason)),
     }
@@ -92,7 +92,7 @@ impl<'a> Work<'a> {
         })
     }
 
-    fn to_the_end(mut self) -> Report {
+    fn watch(mut self) -> Report {
         self.control.early().into_iter().for_each(|word| self.hear(word));
         loop {
             self.status = self.status.or_else(|| reaper::collect(self.pid()));
@@ -107,10 +107,8 @@ impl<'a> Work<'a> {
     /// Waits for whatever comes first, and takes note of it.
     fn wait(&mut self) {
         let [signals, words, output] = self.ready();
-        if signals {
-            if self.signals.asked_to_end() {
-                self.stop_now(Finish::Interrupted);
-            }
+        if signals && self.signals.asked_to_end() {
+            self.stop_now(Finish::Interrupted);
         }
         if words {
             self.control.words().into_iter().for_each(|word| self.hear(word));
@@ -164,7 +162,7 @@ impl<'a> Work<'a> {
 
     fn take_output(&mut self) {
         let Some(pipe) = &self.pipe else { return };
-        let mut chunk = [0; CHUNK];
+        let mut chunk = vec![0; CHUNK];
         match read(pipe, &mut chunk) {
             Ok(0) => self.pipe = None,
             Ok(length) => {
