@@ -9,6 +9,7 @@ pub mod guarded;
 pub mod host;
 pub mod ledger;
 #[allow(clippy::disallowed_methods, reason = "the one place that makes processes and filters their environment")]
+pub mod pressure;
 pub mod process;
 pub mod runs;
 pub mod stories;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::app::App;
-use super::args::{Planning, ResumeArgs};
+use super::args::{Jobs, Planning, ResumeArgs};
 use super::certify;
 use super::error::CommandError;
 use super::execute::{self, Options, View};
@@ -46,7 +46,8 @@ pub(crate) fn run(args: &ResumeArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let options = Options {
         continues: Some(id),
         scope: run.scope.clone(),
-        jobs: args.jobs.or(positive(&run)),
+        jobs: args.jobs.or(positive(&run).map(Jobs::Count)),
+        max_cost: args.max_cost.or(run.max_micro_usd),
         waves: run.waves,
         land: run.land,
         agent: run.agent.clone(),

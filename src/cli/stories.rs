@@ -30,6 +30,8 @@ pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError>
         let text = if args.json { plan::json(&planned.plan) } else { plan::table(&planned.plan, &frame) };
         ui.data(&text)?;
         planned.accept(&args.planning)?;
+        planned.app.settings.limits.asked = args.max_cost;
+        execute::note_unknown_costs(&planned, ui);
         return Ok(Exit::DONE);
     }
     planned.accept(&args.planning)?;
@@ -50,6 +52,7 @@ pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError>
         continues: None,
         scope: args.planning.scope.clone(),
         jobs: args.jobs,
+        max_cost: args.max_cost,
         waves: args.waves,
         land: !args.no_land,
         agent: args.planning.agent.clone(),

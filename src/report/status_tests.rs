@@ -48,7 +48,7 @@ fn done(phase: Phase, checks: Vec<CheckRun>) -> ItemEvent {
 }
 
 fn failed(message: &str) -> ItemEvent {
-    let failure = Failure { class: FailureClass::Check, phase: Phase::Testing, message: message.into() };
+    let failure = Failure::new(FailureClass::Check, Phase::Testing, message);
     ItemEvent::Failed { attempt: attempt_id(), failure }
 }
 
@@ -139,6 +139,7 @@ fn with_view<T>(live: &[&str], show: impl FnOnce(&View<'_>) -> T) -> T {
         live: Some(&live),
         hotfixes: &[],
         branches: &[],
+        guards: &Guards::default(),
         now,
     })
 }
@@ -182,6 +183,10 @@ fn json_uses_the_field_names_of_the_users_guide() {
         "startTime": "2025-01-12T14:30:22Z",
         "lastUpdate": "2025-01-12T14:30:23Z",
         "attempts": 1,
+        "failedTries": 0,
+        "costUsd": null,
+        "tokens": null,
+        "agentMillis": 0,
         "reason": null,
     });
     assert_eq!(*item, expected);
@@ -291,6 +296,7 @@ fn a_thousand_items_are_shown() {
         live: None,
         hotfixes: &[],
         branches: &[],
+        guards: &Guards::default(),
         now: Timestamp(T0),
     };
     assert_eq!(table(&view, Some(100), Color::On).lines().count(), 1003);

@@ -266,17 +266,9 @@ impl<'a> Invocation<'a> {
         let transcript = transcript::read(&log, self.adapter.parser);
         let class = self.class(&end.ended, &transcript, &log);
         let result = self.request.wants_result.then(|| self.result(&transcript)).flatten();
+        let usage = transcript.usage;
         let session = transcript.session.unwrap_or_else(|| self.request.session.clone());
-        AgentEnd {
-            ended: end.ended,
-            session,
-            result,
-            class,
-            tail: end.tail,
-            log,
-            millis: end.millis,
-            usage: Usage::default(),
-        }
+        AgentEnd { ended: end.ended, session, result, class, tail: end.tail, log, millis: end.millis, usage }
     }
 
     fn result(&self, transcript: &Transcript) -> Option<Vec<u8>> {
