@@ -4,6 +4,8 @@
 
 use std::io::Write;
 
+mod power;
+
 /// Whether the whole battery was asked for.
 pub fn full() -> bool {
     std::env::var_os("ORCHESTRATE_TEST_BATTERY").is_some()

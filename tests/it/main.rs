@@ -15,6 +15,7 @@ mod budget;
 mod clients;
 mod corpus;
 mod delivery;
+mod durability;
 mod everyday;
 mod faults;
 mod hook_filter;

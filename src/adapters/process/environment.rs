@@ -84,7 +84,13 @@ impl Environment {
         // A replace ref would show a reviewer another change than the one that lands.
         self.set("GIT_NO_REPLACE_OBJECTS", "1");
         // By variables: repository configuration is never changed for a run. A gc of one agent breaks the others' branches.
-        let config = [("gc.auto", "0"), ("gc.pruneExpire", "2.weeks.ago"), ("maintenance.auto", "false")];
+        let config = [
+            ("gc.auto", "0"),
+            ("gc.pruneExpire", "2.weeks.ago"),
+            ("maintenance.auto", "false"),
+            // Git syncs no loose object by itself: a power cut would leave the story's branch at an empty one.
+            ("core.fsync", "committed,reference"),
+        ];
         self.set("GIT_CONFIG_COUNT", config.len().to_string());
         for (index, (key, value)) in config.into_iter().enumerate() {
             self.set(format!("GIT_CONFIG_KEY_{index}"), key);
@@ -140,7 +146,7 @@ mod tests {
     fn git_is_quiet_and_collects_no_garbage() {
         let environment = Environment::filtered([], &[]);
         assert_eq!(environment.value("GIT_TERMINAL_PROMPT"), Some(OsStr::new("0")));
-        assert_eq!(environment.value("GIT_CONFIG_COUNT"), Some(OsStr::new("3")));
+        assert_eq!(environment.value("GIT_CONFIG_COUNT"), Some(OsStr::new("4")));
         assert_eq!(environment.value("GIT_CONFIG_KEY_0"), Some(OsStr::new("gc.auto")));
     }
 }
