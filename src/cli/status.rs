@@ -1,6 +1,6 @@
 //! The `status` command: where everything stands. Reads ledger, locks and story files; takes no lock and changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::app::App;
 use super::args::StatusArgs;
@@ -26,8 +26,7 @@ pub(crate) fn run(args: &StatusArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let items = store.items()?;
     let all = store.runs()?;
     let known = known(&app);
-    let mut live = app.machine.held(items.keys());
-    live.extend(between_tries(&app, &items));
+    let live = at_work(&app, &items);
     let run = shown_run(&app, &all);
     let hotfixes = super::hotfix::listed(&mut store)?;
     let branches = certify::watched(&app)?;
@@ -54,6 +53,13 @@ pub(crate) fn run(args: &StatusArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
         }
     }
     Ok(Exit::DONE)
+}
+
+/// Items that are being worked on.
+pub(crate) fn at_work(app: &App, items: &BTreeMap<ItemKey, ItemState>) -> BTreeSet<ItemKey> {
+    let mut live = app.machine.held(items.keys());
+    live.extend(between_tries(app, items));
+    live
 }
 
 /// Items between two tries of a run that is going on: nobody holds their lock, and yet they are being worked on.

@@ -1,6 +1,6 @@
 //! What a run may consume: money, tokens and agent time, reserved before a session starts. Must not read a clock or a ledger.
 //!
-//! A session reserves what the dearest one of its adapter has come to, or an estimate as long as nothing is known; what it
+//! A session reserves what the dearest one of its adapter and kind has come to, or an estimate as long as nothing is known; what it
 //! really consumed takes the place of the reservation at its end. A cost that a client does not report stays unknown, and
 //! the reservation counts in its stead.
 
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::names::{Principal, RunId};
 use super::state::ItemState;
 use super::usage::{Spent, Usage};
+use super::workflow::Phase;
 
 /// Millionths in a whole.
 pub const MICROS: u64 = 1_000_000;
@@ -118,9 +119,25 @@ pub enum Short {
     },
 }
 
+/// What a session is for: reviews come to much less than the work they are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// An author's.
+    Work,
+    /// A reviewer's.
+    Review,
+}
+
+impl Kind {
+    /// The kind of a session that begins with a phase.
+    pub fn of(phase: Phase) -> Self {
+        if phase == Phase::Review { Self::Review } else { Self::Work }
+    }
+}
+
 /// A reservation.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Ticket(u64);
+pub struct Ticket(u64, Kind);
 
 /// The budget of one run.
 #[derive(Clone, Debug, Default)]
@@ -128,7 +145,7 @@ pub struct Budget {
     caps: Caps,
     guess: Amount,
     used: Amount,
-    dearest: BTreeMap<String, Amount>,
+    dearest: BTreeMap<(String, Kind), Amount>,
     reserved: BTreeMap<u64, Amount>,
     next: u64,
 }
@@ -148,21 +165,22 @@ impl Budget {
     pub fn learn<'a>(&mut self, states: impl IntoIterator<Item = &'a ItemState>) {
         for session in states.into_iter().flat_map(|state| &state.sessions) {
             if let (Principal::Agent { adapter, .. }, Some(end)) = (&session.principal, &session.end) {
-                self.see(adapter, &end.usage, end.millis);
+                self.see(adapter, Kind::of(session.phase), &end.usage, end.millis);
             }
         }
     }
 
-    fn see(&mut self, adapter: &str, usage: &Usage, millis: u64) {
-        let most = self.dearest.entry(adapter.to_owned()).or_default();
+    fn see(&mut self, adapter: &str, kind: Kind, usage: &Usage, millis: u64) {
+        let most = self.dearest.entry((adapter.to_owned(), kind)).or_default();
         most.micro_usd = most.micro_usd.max(usage.micro_usd.unwrap_or(0));
         most.tokens = most.tokens.max(usage.tokens.unwrap_or(0));
         most.millis = most.millis.max(millis);
     }
 
-    /// What a session of an adapter holds: the dearest seen, the estimate where nothing was seen.
-    fn price(&self, adapter: &str) -> Amount {
-        let seen = self.dearest.get(adapter).copied().unwrap_or_default();
+    /// What a session of an adapter holds: the dearest of its kind, else the dearest of any, else the estimate.
+    fn price(&self, adapter: &str, kind: Kind) -> Amount {
+        let seen = |kind| self.dearest.get(&(adapter.to_owned(), kind)).copied();
+        let seen = seen(kind).or_else(|| seen(Kind::Work)).or_else(|| seen(Kind::Review)).unwrap_or_default();
         let or = |seen: u64, guess: u64| if seen > 0 { seen } else { guess };
         Amount {
             micro_usd: or(seen.micro_usd, self.guess.micro_usd),
@@ -176,8 +194,8 @@ impl Budget {
     }
 
     /// Whether there is room for another session of an adapter.
-    pub fn room(&self, adapter: &str) -> Result<(), Short> {
-        let (next, used, held) = (self.price(adapter), self.used, self.held());
+    pub fn room(&self, adapter: &str, kind: Kind) -> Result<(), Short> {
+        let (next, used, held) = (self.price(adapter, kind), self.used, self.held());
         let over = |cap: Option<u64>, used: u64, held: u64, next: u64| {
             cap.filter(|cap| used.saturating_add(held).saturating_add(next) > *cap)
         };
@@ -194,11 +212,11 @@ impl Budget {
     }
 
     /// Reserves for a session; it must be settled.
-    pub fn reserve(&mut self, adapter: &str) -> Result<Ticket, Short> {
-        self.room(adapter)?;
+    pub fn reserve(&mut self, adapter: &str, kind: Kind) -> Result<Ticket, Short> {
+        self.room(adapter, kind)?;
         self.next += 1;
-        self.reserved.insert(self.next, self.price(adapter));
-        Ok(Ticket(self.next))
+        self.reserved.insert(self.next, self.price(adapter, kind));
+        Ok(Ticket(self.next, kind))
     }
 
     /// A session ended, having consumed this much; what it does not report counts as reserved.
@@ -209,7 +227,7 @@ impl Budget {
             tokens: usage.tokens.unwrap_or(held.tokens),
             millis,
         });
-        self.see(adapter, usage, millis);
+        self.see(adapter, ticket.1, usage, millis);
     }
 
     /// Gives back what was reserved for a session that did not begin.

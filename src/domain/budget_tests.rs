@@ -15,55 +15,66 @@ fn cost(micro_usd: u64) -> Usage {
 #[test]
 fn a_wave_holds_its_cost_before_it_starts() {
     let mut budget = Budget::new(money(10 * MICROS), Amount { micro_usd: 4 * MICROS, ..GUESS }, &Spent::default());
-    let first = budget.reserve("claude").unwrap();
-    let _second = budget.reserve("claude").unwrap();
-    assert!(matches!(budget.reserve("claude"), Err(Short::Money { used: 0, held: 8_000_000, .. })));
+    let first = budget.reserve("claude", Kind::Work).unwrap();
+    let _second = budget.reserve("claude", Kind::Work).unwrap();
+    assert!(matches!(budget.reserve("claude", Kind::Work), Err(Short::Money { used: 0, held: 8_000_000, .. })));
     budget.settle(&first, "claude", &cost(MICROS), 5);
-    assert!(budget.reserve("claude").is_ok(), "1 used, 4 held, and a session came to 1");
+    assert!(budget.reserve("claude", Kind::Work).is_ok(), "1 used, 4 held, and a session came to 1");
 }
 
 #[test]
 fn the_dearest_session_of_an_adapter_is_what_the_next_one_holds() {
     let mut budget = Budget::new(money(10 * MICROS), Amount { micro_usd: MICROS, ..GUESS }, &Spent::default());
-    let ticket = budget.reserve("claude").unwrap();
+    let ticket = budget.reserve("claude", Kind::Work).unwrap();
     budget.settle(&ticket, "claude", &cost(6 * MICROS), 5);
-    assert!(matches!(budget.room("claude"), Err(Short::Money { next: 6_000_000, .. })));
-    assert!(budget.room("codex").is_ok(), "of another adapter nothing is known");
+    assert!(matches!(budget.room("claude", Kind::Work), Err(Short::Money { next: 6_000_000, .. })));
+    assert!(budget.room("codex", Kind::Work).is_ok(), "of another adapter nothing is known");
+}
+
+#[test]
+fn a_review_holds_what_reviews_come_to() {
+    let mut budget = Budget::new(money(10 * MICROS), GUESS, &Spent::default());
+    for (kind, came_to) in [(Kind::Work, 4 * MICROS), (Kind::Review, MICROS)] {
+        let ticket = budget.reserve("claude", kind).unwrap();
+        budget.settle(&ticket, "claude", &cost(came_to), 5);
+    }
+    assert_eq!(budget.price("claude", Kind::Review).micro_usd, MICROS);
+    assert_eq!(budget.price("claude", Kind::Work).micro_usd, 4 * MICROS);
 }
 
 #[test]
 fn an_unknown_cost_counts_as_reserved_and_stays_unknown() {
     let mut budget = Budget::new(money(2 * MICROS), GUESS, &Spent::default());
-    let ticket = budget.reserve("mine").unwrap();
+    let ticket = budget.reserve("mine", Kind::Work).unwrap();
     budget.settle(&ticket, "mine", &Usage::default(), 5);
-    assert!(budget.room("mine").is_ok());
+    assert!(budget.room("mine", Kind::Work).is_ok());
     let mut spent = Spent::default();
     spent.start();
     spent.end(&Usage::default(), 5);
     spent.start();
     assert_eq!((spent.cost(), spent.unpriced(), spent.millis), (None, 2, 5));
     // After a restart the same sessions count the same, the one that was cut off included.
-    assert!(Budget::new(money(2 * MICROS), GUESS, &spent).room("mine").is_err());
-    assert!(Budget::new(money(3 * MICROS), GUESS, &spent).room("mine").is_ok());
+    assert!(Budget::new(money(2 * MICROS), GUESS, &spent).room("mine", Kind::Work).is_err());
+    assert!(Budget::new(money(3 * MICROS), GUESS, &spent).room("mine", Kind::Work).is_ok());
 }
 
 #[test]
 fn a_cap_below_the_estimate_still_lets_one_session_begin() {
     let caps = Caps { micro_usd: Some(100_000), tokens: Some(10), millis: Some(1_000) };
     let mut budget = Budget::new(caps, GUESS, &Spent::default());
-    assert!(budget.reserve("claude").is_ok() && budget.reserve("claude").is_err());
+    assert!(budget.reserve("claude", Kind::Work).is_ok() && budget.reserve("claude", Kind::Work).is_err());
 }
 
 #[test]
 fn tokens_and_time_are_limited_alike() {
     let caps = Caps { tokens: Some(600_000), ..Caps::default() };
     let mut budget = Budget::new(caps, GUESS, &Spent::default());
-    let _ticket = budget.reserve("claude").unwrap();
-    assert!(matches!(budget.reserve("claude"), Err(Short::Tokens { .. })));
+    let _ticket = budget.reserve("claude", Kind::Work).unwrap();
+    assert!(matches!(budget.reserve("claude", Kind::Work), Err(Short::Tokens { .. })));
     let caps = Caps { millis: Some(700_000), ..Caps::default() };
     let mut budget = Budget::new(caps, GUESS, &Spent::default());
-    let _ticket = budget.reserve("claude").unwrap();
-    assert!(matches!(budget.reserve("claude"), Err(Short::Time { .. })));
+    let _ticket = budget.reserve("claude", Kind::Work).unwrap();
+    assert!(matches!(budget.reserve("claude", Kind::Work), Err(Short::Time { .. })));
 }
 
 #[test]
@@ -89,9 +100,9 @@ proptest! {
         let (mut used, mut excess) = (0, 0);
         for (start, real, known) in steps {
             if start {
-                let price = budget.price("a").micro_usd;
+                let price = budget.price("a", Kind::Work).micro_usd;
                 let held: u64 = live.iter().map(|(_, held)| held).sum();
-                match budget.reserve("a") {
+                match budget.reserve("a", Kind::Work) {
                     Ok(ticket) => {
                         prop_assert!(used + held + price <= cap);
                         live.push((ticket, price));

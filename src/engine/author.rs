@@ -10,7 +10,7 @@ use super::events::Happening;
 use super::limits::Refused;
 use super::ports::{AgentEnd, AgentRequest, Ended, Merged};
 use super::reviewing::CONFLICTS;
-use crate::domain::budget::Ticket;
+use crate::domain::budget::{Kind, Ticket};
 use crate::domain::event::{Failure, FailureClass, ItemEvent};
 use crate::domain::item::ItemKind;
 use crate::domain::names::{Oid, Principal};
@@ -136,7 +136,7 @@ impl Attempt {
         prompt: String,
         wants_result: bool,
     ) -> Result<(Principal, AgentEnd), Halt> {
-        let ticket = self.admit(adapter).await?;
+        let ticket = self.admit(adapter, phase).await?;
         self.announce(phase);
         let principal = Principal::Agent { adapter: adapter.to_owned(), session: session.clone() };
         let attempt = self.track.attempt.clone();
@@ -188,10 +188,10 @@ impl Attempt {
     }
 
     /// Waits until a session of the adapter may begin.
-    async fn admit(&mut self, adapter: &str) -> Result<Ticket, Halt> {
+    async fn admit(&mut self, adapter: &str, phase: Phase) -> Result<Ticket, Halt> {
         let world = self.track.world.clone();
         let tell = |text| self.track.tell(text);
-        match world.limits.admit(&self.track.key, adapter, &mut self.cancel.clone(), tell).await {
+        match world.limits.admit(&self.track.key, (adapter, Kind::of(phase)), &mut self.cancel.clone(), tell).await {
             Ok(ticket) => Ok(ticket),
             Err(Refused::Budget(why)) => Err(Halt::Wait(why)),
             Err(Refused::Stopped) => Err(Halt::Stop("stopped by a signal".to_owned())),

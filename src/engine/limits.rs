@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::ports::{Cancel, CancelSignal};
 use super::world::Decisions;
 use crate::domain::breaker::{Breakers, Stand};
-use crate::domain::budget::{self, Budget, Short, Ticket, dollars};
+use crate::domain::budget::{self, Budget, Kind, Short, Ticket, dollars};
 use crate::domain::event::FailureClass;
 use crate::domain::names::{ItemKey, Timestamp};
 use crate::domain::pressure::{self, Floors, Pressure, Room, Slots};
@@ -132,7 +132,7 @@ impl Limits {
                 Stand::Closed | Stand::HalfOpen => Hold::Probed,
             });
         }
-        let ticket = inner.budget.reserve(adapter).map_err(|short| Hold::Budget(words(&short)))?;
+        let ticket = inner.budget.reserve(adapter, Kind::Work).map_err(|short| Hold::Budget(words(&short)))?;
         inner.breakers.of(adapter).admit(key, now);
         inner.first.insert(key.clone(), (adapter.to_owned(), ticket));
         Ok(())
@@ -142,7 +142,7 @@ impl Limits {
     pub(crate) async fn admit(
         &self,
         key: &ItemKey,
-        adapter: &str,
+        (adapter, kind): (&str, Kind),
         cancel: &mut CancelSignal,
         tell: impl Fn(String),
     ) -> Result<Ticket, Refused> {
@@ -150,7 +150,7 @@ impl Limits {
         loop {
             // Asked for before looking, so that nothing that happens in between is missed.
             let changed = self.changed.notified();
-            let wait = match self.try_admit(key, adapter) {
+            let wait = match self.try_admit(key, adapter, kind) {
                 Ok(ticket) => return Ok(ticket),
                 Err(Wait::Budget(why)) => return Err(Refused::Budget(why)),
                 Err(Wait::Millis(millis, why)) => {
@@ -173,7 +173,7 @@ impl Limits {
         }
     }
 
-    fn try_admit(&self, key: &ItemKey, adapter: &str) -> Result<Ticket, Wait> {
+    fn try_admit(&self, key: &ItemKey, adapter: &str, kind: Kind) -> Result<Ticket, Wait> {
         let inner = &mut *self.inner.borrow_mut();
         let now = inner.now();
         let stand = inner.breakers.of(adapter).stand(now);
@@ -190,7 +190,7 @@ impl Limits {
             }
             None => None,
         };
-        let ticket = match held.map_or_else(|| inner.budget.reserve(adapter), Ok) {
+        let ticket = match held.map_or_else(|| inner.budget.reserve(adapter, kind), Ok) {
             Ok(ticket) => ticket,
             Err(short) if inner.budget.has_reserved() => {
                 return Err(Wait::Millis(600_000, format!("waits for room in the budget: {}", words(&short))));

@@ -4,6 +4,7 @@
 
 use std::io::Write;
 
+mod limits;
 mod power;
 
 /// Whether the whole battery was asked for.
