@@ -151,12 +151,14 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of which `spent` is gone already. No estimate is larger than its cap, else nothing could ever begin.
+    /// A budget of which `spent` is gone already. No estimate is larger than half its cap, else no story, which takes two
+    /// sessions at least, could ever begin.
     pub fn new(caps: Caps, guess: Amount, spent: &Spent) -> Self {
+        let half = |cap: Option<u64>| cap.map_or(u64::MAX, |cap| cap / 2);
         let guess = Amount {
-            micro_usd: guess.micro_usd.min(caps.micro_usd.unwrap_or(u64::MAX)),
-            tokens: guess.tokens.min(caps.tokens.unwrap_or(u64::MAX)),
-            millis: guess.millis.min(caps.millis.unwrap_or(u64::MAX)),
+            micro_usd: guess.micro_usd.min(half(caps.micro_usd)),
+            tokens: guess.tokens.min(half(caps.tokens)),
+            millis: guess.millis.min(half(caps.millis)),
         };
         Self { caps, guess, used: assumed(spent, guess), ..Self::default() }
     }
@@ -233,11 +235,6 @@ impl Budget {
     /// Gives back what was reserved for a session that did not begin.
     pub fn release(&mut self, ticket: &Ticket) {
         self.reserved.remove(&ticket.0);
-    }
-
-    /// Whether sessions are at work whose end may give something back.
-    pub fn has_reserved(&self) -> bool {
-        !self.reserved.is_empty()
     }
 }
 

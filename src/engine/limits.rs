@@ -2,7 +2,7 @@
 //! Must not start or stop anything, nor read a wall clock: its time is the run's, which no change of the clock moves.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::domain::breaker::{Breakers, Stand};
 use crate::domain::budget::{self, Budget, Kind, Short, Ticket, dollars};
 use crate::domain::event::FailureClass;
 use crate::domain::names::{ItemKey, Timestamp};
+use crate::domain::policy::ReviewBy;
 use crate::domain::pressure::{self, Floors, Pressure, Room, Slots};
 use crate::domain::state::{ItemState, Status};
 use crate::domain::usage::{Spent, Usage};
@@ -63,10 +64,15 @@ struct Inner {
     slots: Slots,
     floors: Floors,
     pressure: Pressure,
-    /// Held for items that are about to start their first session.
-    first: BTreeMap<ItemKey, (String, Ticket)>,
-    /// Items that need no session any more: landing what is approved costs nothing.
-    free: BTreeSet<ItemKey>,
+    /// Held for sessions that items at work have before them: their work and its review.
+    ahead: BTreeMap<ItemKey, Vec<Ahead>>,
+    /// Who reviews, when an agent does.
+    reviewer: Option<String>,
+    /// How far items had come when the run began: landing what is approved costs nothing, and what is written is only to be
+    /// reviewed.
+    came: BTreeMap<ItemKey, Status>,
+    /// Sessions at work.
+    live: u32,
     /// What each item consumed in this run.
     spent: BTreeMap<ItemKey, Spent>,
     began: (Timestamp, Instant),
@@ -80,15 +86,17 @@ impl Limits {
         let spent = budget::of_run(states.values(), &decisions.run);
         let mut budget = Budget::new(limits.in_force(), limits.guess(), &spent);
         budget.learn(states.values());
-        let approved = |(_, state): &(&ItemKey, &ItemState)| state.status() == Status::Approved;
+        let by_agent = decisions.policy.review_by == ReviewBy::Agent;
         let inner = Inner {
             budget,
             breakers: Breakers::fold(states.values(), now),
             slots: Slots::new(decisions.jobs),
             floors: limits.floors,
             pressure: Pressure::default(),
-            first: BTreeMap::new(),
-            free: states.iter().filter(approved).map(|(key, _)| key.clone()).collect(),
+            ahead: BTreeMap::new(),
+            reviewer: by_agent.then(|| decisions.reviewer.adapter.clone()),
+            came: states.iter().map(|(key, state)| (key.clone(), state.status())).collect(),
+            live: 0,
             spent: states.iter().filter_map(|(key, state)| Some((key.clone(), run(state)?))).collect(),
             began: (now, Instant::now()),
         };
@@ -110,7 +118,7 @@ impl Limits {
         self.inner.borrow().slots.now()
     }
 
-    /// Reserves what the item's first session will hold, where nothing speaks against its start.
+    /// Reserves what the item's sessions will come to, where nothing speaks against its start.
     pub(crate) fn start(&self, key: &ItemKey, adapter: &str, live: usize) -> Result<(), Hold> {
         let inner = &mut *self.inner.borrow_mut();
         let now = inner.now();
@@ -122,7 +130,9 @@ impl Limits {
             Room::Busy(why) => return Err(Hold::Machine { why, until: Some(look_again) }),
             Room::Full(why) => return Err(Hold::Machine { why, until: (live > 0).then_some(look_again) }),
         }
-        if inner.free.remove(key) {
+        // Only at its first start in this run: later nothing is known of how far it has come.
+        let came = inner.came.remove(key);
+        if came == Some(Status::Approved) {
             return Ok(());
         }
         let breaker = inner.breakers.of(adapter);
@@ -132,9 +142,12 @@ impl Limits {
                 Stand::Closed | Stand::HalfOpen => Hold::Probed,
             });
         }
-        let ticket = inner.budget.reserve(adapter, Kind::Work).map_err(|short| Hold::Budget(words(&short)))?;
+        if let Err(short) = inner.reserve_ahead(key, adapter, came == Some(Status::ReadyForReview)) {
+            inner.give_back(key);
+            inner.came.extend(came.map(|came| (key.clone(), came)));
+            return Err(Hold::Budget(words(&short)));
+        }
         inner.breakers.of(adapter).admit(key, now);
-        inner.first.insert(key.clone(), (adapter.to_owned(), ticket));
         Ok(())
     }
 
@@ -182,22 +195,18 @@ impl Limits {
             let millis = u64::try_from(until.0 - now.0).unwrap_or(0).max(1);
             return Err(Wait::Millis(millis, format!("waits for {adapter}: {}", inner.breakers.of(adapter).why())));
         }
-        let held = match inner.first.remove(key) {
-            Some((for_adapter, ticket)) if for_adapter == adapter => Some(ticket),
-            Some((_, ticket)) => {
-                inner.budget.release(&ticket);
-                None
-            }
-            None => None,
-        };
+        let ahead = inner.ahead.entry(key.clone()).or_default();
+        let held = ahead.iter().position(|ahead| ahead.adapter == adapter && ahead.kind == kind);
+        let held = held.map(|at| ahead.remove(at).ticket);
         let ticket = match held.map_or_else(|| inner.budget.reserve(adapter, kind), Ok) {
             Ok(ticket) => ticket,
-            Err(short) if inner.budget.has_reserved() => {
+            Err(short) if inner.live > 0 => {
                 return Err(Wait::Millis(600_000, format!("waits for room in the budget: {}", words(&short))));
             }
             Err(short) => return Err(Wait::Budget(words(&short))),
         };
         inner.breakers.of(adapter).admit(key, now);
+        inner.live += 1;
         Ok(ticket)
     }
 
@@ -211,6 +220,7 @@ impl Limits {
     ) -> Option<String> {
         let inner = &mut *self.inner.borrow_mut();
         let now = inner.now();
+        inner.live = inner.live.saturating_sub(1);
         inner.budget.settle(ticket, adapter, usage, millis);
         let spent = inner.spent.entry(key.clone()).or_default();
         spent.start();
@@ -229,6 +239,7 @@ impl Limits {
     /// A session did not begin after all.
     pub(crate) fn release(&self, ticket: &Ticket, key: &ItemKey, adapter: &str) {
         let inner = &mut *self.inner.borrow_mut();
+        inner.live = inner.live.saturating_sub(1);
         inner.budget.release(ticket);
         inner.breakers.of(adapter).release(key);
         self.changed.notify_waiters();
@@ -237,9 +248,7 @@ impl Limits {
     /// An item's attempt ended: what was held for it is given back.
     pub(crate) fn ended(&self, key: &ItemKey, adapter: &str) {
         let inner = &mut *self.inner.borrow_mut();
-        if let Some((_, ticket)) = inner.first.remove(key) {
-            inner.budget.release(&ticket);
-        }
+        inner.give_back(key);
         inner.breakers.of(adapter).release(key);
         self.changed.notify_waiters();
     }
@@ -282,6 +291,13 @@ impl Limits {
     }
 }
 
+/// Held for a session that has not begun.
+struct Ahead {
+    adapter: String,
+    kind: Kind,
+    ticket: Ticket,
+}
+
 enum Wait {
     Millis(u64, String),
     Budget(String),
@@ -291,6 +307,23 @@ impl Inner {
     fn now(&self) -> Timestamp {
         let (wall, since) = self.began;
         Timestamp(wall.0 + i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX / 2))
+    }
+
+    /// Holds what the sessions of an item will come to: with less, it would be written and never reviewed.
+    fn reserve_ahead(&mut self, key: &ItemKey, adapter: &str, written: bool) -> Result<(), Short> {
+        let work = (!written || self.reviewer.is_none()).then(|| (adapter.to_owned(), Kind::Work));
+        let review = self.reviewer.clone().map(|reviewer| (reviewer, Kind::Review));
+        for (adapter, kind) in work.into_iter().chain(review) {
+            let ticket = self.budget.reserve(&adapter, kind)?;
+            self.ahead.entry(key.clone()).or_default().push(Ahead { adapter, kind, ticket });
+        }
+        Ok(())
+    }
+
+    fn give_back(&mut self, key: &ItemKey) {
+        for ahead in self.ahead.remove(key).into_iter().flatten() {
+            self.budget.release(&ahead.ticket);
+        }
     }
 
     /// The sentence about a client that is paused.
