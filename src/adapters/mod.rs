@@ -8,8 +8,8 @@ pub mod git;
 pub mod guarded;
 pub mod host;
 pub mod ledger;
-#[allow(clippy::disallowed_methods, reason = "the one place that makes processes and filters their environment")]
 pub mod pressure;
+#[allow(clippy::disallowed_methods, reason = "the one place that makes processes and filters their environment")]
 pub mod process;
 pub mod runs;
 pub mod stories;

@@ -33,6 +33,7 @@ pub fn memory_free() -> Option<u64> {
 }
 
 /// Free bytes for us on the file system of the nearest directory above that exists.
+#[allow(clippy::useless_conversion, reason = "the system's types are narrower elsewhere")]
 fn disk_free(place: &Path) -> Option<u64> {
     let there = place.ancestors().find(|place| place.exists())?;
     let stat = statvfs(there).ok()?;

@@ -37,7 +37,7 @@ pub(crate) enum Incoming {
 /// What the dispatcher is to do.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    Report(Happening),
+    Report(Box<Happening>),
     Start(Box<PlannedItem>),
     Cancel(Cancel),
     Release(ItemKey),
@@ -155,11 +155,11 @@ impl Board {
         let mut effects = Vec::new();
         match incoming {
             Incoming::Begin => {
-                effects.extend(self.limits.paused().into_iter().map(|text| Effect::Report(Happening::Notice { text })));
+                effects.extend(self.limits.paused().into_iter().map(|text| report(Happening::Notice { text })));
             }
             Incoming::Wake => {}
             Incoming::Heard(happening) => {
-                effects.push(Effect::Report(happening));
+                effects.push(report(happening));
                 return effects;
             }
             Incoming::Ended(key, end) => self.item_ended(&key, end, now, &mut effects),
@@ -243,7 +243,7 @@ impl Board {
                         row.standing = Standing::Blocked;
                         row.reason = format!("needs {chain}");
                         effects.push(Effect::RecordBlocked { key: key.clone(), by });
-                        effects.push(Effect::Report(Happening::ItemEnded { item: self.summary_of(&key) }));
+                        effects.push(report(Happening::ItemEnded { item: self.summary_of(&key) }));
                     }
                 }
             }
@@ -271,7 +271,7 @@ impl Board {
         // Of readings only the kind is said once; the numbers change.
         let kind: String = why.chars().filter(|c| !c.is_ascii_digit()).collect();
         if self.said.insert(kind) {
-            effects.push(Effect::Report(Happening::Notice { text: why.clone() }));
+            effects.push(report(Happening::Notice { text: why.clone() }));
         }
         self.paused = Some(why);
     }
@@ -291,14 +291,14 @@ impl Board {
             }
             _ => None,
         };
-        effects.extend(said.map(|text| Effect::Report(Happening::Notice { text })));
+        effects.extend(said.map(|text| report(Happening::Notice { text })));
         let time = self.limits.now();
         if let Some(row) = self.rows.iter_mut().find(|row| row.planned.key == *key) {
             self.limits.ended(key, &row.planned.assignment.adapter);
             row.millis += row.began.take().map_or(0, |began| u64::try_from(now.0 - began.0).unwrap_or(0));
             let again = due_again(key, &end);
             take_end(row, end, time);
-            effects.push(Effect::Report(match again {
+            effects.push(report(match again {
                 Some(happening) => happening,
                 None => Happening::ItemEnded { item: self.summary_of(key) },
             }));
@@ -314,7 +314,7 @@ impl Board {
         let urgency = self.stopping.map_or(urgency, |before| before.max(urgency));
         self.stopping = Some(urgency);
         let live = self.rows.iter().filter(|row| row.standing == Standing::Running).count();
-        effects.push(Effect::Report(Happening::Stopping { live }));
+        effects.push(report(Happening::Stopping { live }));
         effects.push(Effect::Cancel(urgency));
     }
 
@@ -453,6 +453,10 @@ fn status_of(row: &Row) -> Status {
         Standing::Paused => row.waits_as,
         Standing::Stopped => Status::Stopped,
     }
+}
+
+fn report(happening: Happening) -> Effect {
+    Effect::Report(Box::new(happening))
 }
 
 /// What the reporter is told of an attempt after which another one is due.

@@ -145,7 +145,9 @@ impl Page {
         self.item(item, &format!("{reason}{phase}"));
         let branch = item.branch.as_ref().map(BranchRef::short);
         let Some(failure) = &item.failure else {
-            branch.iter().for_each(|branch| self.hint(&format!("its work is kept on {branch}")));
+            if let Some(branch) = branch {
+                self.hint(&format!("its work is kept on {branch}"));
+            }
             return;
         };
         for line in failure::facts(failure, Kept { branch, worktree: item.worktree.as_deref() }, SHOWN_LINES) {
