@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::budget::{Amount, Caps, GUESS};
 use super::pressure::Floors;
@@ -72,6 +72,32 @@ impl Limits {
     }
 }
 
+/// Whether agents are put into a PID namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PidNamespace {
+    /// Where it takes nothing away from them: where we have the right to make one.
+    #[default]
+    Auto,
+    /// Also by a user namespace, in which programs like sudo do not work.
+    On,
+    /// Never.
+    Off,
+}
+
+/// How an agent is confined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxKind {
+    /// Not at all.
+    #[default]
+    None,
+    /// By the kernel: writes and signals.
+    Landlock,
+    /// By bubblewrap: writes, processes, and places that are hidden.
+    Bwrap,
+}
+
 /// The settings of one invocation, resolved from defaults, user file, repository file, environment and flags.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Settings {
@@ -111,8 +137,14 @@ pub struct Settings {
     pub retry: RetryPolicy,
     /// What a run may consume, and what the machine must have left.
     pub limits: Limits,
+    /// Whether agents are put into a PID namespace.
+    pub pid_namespace: PidNamespace,
     /// How often a conflict or a failed check goes back to the author before the item fails.
     pub rework_rounds: u32,
+    /// How agents are confined whose adapter does not say.
+    pub sandbox: SandboxKind,
+    /// Variables whose values are kept out of logs, records and output, besides those whose names say that they are secret.
+    pub redact_values_of: Vec<String>,
     /// Adapters defined or overridden in configuration: name → raw TOML table as text.
     pub adapters: BTreeMap<String, String>,
 }
@@ -150,7 +182,10 @@ impl Default for Settings {
             idle_timeouts: BTreeMap::new(),
             retry: RetryPolicy::default(),
             limits: Limits { caps: Caps::default(), asked: None, session_cost: None, floors: Floors::default() },
+            pid_namespace: PidNamespace::Auto,
             rework_rounds: 2,
+            sandbox: SandboxKind::None,
+            redact_values_of: Vec::new(),
             adapters: BTreeMap::new(),
         }
     }

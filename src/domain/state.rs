@@ -144,6 +144,18 @@ pub struct SessionEnd {
     pub cancelled: bool,
 }
 
+/// An author's session of which nobody has recorded what it came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenSession {
+    /// Attempt that started it.
+    pub attempt: AttemptId,
+    /// First phase.
+    pub phase: Phase,
+    /// `agent:<adapter>:<session>`.
+    pub principal: Principal,
+}
+
 /// Everything the events of one item say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -174,6 +186,9 @@ pub struct ItemState {
     /// Sessions of this round.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<SessionRecord>,
+    /// The author's session under way; after a stop or a kill the next attempt goes on with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_session: Option<OpenSession>,
     /// Checks of this round, the newest of each (name, tree).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckRun>,
@@ -215,6 +230,14 @@ pub struct ItemState {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+/// Whether a class says that something outside ended a session.
+fn is_cut_off(class: FailureClass) -> bool {
+    matches!(
+        class,
+        FailureClass::RateLimited | FailureClass::WallTimeout | FailureClass::IdleTimeout | FailureClass::Resources
+    )
 }
 
 /// The status words of the users' guide.
@@ -416,7 +439,11 @@ impl ItemState {
     fn take(&mut self, event: &ItemEvent, at: Timestamp) {
         match event {
             ItemEvent::AttemptStarted { .. } => self.begin(event, at),
-            ItemEvent::SessionStarted { phase, principal, .. } => {
+            ItemEvent::SessionStarted { attempt, phase, principal } => {
+                if *phase != Phase::Review {
+                    let (attempt, principal) = (attempt.clone(), principal.clone());
+                    self.open_session = Some(OpenSession { attempt, phase: *phase, principal });
+                }
                 self.sessions.push(SessionRecord { phase: *phase, principal: principal.clone(), end: None });
                 if let Some(run) = self.attempt.as_ref().map(|attempt| attempt.run.clone()) {
                     self.spent.entry(run).or_default().start();
@@ -424,10 +451,15 @@ impl ItemState {
             }
             ItemEvent::SessionEnded { run, principal, millis, usage, class, cancelled, .. } => {
                 let end = SessionEnd { at, millis: *millis, usage: *usage, class: *class, cancelled: *cancelled };
+                // One that was cut off may be gone on with; one that broke off by itself is not.
+                if class.is_some_and(|class| !is_cut_off(class)) {
+                    self.open_session.take_if(|open| open.principal == *principal);
+                }
                 self.end_session(run, principal, end);
             }
             ItemEvent::PhaseRecorded { phase, outcome, .. } => {
                 self.waits = None;
+                self.open_session.take_if(|open| open.phase == *phase);
                 self.record_phase(*phase, outcome);
             }
             ItemEvent::Reviewed { review, .. } => self.record_review(review),
@@ -442,6 +474,7 @@ impl ItemState {
                 });
                 *self.returns.entry(*phase).or_default() += 1;
                 self.return_reason.clone_from(reason);
+                self.open_session = None;
                 self.intended = None;
             }
             ItemEvent::LandingWaits { reason, .. } => {
@@ -502,6 +535,9 @@ impl ItemState {
     fn end(&mut self, outcome: Outcome) {
         self.waits = None;
         self.parked = false;
+        if !matches!(outcome, Outcome::Stopped { .. } | Outcome::Interrupted { .. }) {
+            self.open_session = None;
+        }
         self.outcome = Some(outcome);
     }
 
@@ -530,6 +566,7 @@ impl ItemState {
             self.returns.clear();
             self.return_reason.clear();
             self.carried = None;
+            self.open_session = None;
         }
         if matches!(self.outcome, Some(Outcome::Failed { .. } | Outcome::Blocked { .. })) {
             // A run that somebody started after the last try had failed.
@@ -598,6 +635,7 @@ impl ItemState {
         self.checks.clear();
         self.reviews.clear();
         self.sessions.clear();
+        self.open_session = None;
         self.returns.clear();
         self.return_reason.clear();
         self.carried = None;

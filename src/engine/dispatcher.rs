@@ -52,6 +52,7 @@ pub async fn run(request: RunRequest) -> Result<Summary, PortError> {
     let states = ports.recorder.items().await.map_err(ledger_error)?;
     let limits = Limits::new(&decisions, &states, now);
     ports.recorder.append(openings(&decisions, request.opening, now)).await.map_err(ledger_error)?;
+    crate::fail_point::reach("run-opened");
     let due = due(&states, decisions.settings.retry.max_delay_secs, now);
     let board = Board::new(&decisions, request.plan, &request.settled, (limits.clone(), &due), now);
     let world = World { ports, decisions, queue: LandingQueue::default(), limits, watch: Watch::default(), happenings };
@@ -191,6 +192,7 @@ impl Dispatcher {
         let now = self.world.ports.clock.now();
         let closing = Record::Run { run: self.world.decisions.run.clone(), event: self.board.closing(), at: now };
         let written = self.world.ports.recorder.append(vec![closing]).await;
+        crate::fail_point::reach("run-closed");
         let summary = self.board.summary(now);
         self.report(&Happening::RunEnded { summary: summary.clone() });
         written.map_err(ledger_error)?;

@@ -5,6 +5,7 @@ mod author;
 mod board;
 mod checks;
 mod commands;
+mod continuing;
 pub mod dispatcher;
 mod ending;
 pub mod events;
@@ -23,6 +24,8 @@ pub mod world;
 
 #[cfg(test)]
 mod attempt_tests;
+#[cfg(test)]
+mod continuing_tests;
 #[cfg(test)]
 mod dispatcher_tests;
 #[cfg(test)]
@@ -47,3 +50,5 @@ mod recorder_tests;
 mod recovery_tests;
 #[cfg(test)]
 mod reviewing_tests;
+#[cfg(test)]
+mod sim;

@@ -3,6 +3,7 @@
 
 use super::attempt::{Attempt, Halt, Rework};
 use super::author::session_class;
+use super::continuing::Client;
 use super::ports::{Artefact, Ended, Merged};
 use crate::domain::event::{Failure, FailureClass, ItemEvent, Review, ReviewVerdict};
 use crate::domain::names::{Oid, Principal};
@@ -114,7 +115,7 @@ impl Attempt {
         let session = self.track.world.ports.host.session_id();
         let prompt = self.prompt(&reviewer.role, &PromptTask::Review);
         let (principal, end) =
-            self.session(Phase::Review, &reviewer.adapter, &reviewer.role, session, prompt, true).await?;
+            self.session(Phase::Review, &reviewer.adapter, &reviewer.role, Client::New(session), prompt, true).await?;
         if end.ended == Ended::Cancelled {
             return Err(Halt::Stop("the reviewer was asked to stop".to_owned()));
         }

@@ -108,9 +108,12 @@ impl Track {
             let settled = submitted.settled().await;
             first = first.and(settled);
         }
-        self.begun |= first.is_ok();
         if first.is_ok() {
             self.unsettled.clear();
+        }
+        if !self.begun && first.is_ok() {
+            self.begun = true;
+            crate::fail_point::reach("intent-written");
         }
         first
     }

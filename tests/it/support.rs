@@ -29,7 +29,10 @@ impl Scratch {
     /// A repository on branch `main` without a commit.
     pub fn unborn() -> Self {
         let scratch = Self::empty();
-        scratch.git(&["init", "-q", "-b", "main"]);
+        let format = std::env::var("GIT_ORCHESTRATE_TEST_REF_FORMAT").ok();
+        let format = format.map(|format| format!("--ref-format={format}"));
+        let args = ["init", "-q", "-b", "main"].into_iter().chain(format.as_deref());
+        scratch.git(&args.collect::<Vec<_>>());
         scratch
     }
 
@@ -113,6 +116,8 @@ impl Scratch {
             .env("GIT_COMMITTER_NAME", "Ada")
             .env("GIT_COMMITTER_EMAIL", "ada@example.org")
             .env("NO_COLOR", "1")
+            // Numbers that agents write down are then those that tests see; tests of namespaces ask for one.
+            .env("GIT_ORCHESTRATE_PID_NAMESPACE", "off")
             .env("LC_ALL", "C.UTF-8");
         if let Some(path) = path_with_test_git() {
             command.env("PATH", path);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::reader::{MONEY, did_you_mean, parse_seconds};
-use super::settings::{LONGEST, MISSING, UNDECLARED};
+use super::settings::{LONGEST, MISSING, PID_NAMESPACE, UNDECLARED};
 use crate::domain::budget::parse_dollars;
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::settings::Settings;
@@ -12,7 +12,7 @@ use crate::domain::settings::Settings;
 pub(super) const PREFIX: &str = "GIT_ORCHESTRATE_";
 
 /// The variables, without the prefix.
-pub const VARIABLES: [&str; 14] = [
+pub const VARIABLES: [&str; 15] = [
     "AGENT",
     "AGENT_TIMEOUT",
     "GRACE",
@@ -20,6 +20,7 @@ pub const VARIABLES: [&str; 14] = [
     "JOBS",
     "MAX_COST",
     "MISSING",
+    "PID_NAMESPACE",
     "RETRY_ATTEMPTS",
     "REWORK_ROUNDS",
     "SETUP_TIMEOUT",
@@ -57,6 +58,7 @@ fn set(key: &str, value: &str, settings: &mut Settings) -> Result<(), String> {
         "MAX_COST" => settings.limits.caps.micro_usd = Some(parse_dollars(value).ok_or(MONEY)?),
         "RETRY_ATTEMPTS" => settings.retry.attempts = number(value, 1, 20)?,
         "MISSING" => settings.missing = word(value, &MISSING)?,
+        "PID_NAMESPACE" => settings.pid_namespace = word(value, &PID_NAMESPACE)?,
         "REWORK_ROUNDS" => settings.rework_rounds = number(value, 0, 20)?,
         "SETUP_TIMEOUT" => settings.setup_timeout_secs = seconds(value, 1, LONGEST)?,
         "STORIES_ROOTS" => settings.story_roots = folders(value)?,

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::document::Document;
 use super::reader::{Reader, Table};
 use crate::domain::diagnostic::Diagnostic;
-use crate::domain::settings::{Missing, Settings, Undeclared};
+use crate::domain::settings::{Missing, PidNamespace, SandboxKind, Settings, Undeclared};
 use crate::domain::workflow::Phase;
 
 /// Tables of settings.
-pub(super) const TABLES: [&str; 6] = ["stories", "run", "worktrees", "agents", "retry", "limits"];
+pub(super) const TABLES: [&str; 7] = ["stories", "run", "worktrees", "agents", "redact", "retry", "limits"];
 /// Tables of gate keys.
 pub(super) const GATE_TABLES: [&str; 6] = ["protect", "gates", "review", "checks", "workflow", "hotfix"];
 /// Words of `[stories] undeclared`.
@@ -21,6 +21,12 @@ pub(super) const UNDECLARED: [(&str, Undeclared); 3] = [
 /// Words of `[run] missing`.
 pub(super) const MISSING: [(&str, Missing); 4] =
     [("ask", Missing::Ask), ("expand", Missing::Expand), ("skip", Missing::Skip), ("fail", Missing::Fail)];
+/// Words of `[agents] sandbox`.
+const SANDBOX: [(&str, SandboxKind); 3] =
+    [("none", SandboxKind::None), ("landlock", SandboxKind::Landlock), ("bwrap", SandboxKind::Bwrap)];
+/// Words of `[agents] pid_namespace`.
+pub(super) const PID_NAMESPACE: [(&str, PidNamespace); 3] =
+    [("auto", PidNamespace::Auto), ("on", PidNamespace::On), ("off", PidNamespace::Off)];
 /// Thirty days in seconds: the longest limit.
 pub(super) const LONGEST: u64 = 30 * 86_400;
 
@@ -53,6 +59,10 @@ pub(super) fn apply(document: &Document<'_>, layer: Layer, settings: &mut Settin
         root.table("stories").iter().for_each(|table| stories(table, settings));
         root.table("run").iter().for_each(|table| run(table, settings));
         root.table("worktrees").iter().for_each(|table| worktrees(table, settings));
+        root.table("redact").iter().for_each(|table| {
+            table.warn_unknown(&["values_of"]);
+            settings.redact_values_of.extend(table.strings("values_of").unwrap_or_default());
+        });
         root.table("agents").iter().for_each(|table| agents(table, settings));
         root.table("retry").iter().for_each(|table| retry(table, settings));
         root.table("limits").iter().for_each(|table| limits(table, settings));
@@ -102,8 +112,8 @@ fn worktrees(table: &Table<'_>, settings: &mut Settings) {
 }
 
 fn agents(table: &Table<'_>, settings: &mut Settings) {
-    const KNOWN: [&str; 8] =
-        ["default", "timeout", "timeouts", "idle_timeout", "idle_timeouts", "grace", "roles", "technologies"];
+    const KNOWN: [&str; 10] =
+        ["default", "timeout", "timeouts", "idle_timeout", "idle_timeouts", "grace", "pid_namespace", "sandbox", "roles", "technologies"];
     let adapters: Vec<&str> = table.table_names().into_iter().filter(|name| !KNOWN.contains(name)).collect();
     let known: Vec<&str> = KNOWN.into_iter().chain(adapters.iter().copied()).collect();
     table.warn_unknown(&known);
@@ -118,6 +128,8 @@ fn agents(table: &Table<'_>, settings: &mut Settings) {
         table.table(name).iter().for_each(|table| by_phase(table, low, limits));
     }
     set(&mut settings.grace_secs, table.seconds("grace", 0..=3600));
+    set(&mut settings.sandbox, table.choice("sandbox", &SANDBOX));
+    set(&mut settings.pid_namespace, table.choice("pid_namespace", &PID_NAMESPACE));
     settings.roles.extend(table.string_map("roles"));
     settings.technologies.extend(table.string_map("technologies"));
     for name in adapters {

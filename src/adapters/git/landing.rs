@@ -10,17 +10,18 @@ use gix::objs::tree::EntryKind;
 use super::commit::{self, AGENT_ADDRESS, Draft, TOOL, TOOL_ADDRESS};
 use super::repo::{Repo, git_error, oid};
 use super::worktree::apart;
-use super::{content, follow, merge, refs, settle, signing};
+use super::{content, follow, leak, merge, refs, settle, signing};
 use crate::adapters::config;
 use crate::domain::bookkeep::{DONE, bookkeep};
 use crate::domain::diagnostic::Severity;
 use crate::domain::event::Landing;
 use crate::domain::names::{BranchRef, ItemKey, Oid, Principal, Timestamp};
 use crate::domain::policy::Policy;
+use crate::domain::redact::Redactor;
 use crate::domain::state::ItemState;
 use crate::domain::statement::Signatures;
 use crate::domain::tamper::Gained;
-use crate::engine::ports::{Bookkeeping, Changes, Lander, LandingPlan, Merged, PortError};
+use crate::engine::ports::{Bookkeeping, Changes, Lander, LandingPlan, Leak, Merged, PortError};
 
 /// From this many objects on, one sync of the file system is cheaper than one per object.
 const MANY: usize = 64;
@@ -29,12 +30,18 @@ const MANY: usize = 64;
 #[derive(Clone, Debug)]
 pub struct GitLander {
     repo: Repo,
+    redactor: Redactor,
 }
 
 impl GitLander {
     /// For `repo`.
     pub fn new(repo: &Repo) -> Self {
-        Self { repo: repo.clone() }
+        Self { repo: repo.clone(), redactor: Redactor::default() }
+    }
+
+    /// The same with values that no commit may bring.
+    pub fn hiding(self, redactor: Redactor) -> Self {
+        Self { redactor, ..self }
     }
 
     /// Persons who authored commits in base..head.
@@ -86,23 +93,33 @@ impl GitLander {
         let mut ids = merge::new_objects(git, base, tip)?;
         ids.extend(merge::new_objects(git, base, merge)?);
         ids.extend([merge, tip]);
-        for id in new_commits(git, base, head)? {
-            ids.insert(id);
-            let parent = git.find_commit(id).ok().and_then(|commit| commit.parent_ids().next().map(gix::Id::detach));
-            ids.extend(merge::new_objects(git, parent.unwrap_or(base), id)?);
-            if ids.len() > MANY {
-                return self.sync_everything();
-            }
-        }
-        if ids.len() > MANY {
-            return self.sync_everything();
-        }
-        commit::sync_objects(&self.repo, &ids)
+        sync_with_line(&self.repo, git, ids, base, head)
     }
+}
 
-    fn sync_everything(&self) -> Result<(), PortError> {
-        settle::sync_all_around(&self.repo.common_dir().join("objects"))
+/// Syncs a story's own commits from `base` to `tip` with everything in them.
+pub(super) fn sync_line(repo: &Repo, git: &gix::Repository, base: ObjectId, tip: ObjectId) -> Result<(), PortError> {
+    sync_with_line(repo, git, BTreeSet::from([tip]), base, tip)
+}
+
+/// The same together with `ids`.
+fn sync_with_line(
+    repo: &Repo,
+    git: &gix::Repository,
+    mut ids: BTreeSet<ObjectId>,
+    base: ObjectId,
+    head: ObjectId,
+) -> Result<(), PortError> {
+    let everything = || settle::sync_all_around(&repo.common_dir().join("objects"));
+    for id in new_commits(git, base, head)? {
+        ids.insert(id);
+        let parent = git.find_commit(id).ok().and_then(|commit| commit.parent_ids().next().map(gix::Id::detach));
+        ids.extend(merge::new_objects(git, parent.unwrap_or(base), id)?);
+        if ids.len() > MANY {
+            return everything();
+        }
     }
+    if ids.len() > MANY { everything() } else { commit::sync_objects(repo, &ids) }
 }
 
 #[async_trait(?Send)]
@@ -154,6 +171,11 @@ impl Lander for GitLander {
             Ok(Changes { commits, files: merge::changes(&git, fork, head)?.len() })
         })
         .await
+    }
+
+    async fn leak(&self, base: &Oid, head: &Oid) -> Result<Option<Leak>, PortError> {
+        let (this, base, head) = (self.clone(), self.repo.object_id(base)?, self.repo.object_id(head)?);
+        apart(move || leak::find(&this.repo, base, head, &this.redactor)).await
     }
 
     async fn build(&self, plan: &LandingPlan) -> Result<Landing, PortError> {
