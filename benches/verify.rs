@@ -146,7 +146,7 @@ fn state(number: usize, path: &str, landing: &Landing, policy: &PolicyVersion) -
             started: AT,
         }),
         phases: Phase::ALL.into_iter().map(done).collect(),
-        sessions: vec![SessionRecord { phase: Phase::Research, principal: agent("author") }],
+        sessions: vec![SessionRecord { phase: Phase::Research, principal: agent("author"), end: None }],
         reviews: vec![Review {
             reviewer: agent("reviewer"),
             verdict: ReviewVerdict::Approve,

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use super::process::fence;
 use crate::domain::diagnostic::escape_line;
 use crate::domain::names::{AttemptId, ItemKey, RunId, Timestamp};
+use crate::domain::pressure::Pressure;
 use crate::engine::ports::{AttemptLock, Clock, Host, PortError};
 
 /// This machine.
@@ -67,6 +68,16 @@ impl Host for Machine {
             Some(lock) => Ok(Ok(Box::new(lock))),
             None => Ok(Err(holder(&path))),
         }
+    }
+
+    fn dice(&self) -> u32 {
+        u32::from_ne_bytes(random())
+    }
+
+    fn pressure(&self) -> Pressure {
+        // The state folder lies in the repository's git directory, and beside it the worktrees.
+        let above = self.state_dir.parent().and_then(Path::parent).unwrap_or(&self.state_dir);
+        super::pressure::read(&[self.state_dir.clone(), above.to_owned()])
     }
 
     fn sweep(&self, attempt: &AttemptId) -> Result<usize, PortError> {

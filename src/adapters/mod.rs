@@ -10,6 +10,7 @@ pub mod guarded;
 pub mod host;
 pub mod ledger;
 pub mod orphans;
+pub mod pressure;
 #[allow(clippy::disallowed_methods, reason = "the one place that makes processes and filters their environment")]
 pub mod process;
 pub mod runs;

@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::help;
+use crate::domain::budget::parse_dollars;
 use crate::domain::event::Finding;
 use crate::domain::settings::Missing;
 
@@ -184,9 +185,12 @@ pub struct StoriesArgs {
     /// What is planned.
     #[command(flatten)]
     pub planning: Planning,
-    /// Stories at work at the same time, 1 to 256 [default: one per core, at most 8]
+    /// Stories at work at the same time, 1 to 256, or `auto`: by cores and memory, at most 8 [default: auto]
     #[arg(short, long, value_name = "N", value_parser = parse_jobs)]
-    pub jobs: Option<u32>,
+    pub jobs: Option<Jobs>,
+    /// Start no session that could bring the run's cost above this, in US dollars
+    #[arg(long, value_name = "USD", value_parser = parse_cost)]
+    pub max_cost: Option<u64>,
     /// Show the plan and start nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -394,9 +398,12 @@ pub struct RetryArgs {
 /// Arguments of `resume`.
 #[derive(Args, Clone, Debug)]
 pub struct ResumeArgs {
-    /// Stories at work at the same time, 1 to 256 [default: as the run began]
+    /// Stories at work at the same time, 1 to 256, or `auto` [default: as the run began]
     #[arg(short, long, value_name = "N", value_parser = parse_jobs)]
-    pub jobs: Option<u32>,
+    pub jobs: Option<Jobs>,
+    /// Start no session that could bring the run's cost, so far included, above this [default: as before]
+    #[arg(long, value_name = "USD", value_parser = parse_cost)]
+    pub max_cost: Option<u64>,
     /// Write one JSON object per happening to standard output
     #[arg(long)]
     pub json: bool,
@@ -476,9 +483,25 @@ fn missing_parser() -> impl TypedValueParser<Value = Missing> {
     })
 }
 
-fn parse_jobs(text: &str) -> Result<u32, String> {
+/// How many stories are worked on at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jobs {
+    /// By cores, memory and what the agents need.
+    Auto,
+    /// So many.
+    Count(u32),
+}
+
+fn parse_jobs(text: &str) -> Result<Jobs, String> {
+    if text == "auto" {
+        return Ok(Jobs::Auto);
+    }
     let jobs = text.parse().ok().filter(|jobs| (1..=256).contains(jobs));
-    jobs.ok_or_else(|| "expected a number from 1 to 256".to_owned())
+    jobs.map(Jobs::Count).ok_or_else(|| "expected a number from 1 to 256, or auto".to_owned())
+}
+
+fn parse_cost(text: &str) -> Result<u64, String> {
+    parse_dollars(text).ok_or_else(|| "expected an amount in US dollars above 0, e.g. 20 or 12.50".to_owned())
 }
 
 fn parse_finding(text: &str) -> Result<Finding, String> {

@@ -51,7 +51,7 @@ fn everything_of_the_main_job_can_be_said() {
     ]);
     assert_eq!(args.planning.scope, ["1.1-1.5", "epic:auth"]);
     assert_eq!(args.planning.assume_done, ["0.1", "0.2"]);
-    assert_eq!((args.jobs, args.planning.missing), (Some(4), Some(Missing::Expand)));
+    assert_eq!((args.jobs, args.planning.missing), (Some(Jobs::Count(4)), Some(Missing::Expand)));
 }
 
 #[test]
@@ -65,7 +65,8 @@ fn jobs_are_a_number_from_1_to_256() {
         let argument = format!("--jobs={bad}");
         assert!(refusal(&["stories", &argument]).contains("expected a number from 1 to 256"), "{bad}");
     }
-    assert_eq!(stories(&["-j256"]).jobs, Some(256));
+    assert_eq!(stories(&["-j256"]).jobs, Some(Jobs::Count(256)));
+    assert_eq!(stories(&["-j", "auto"]).jobs, Some(Jobs::Auto));
 }
 
 #[test]

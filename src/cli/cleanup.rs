@@ -152,7 +152,8 @@ fn has_ended(state: &ItemState, args: &CleanupArgs) -> bool {
         Some(
             Outcome::Failed { .. } | Outcome::Stopped { .. } | Outcome::Interrupted { .. } | Outcome::Blocked { .. },
         ) => args.force || !args.scope.is_empty(),
-        None => false,
+        // Between two tries its worktree is in use.
+        Some(Outcome::Due { .. }) | None => false,
     }
 }
 

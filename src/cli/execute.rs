@@ -1,23 +1,29 @@
 //! Executes a plan: runtime, signals, reporter, engine, summary, exit code. Shared by `stories`, `resume` and `land`.
 //! Must not plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::app::{self, App};
+use super::args::Jobs;
 use super::certify;
 use super::checkpoints;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::planning::Planned;
 use super::ui::Ui;
+use crate::adapters::agents::Registry;
+use crate::adapters::pressure::{cores, memory_free};
 use crate::adapters::elsewhere;
 use crate::adapters::git::room;
 use crate::adapters::ledger::checkpoint::Occasion;
 use crate::adapters::process::signals;
 use crate::adapters::runs::{self, RunLock};
 use crate::adapters::stories;
+use crate::domain::budget::dollars;
 use crate::domain::event::{Failure, RunEvent};
 use crate::domain::names::{ItemKey, RunId};
+use crate::domain::plan::Plan;
+use crate::domain::pressure::auto_jobs;
 use crate::engine::dispatcher::{self, RunRequest};
 use crate::engine::events::{Reporter, Summary};
 use crate::engine::ports::{Host, Ledger};
@@ -42,8 +48,10 @@ pub(crate) struct Options {
     pub(crate) continues: Option<RunId>,
     /// Selectors as typed.
     pub(crate) scope: Vec<String>,
-    /// Slots; `None` = from the settings, else one per core, at most 8.
-    pub(crate) jobs: Option<u32>,
+    /// Slots; `None` = from the settings.
+    pub(crate) jobs: Option<Jobs>,
+    /// What the run may cost by the command line, in millionths of a US dollar.
+    pub(crate) max_cost: Option<u64>,
     /// Wave barrier.
     pub(crate) waves: bool,
     /// Whether approved items land.
@@ -60,13 +68,15 @@ pub(crate) struct Options {
 type Ended = (Summary, Option<u8>, App);
 
 /// Runs the plan to its end and shows the summary.
-pub(crate) fn execute(planned: Planned, options: Options, ui: &mut Ui) -> Result<Exit, CommandError> {
+pub(crate) fn execute(mut planned: Planned, options: Options, ui: &mut Ui) -> Result<Exit, CommandError> {
     if planned.target.policy.checks_required && planned.target.policy.checks.is_empty() {
         let message = "the policy requires checks ([gates] checks = \"required\") and [checks] names none";
         return Err(CommandError::usage(message)
             .hint("name one in .orchestrate.toml and commit it: [checks] test = [\"make\", \"test\"]"));
     }
     room::require_room(&planned.app.repo).map_err(CommandError::invalid)?;
+    planned.app.settings.limits.asked = options.max_cost;
+    note_unknown_costs(&planned, ui);
     let runtime = app::runtime()?;
     let color = Color::of(ui.out_color());
     let view = options.view;
@@ -122,7 +132,10 @@ async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<Ended, C
     let _lock = RunLock::take(&app.repo.state_dir(), &run)?;
     elsewhere::take(&app.repo, &run);
     super::init::exclude_for_run(&app.repo, &app.settings.worktrees, ui)?;
-    let jobs = options.jobs.or(app.settings.jobs).unwrap_or_else(default_jobs);
+    let jobs = match options.jobs.or(app.settings.jobs.map(Jobs::Count)) {
+        Some(Jobs::Count(jobs)) => jobs,
+        Some(Jobs::Auto) | None => auto_jobs(cores(), memory_free(), footprint(&registry, &plan)),
+    };
     let mut bytes = BTreeMap::new();
     for item in &plan.items {
         bytes.insert(item.key.clone(), stories::read(app.repo.root(), &item.item.path)?);
@@ -180,9 +193,31 @@ fn reporter(view: View, ui: &Ui) -> Box<dyn Reporter> {
     }
 }
 
-fn default_jobs() -> u32 {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    u32::try_from(cores.min(8)).unwrap_or(8)
+/// Memory of the largest of the plan's agents, in MiB.
+fn footprint(registry: &Registry, plan: &Plan) -> u32 {
+    let adapters = plan.items.iter().filter_map(|item| registry.adapter(&item.assignment.adapter));
+    adapters.map(|adapter| adapter.footprint_mb).max().unwrap_or(0)
+}
+
+/// A cap on what clients do not report is one on estimates: that is said before anything starts.
+pub(crate) fn note_unknown_costs(planned: &Planned, ui: &mut Ui) {
+    let limits = &planned.app.settings.limits;
+    let caps = limits.in_force();
+    let authors = planned.plan.items.iter().map(|item| item.assignment.adapter.as_str());
+    let names: BTreeSet<&str> = authors.chain([planned.reviewer.adapter.as_str()]).collect();
+    for (name, adapter) in names.into_iter().filter_map(|name| Some((name, planned.registry.adapter(name)?))) {
+        if caps.micro_usd.is_some() && !adapter.parser.tells_cost() {
+            let each = dollars(limits.guess().micro_usd);
+            ui.warning(&format!(
+                "agent {name} does not report what it costs: each of its sessions counts as {each} USD \
+                 ([limits] session_cost); [limits] max_agent_minutes limits it for certain"
+            ));
+        }
+        if caps.tokens.is_some() && !adapter.parser.tells_tokens() {
+            let each = limits.guess().tokens;
+            ui.warning(&format!("agent {name} does not report its tokens: each of its sessions counts as {each}"));
+        }
+    }
 }
 
 /// 128+n > 4 > 5 > 0.

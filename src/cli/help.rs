@@ -15,7 +15,7 @@ Exit codes:
   2      usage, configuration or a story is invalid; nothing was started
   3      the gate refused
   4      the run ended with failed or blocked stories
-  5      the run is paused: it waits for a person
+  5      the run is paused: it waits for a person, the budget is used up, or the disk is full
   70     a fault in git-orchestrate itself
   128+n  ended by signal n
 
@@ -58,8 +58,14 @@ Other runs:
                 twice either way: a story goes on from what is recorded and committed
   paused        a run that ended in order to wait for a person is not in the way
 
+Limits:
+  A failure that comes and goes (client, time, rate, machine) is tried again, 3 times in all, after 5 s,
+  10 s, ...; [retry] sets that. What a run may cost, use and take is set by --max-cost and [limits]; before
+  a session starts its cost is reserved, and when there is no room for it the run pauses. A client that
+  fails 5 times in a row rests for 10 minutes. Nothing starts below 512 MiB of free disk.
+
 Exit codes: 0 all landed, or nothing to do; 2 invalid, nothing started; 4 some failed or are blocked;
-5 waiting for a person; 128+n ended by signal n.";
+5 waiting for a person, or the budget is used up; 128+n ended by signal n.";
 
 /// Below `resume`.
 pub(super) const RESUME: &str = "\

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::app::App;
-use super::args::{LandArgs, Planning};
+use super::args::{Jobs, LandArgs, Planning};
 use super::certify;
 use super::error::{CommandError, Kind};
 use super::execute::{self, Options, View};
@@ -40,7 +40,8 @@ pub(crate) fn run(args: &LandArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let options = Options {
         continues: None,
         scope: asked.scope,
-        jobs: Some(1),
+        jobs: Some(Jobs::Count(1)),
+        max_cost: None,
         waves: false,
         land: true,
         agent: None,
@@ -73,7 +74,7 @@ fn wanted(args: &LandArgs, states: &BTreeMap<ItemKey, ItemState>) -> Result<Vec<
 
 fn is_approved(state: &ItemState) -> bool {
     let open = match &state.outcome {
-        None | Some(Outcome::Stopped { .. } | Outcome::Interrupted { .. }) => true,
+        None | Some(Outcome::Stopped { .. } | Outcome::Interrupted { .. } | Outcome::Due { .. }) => true,
         Some(Outcome::Landed | Outcome::NoChange { .. } | Outcome::Failed { .. } | Outcome::Blocked { .. }) => false,
     };
     open && state.phases.contains_key(&Phase::Review)

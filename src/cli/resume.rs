@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::app::App;
-use super::args::{Planning, ResumeArgs};
+use super::args::{Jobs, Planning, ResumeArgs};
 use super::certify;
 use super::error::CommandError;
 use super::execute::{self, Options, View};
@@ -23,11 +23,16 @@ pub(crate) fn run(args: &ResumeArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let app = App::open_to_change()?;
     certify::settle(&app, ui)?;
     execute::recover(&app, ui)?;
-    go_on(app, args.jobs, if args.json { View::Json } else { View::Person }, ui)
+    go_on(app, (args.jobs, args.max_cost), if args.json { View::Json } else { View::Person }, ui)
 }
 
 /// Goes on with the newest unfinished run, preferably one that no process executes.
-pub(crate) fn go_on(app: App, jobs: Option<u32>, view: View, ui: &mut Ui) -> Result<Exit, CommandError> {
+pub(crate) fn go_on(
+    app: App,
+    (jobs, max_cost): (Option<Jobs>, Option<u64>),
+    view: View,
+    ui: &mut Ui,
+) -> Result<Exit, CommandError> {
     let mut store = app.ledger();
     let known = Known { runs: store.runs()?, items: store.items()? };
     drop(store);
@@ -52,7 +57,8 @@ pub(crate) fn go_on(app: App, jobs: Option<u32>, view: View, ui: &mut Ui) -> Res
     let options = Options {
         continues: Some(id),
         scope: run.scope.clone(),
-        jobs: jobs.or(positive(&run)),
+        jobs: jobs.or(positive(&run).map(Jobs::Count)),
+        max_cost: max_cost.or(run.max_micro_usd),
         waves: run.waves,
         land: run.land,
         agent: run.agent.clone(),

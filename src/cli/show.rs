@@ -4,7 +4,7 @@ use super::app::App;
 use super::args::ShowArgs;
 use super::error::CommandError;
 use super::exit::Exit;
-use super::status::item_of;
+use super::status::{at_work, item_of};
 use super::ui::Ui;
 use crate::adapters::gate::reader::Reader;
 use crate::adapters::git::landing::GitLander;
@@ -20,7 +20,8 @@ use crate::report::text::Color;
 pub(crate) fn run(args: &ShowArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let app = App::open()?;
     let (key, state, known) = item_of(&app, &args.id)?;
-    let live = app.machine.held(std::iter::once(&key)).contains(&key);
+    let states = state.clone().map(|state| (key.clone(), state)).into_iter().collect();
+    let live = at_work(&app, &states).contains(&key);
     let gate = state.as_ref().map_or(Ok(None), |state| verdict(&app, &key, state)).unwrap_or_else(|error| {
         // Everything else can still be shown.
         ui.warning(&format!("what the gate says cannot be told: {}", error.message));

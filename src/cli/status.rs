@@ -1,6 +1,6 @@
 //! The `status` command: where everything stands. Reads ledger, locks and story files; takes no lock and changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::app::App;
 use super::args::StatusArgs;
@@ -10,12 +10,14 @@ use super::exit::Exit;
 use super::ui::Ui;
 use crate::adapters::git::{rescued, trash};
 use crate::adapters::{runs, stories};
+use crate::domain::breaker::{Breakers, Stand};
 use crate::domain::item::FileStatus;
 use crate::domain::names::{ItemKey, RunId};
+use crate::domain::pressure::{self, Room};
 use crate::domain::run_state::RunState;
-use crate::domain::state::ItemState;
-use crate::engine::ports::{Clock, Ledger};
-use crate::report::status::{self, Known, View};
+use crate::domain::state::{ItemState, Outcome};
+use crate::engine::ports::{Clock, Host, Ledger};
+use crate::report::status::{self, Guards, Known, PausedAgent, View};
 use crate::report::text::Color;
 
 /// Runs `git orchestrate status`.
@@ -25,10 +27,11 @@ pub(crate) fn run(args: &StatusArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let items = store.items()?;
     let all = store.runs()?;
     let known = known(&app);
-    let live = app.machine.held(items.keys());
+    let live = at_work(&app, &items);
     let run = shown_run(&app, &all);
     let hotfixes = super::hotfix::listed(&mut store)?;
     let branches = certify::watched(&app)?;
+    let guards = guards(&app, &items);
     let view = View {
         items: &items,
         run,
@@ -36,6 +39,7 @@ pub(crate) fn run(args: &StatusArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
         live: Some(&live),
         hotfixes: &hotfixes,
         branches: &branches,
+        guards: &guards,
         now: app.machine.now(),
     };
     if args.json {
@@ -53,6 +57,44 @@ pub(crate) fn run(args: &StatusArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
         ui.status(&line);
     }
     Ok(Exit::DONE)
+}
+
+/// Items that are being worked on.
+pub(crate) fn at_work(app: &App, items: &BTreeMap<ItemKey, ItemState>) -> BTreeSet<ItemKey> {
+    let mut live = app.machine.held(items.keys());
+    live.extend(between_tries(app, items));
+    live
+}
+
+/// Items between two tries of a run that is going on: nobody holds their lock, and yet they are being worked on.
+fn between_tries(app: &App, items: &BTreeMap<ItemKey, ItemState>) -> Vec<ItemKey> {
+    let mut due = items.iter().filter(|(_, state)| matches!(state.outcome, Some(Outcome::Due { .. }))).peekable();
+    if due.peek().is_none() {
+        return Vec::new();
+    }
+    let runs = runs::live(&app.repo.state_dir());
+    let is_live = |state: &ItemState| {
+        state.attempt.as_ref().is_some_and(|attempt| runs.iter().any(|live| live.run == attempt.run))
+    };
+    due.filter(|(_, state)| is_live(state)).map(|(key, _)| key.clone()).collect()
+}
+
+/// What would hold a start back now.
+pub(crate) fn guards(app: &App, items: &BTreeMap<ItemKey, ItemState>) -> Guards {
+    let now = app.machine.now();
+    let pressure = app.machine.pressure();
+    let held = match pressure::room(&pressure, &app.settings.limits.floors) {
+        Room::Free => None,
+        Room::Busy(why) | Room::Full(why) => Some(why),
+    };
+    let breakers = Breakers::fold(items.values(), now);
+    let paused = breakers.tripped(now).map(|(agent, breaker, stand)| PausedAgent {
+        agent: agent.to_owned(),
+        failures: breaker.failed(),
+        why: breaker.why().to_owned(),
+        until: if let Stand::Open(until) = stand { Some(until) } else { None },
+    });
+    Guards { paused: paused.collect(), pressure, held }
 }
 
 /// The live run, else the newest.

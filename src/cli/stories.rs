@@ -32,6 +32,8 @@ pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError>
         let text = if args.json { plan::json(&planned.plan) } else { plan::table(&planned.plan, &frame) };
         ui.data(&text)?;
         planned.accept(&args.planning)?;
+        planned.app.settings.limits.asked = args.max_cost;
+        execute::note_unknown_costs(&planned, ui);
         return Ok(Exit::DONE);
     }
     planned.accept(&args.planning)?;
@@ -42,7 +44,7 @@ pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError>
     others::refuse_live(&planned.app, &known, &planned.plan)?;
     let asked = (&planned.target.branch, &planned.plan);
     if others::ask_about_unfinished(&planned.app, &known, asked, args.yes, ui)? == Choice::Resume {
-        return resume::go_on(planned.app, args.jobs, args.view(), ui);
+        return resume::go_on(planned.app, (args.jobs, args.max_cost), args.view(), ui);
     }
     if args.view() == View::Person {
         let frame = Frame { head: &headline, command: None, width: Some(ui.width()), color: Color::of(ui.err_color()) };
@@ -52,6 +54,7 @@ pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError>
         continues: None,
         scope: args.planning.scope.clone(),
         jobs: args.jobs,
+        max_cost: args.max_cost,
         waves: args.waves,
         land: !args.no_land,
         agent: args.planning.agent.clone(),

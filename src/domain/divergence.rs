@@ -13,6 +13,8 @@ pub fn is_moot(event: &ItemEvent, state: &ItemState) -> bool {
         }
         ItemEvent::Landed { landing } => state.landings.contains(landing),
         ItemEvent::SessionStarted { .. }
+        | ItemEvent::SessionEnded { .. }
+        | ItemEvent::RetryDue { .. }
         | ItemEvent::PhaseRecorded { .. }
         | ItemEvent::Reviewed { .. }
         | ItemEvent::ReviewCarried { .. }

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::names::{AttemptId, BranchRef, ItemKey, Oid, PolicyVersion, Principal, RunId, Timestamp};
+use super::usage::Usage;
 use super::workflow::Phase;
 
 /// A check that ran: evidence bound to a tree.
@@ -160,7 +161,9 @@ pub enum FailureClass {
     Gate,
     /// An agent's process reached for what is not its own; its work is quarantined.
     Tampering,
-    /// Our own fault or the machine's: git, disk, permissions.
+    /// The machine lacked memory, processes or disk.
+    Resources,
+    /// Our own fault or the machine's: git, permissions.
     Internal,
 }
 
@@ -174,6 +177,35 @@ pub struct Failure {
     pub phase: Phase,
     /// Reason for people, one line.
     pub message: String,
+    /// Last lines of output of what failed, escaped; empty where nothing ran.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub output: String,
+    /// The whole output: a file on the machine that ran it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub log: String,
+}
+
+/// Most lines of output that a failure keeps.
+const OUTPUT_LINES: usize = 12;
+/// Most characters of each.
+const OUTPUT_WIDTH: usize = 400;
+
+impl Failure {
+    /// A failure of something that left no output.
+    pub fn new(class: FailureClass, phase: Phase, message: impl Into<String>) -> Self {
+        Self { class, phase, message: message.into(), output: String::new(), log: String::new() }
+    }
+
+    /// Keeps the last lines of `tail` and the place of the whole.
+    #[must_use]
+    pub fn with_output(mut self, tail: &str, log: impl Into<String>) -> Self {
+        let lines: Vec<&str> = tail.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+        let last = lines[lines.len().saturating_sub(OUTPUT_LINES)..].iter();
+        let cut: Vec<String> = last.map(|line| line.chars().take(OUTPUT_WIDTH).collect()).collect();
+        self.output = cut.join("\n");
+        self.log = log.into();
+        self
+    }
 }
 
 /// A fact about one item; each is one commit of `refs/orchestrate/items/<key>`.
@@ -218,6 +250,26 @@ pub enum ItemEvent {
         phase: Phase,
         /// `agent:<adapter>:<session>`.
         principal: Principal,
+    },
+    /// A session ended. It states what was consumed, which no newer attempt makes undone: it is taken from a fenced one too.
+    SessionEnded {
+        /// The attempt it belonged to.
+        attempt: AttemptId,
+        /// The run that it is charged to.
+        run: RunId,
+        /// `agent:<adapter>:<session>`.
+        principal: Principal,
+        /// Wall time in milliseconds.
+        millis: u64,
+        /// What its client says it consumed, without what the same session consumed before.
+        #[serde(default)]
+        usage: Usage,
+        /// The failure that its end proves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        class: Option<FailureClass>,
+        /// Whether it was asked to end: then it proves nothing.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cancelled: bool,
     },
     /// A phase ended.
     PhaseRecorded {
@@ -296,6 +348,19 @@ pub enum ItemEvent {
         /// Why.
         failure: Failure,
     },
+    /// The attempt failed and another one is due: the item has not failed yet.
+    RetryDue {
+        /// The attempt that failed.
+        attempt: AttemptId,
+        /// Why.
+        failure: Failure,
+        /// Tries that count by now.
+        number: u32,
+        /// Tries at most.
+        of: u32,
+        /// Not before this time.
+        not_before: Timestamp,
+    },
     /// The item cannot start because prerequisites failed; nearest first.
     Blocked {
         /// The run that decided it.
@@ -346,6 +411,11 @@ pub enum RunEvent {
         agent: Option<String>,
         /// Process, for people.
         host: String,
+    },
+    /// The command line set an upper limit on what the run may cost.
+    Capped {
+        /// Millionths of a US dollar.
+        micro_usd: u64,
     },
     /// Another process goes on with the run.
     Resumed {
@@ -411,11 +481,14 @@ impl ItemEvent {
             | Self::NoChange { attempt, .. }
             | Self::Interrupted { attempt, .. }
             | Self::Failed { attempt, .. }
+            | Self::RetryDue { attempt, .. }
             | Self::Stopped { attempt, .. } => Some(attempt),
             Self::Reviewed { attempt, .. } => attempt.as_ref(),
-            Self::AttemptStarted { .. } | Self::Landed { .. } | Self::Blocked { .. } | Self::RetryRequested { .. } => {
-                None
-            }
+            Self::AttemptStarted { .. }
+            | Self::SessionEnded { .. }
+            | Self::Landed { .. }
+            | Self::Blocked { .. }
+            | Self::RetryRequested { .. } => None,
         }
     }
 }

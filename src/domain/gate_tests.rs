@@ -43,7 +43,7 @@ fn in_order() -> ItemState {
     let phases = Phase::ALL.into_iter().filter(|phase| phase.needed_for_landing());
     ItemState {
         phases: phases.map(|phase| (phase, outcome.clone())).collect(),
-        sessions: vec![SessionRecord { phase: Phase::Research, principal: agent("author") }],
+        sessions: vec![SessionRecord { phase: Phase::Research, principal: agent("author"), end: None }],
         checks: vec![check_run("test", "t1", true), check_run("lint", "t1", true)],
         reviews: vec![Review {
             reviewer: agent("reviewer"),

@@ -259,6 +259,7 @@ fn a_server_believes_evidence_and_not_the_word_landed() {
     forged.sessions.push(crate::domain::state::SessionRecord {
         phase: Phase::Implementation,
         principal: Principal::Agent { adapter: "y".to_owned(), session: "s".to_owned() },
+        end: None,
     });
     let case = case(ProtectMode::Stories, forged);
     assert!(case.judge(vec![merging("M", "h", "t")]).allows());

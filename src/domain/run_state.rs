@@ -25,6 +25,9 @@ pub struct RunState {
     /// Explicit agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+    /// What it may cost by the command line, in millionths of a US dollar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_micro_usd: Option<u64>,
     /// Process that last worked on it.
     pub host: String,
     /// When it began.
@@ -62,6 +65,7 @@ impl RunState {
                 next.host.clone_from(host);
                 next.started = Some(at);
             }
+            RunEvent::Capped { micro_usd } => next.max_micro_usd = Some(*micro_usd),
             RunEvent::Resumed { host } => {
                 next.host.clone_from(host);
                 next.waiting.clear();

@@ -26,6 +26,8 @@ pub enum Progress {
     Blocked,
     /// Waits for a person or for the target: dependants wait with it, nobody is blocked.
     Paused,
+    /// Cannot start yet: another try is due later, or something holds starts back. Dependants wait with it.
+    Held,
     /// Stopped by a person or a signal: its dependants stay unstarted.
     Stopped,
 }
@@ -179,7 +181,7 @@ fn chain_of(board: &Board, causes: &[Option<usize>], position: usize) -> Vec<Ite
 fn lowest_open_wave(board: &Board, blocked: &dyn Fn(usize) -> bool) -> Option<u32> {
     let open = |(position, entry): &(usize, &Entry)| match entry.progress {
         Progress::Waiting => !blocked(*position),
-        Progress::Running | Progress::Paused => true,
+        Progress::Running | Progress::Paused | Progress::Held => true,
         Progress::Done | Progress::Failed | Progress::Blocked | Progress::Stopped => false,
     };
     board.entries.iter().enumerate().filter(open).map(|(_, entry)| entry.wave).min()

@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::{Amount, Caps, GUESS};
+use super::pressure::Floors;
+use super::retry::RetryPolicy;
+use super::workflow::Phase;
+
 /// What a story that declares nothing about dependencies waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -42,6 +47,31 @@ impl Missing {
     }
 }
 
+/// What a run may consume, and what the machine must have left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Caps by the configuration.
+    pub caps: Caps,
+    /// Cap on the cost by the command line, in millionths of a US dollar; it goes before the configuration's.
+    pub asked: Option<u64>,
+    /// Estimated cost of a session of which nothing is known, in millionths of a US dollar; `None` = the built-in one.
+    pub session_cost: Option<u64>,
+    /// Below what starts are held back.
+    pub floors: Floors,
+}
+
+impl Limits {
+    /// The caps in force.
+    pub fn in_force(&self) -> Caps {
+        Caps { micro_usd: self.asked.or(self.caps.micro_usd), ..self.caps }
+    }
+
+    /// What a session of which nothing is known is reckoned with.
+    pub fn guess(&self) -> Amount {
+        Amount { micro_usd: self.session_cost.unwrap_or(GUESS.micro_usd), ..GUESS }
+    }
+}
+
 /// Whether agents are put into a PID namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -77,7 +107,7 @@ pub struct Settings {
     pub undeclared: Undeclared,
     /// Whether the tool writes status and review lines into story files at landing.
     pub write_back: bool,
-    /// Slots; `None` = as many as there are cores, at most 8.
+    /// Slots; `None` = by cores, memory and what the agents need, at most 8.
     pub jobs: Option<u32>,
     /// Prerequisites outside the scope.
     pub missing: Missing,
@@ -99,6 +129,14 @@ pub struct Settings {
     pub idle_timeout_secs: u64,
     /// Seconds between asking an agent to end and killing it.
     pub grace_secs: u64,
+    /// Phase → wall-clock limit of a session that begins with it, in seconds.
+    pub timeouts: BTreeMap<Phase, u64>,
+    /// Phase → limit without any output, in seconds; 0 = none.
+    pub idle_timeouts: BTreeMap<Phase, u64>,
+    /// How often and when a failed attempt is repeated.
+    pub retry: RetryPolicy,
+    /// What a run may consume, and what the machine must have left.
+    pub limits: Limits,
     /// Whether agents are put into a PID namespace.
     pub pid_namespace: PidNamespace,
     /// How often a conflict or a failed check goes back to the author before the item fails.
@@ -109,6 +147,18 @@ pub struct Settings {
     pub redact_values_of: Vec<String>,
     /// Adapters defined or overridden in configuration: name → raw TOML table as text.
     pub adapters: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// Wall-clock limit of a session that begins with a phase, in seconds.
+    pub fn timeout_of(&self, phase: Phase) -> u64 {
+        self.timeouts.get(&phase).copied().unwrap_or(self.agent_timeout_secs)
+    }
+
+    /// Its limit without output, in seconds; 0 = none.
+    pub fn idle_timeout_of(&self, phase: Phase) -> u64 {
+        self.idle_timeouts.get(&phase).copied().unwrap_or(self.idle_timeout_secs)
+    }
 }
 
 impl Default for Settings {
@@ -128,6 +178,10 @@ impl Default for Settings {
             agent_timeout_secs: 3600,
             idle_timeout_secs: 0,
             grace_secs: 10,
+            timeouts: BTreeMap::new(),
+            idle_timeouts: BTreeMap::new(),
+            retry: RetryPolicy::default(),
+            limits: Limits { caps: Caps::default(), asked: None, session_cost: None, floors: Floors::default() },
             pid_namespace: PidNamespace::Auto,
             rework_rounds: 2,
             sandbox: SandboxKind::None,

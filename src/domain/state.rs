@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::event::{CheckRun, Failure, ItemEvent, Landing, PhaseOutcome, Review, ReviewVerdict};
+use super::event::{CheckRun, Failure, FailureClass, ItemEvent, Landing, PhaseOutcome, Review, ReviewVerdict};
 use super::names::{AttemptId, BranchRef, ItemKey, Oid, PolicyVersion, Principal, RunId, Timestamp};
+use super::usage::{Spent, Usage};
 use super::workflow::Phase;
 
 /// Why an event does not apply to a state.
@@ -71,6 +72,17 @@ pub enum Outcome {
         /// Why.
         failure: Failure,
     },
+    /// The attempt failed, and another one is due.
+    Due {
+        /// Why.
+        failure: Failure,
+        /// Tries that count by now.
+        number: u32,
+        /// Tries at most.
+        of: u32,
+        /// Not before this time.
+        not_before: Timestamp,
+    },
     /// Prerequisites failed.
     Blocked {
         /// Chain, nearest first.
@@ -108,6 +120,28 @@ pub struct SessionRecord {
     pub phase: Phase,
     /// `agent:<adapter>:<session>`.
     pub principal: Principal,
+    /// How it ended; absent while it runs, and for ever when it was cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<SessionEnd>,
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionEnd {
+    /// When.
+    pub at: Timestamp,
+    /// Wall time in milliseconds.
+    pub millis: u64,
+    /// What it consumed.
+    #[serde(default)]
+    pub usage: Usage,
+    /// The failure that its end proves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<FailureClass>,
+    /// Whether it was asked to end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancelled: bool,
 }
 
 /// An author's session of which nobody has recorded what it came to.
@@ -134,6 +168,15 @@ pub struct ItemState {
     pub round: u32,
     /// Attempts started in this round, continued ones included.
     pub attempts: u32,
+    /// Attempts that failed and count, since a person last asked for the item.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub tries: u32,
+    /// Attempts that failed for lack of resources and do not count, since then.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub lacks: u32,
+    /// What its sessions consumed, by run; no retry and no round takes it back.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub spent: BTreeMap<RunId, Spent>,
     /// The last attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
@@ -182,6 +225,19 @@ pub struct ItemState {
     /// Time of the newest event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated: Option<Timestamp>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Whether a class says that something outside ended a session.
+fn is_cut_off(class: FailureClass) -> bool {
+    matches!(
+        class,
+        FailureClass::RateLimited | FailureClass::WallTimeout | FailureClass::IdleTimeout | FailureClass::Resources
+    )
 }
 
 /// The status words of the users' guide.
@@ -247,6 +303,8 @@ impl ItemState {
         match &self.outcome {
             Some(Outcome::Landed | Outcome::NoChange { .. }) => Status::Landed,
             Some(Outcome::Failed { .. }) => Status::Failed,
+            // Between two tries it is still being worked on.
+            Some(Outcome::Due { .. }) => Status::InProgress,
             Some(Outcome::Blocked { .. }) => Status::Blocked,
             Some(Outcome::Stopped { .. } | Outcome::Interrupted { .. }) => Status::Stopped,
             None if self.attempt.is_none() => Status::NotStarted,
@@ -308,6 +366,7 @@ impl ItemState {
                 }
                 Some(
                     Outcome::Failed { .. }
+                    | Outcome::Due { .. }
                     | Outcome::Blocked { .. }
                     | Outcome::Stopped { .. }
                     | Outcome::Interrupted { .. },
@@ -337,6 +396,8 @@ impl ItemState {
             }
             ItemEvent::RetryRequested { .. } if self.open_attempt().is_some() => illegal("an attempt is open"),
             ItemEvent::SessionStarted { .. }
+            | ItemEvent::SessionEnded { .. }
+            | ItemEvent::RetryDue { .. }
             | ItemEvent::PhaseRecorded { .. }
             | ItemEvent::Reviewed { .. }
             | ItemEvent::ReviewCarried { .. }
@@ -383,7 +444,18 @@ impl ItemState {
                     let (attempt, principal) = (attempt.clone(), principal.clone());
                     self.open_session = Some(OpenSession { attempt, phase: *phase, principal });
                 }
-                self.sessions.push(SessionRecord { phase: *phase, principal: principal.clone() });
+                self.sessions.push(SessionRecord { phase: *phase, principal: principal.clone(), end: None });
+                if let Some(run) = self.attempt.as_ref().map(|attempt| attempt.run.clone()) {
+                    self.spent.entry(run).or_default().start();
+                }
+            }
+            ItemEvent::SessionEnded { run, principal, millis, usage, class, cancelled, .. } => {
+                let end = SessionEnd { at, millis: *millis, usage: *usage, class: *class, cancelled: *cancelled };
+                // One that was cut off may be gone on with; one that broke off by itself is not.
+                if class.is_some_and(|class| !is_cut_off(class)) {
+                    self.open_session.take_if(|open| open.principal == *principal);
+                }
+                self.end_session(run, principal, end);
             }
             ItemEvent::PhaseRecorded { phase, outcome, .. } => {
                 self.waits = None;
@@ -420,11 +492,44 @@ impl ItemState {
             }
             ItemEvent::NoChange { reason, .. } => self.end(Outcome::NoChange { reason: reason.clone() }),
             ItemEvent::Interrupted { reason, .. } => self.end(Outcome::Interrupted { reason: reason.clone() }),
-            ItemEvent::Failed { failure, .. } => self.end(Outcome::Failed { failure: failure.clone() }),
+            ItemEvent::Failed { failure, .. } => {
+                self.tries = self.tries.saturating_add(1);
+                self.end(Outcome::Failed { failure: failure.clone() });
+            }
+            ItemEvent::RetryDue { failure, number, of, not_before, .. } => {
+                self.lacks = self.lacks.saturating_add(u32::from(*number == self.tries));
+                self.tries = *number;
+                let (number, of, not_before) = (*number, *of, *not_before);
+                self.end(Outcome::Due { failure: failure.clone(), number, of, not_before });
+            }
             ItemEvent::Blocked { by, .. } => self.end(Outcome::Blocked { by: by.clone() }),
             ItemEvent::Stopped { reason, .. } => self.end(Outcome::Stopped { reason: reason.clone() }),
             ItemEvent::RetryRequested { reopen, .. } => self.reset(*reopen),
         }
+    }
+
+    /// Notes the end of a session that was noted when it started, and charges its run.
+    fn end_session(&mut self, run: &RunId, principal: &Principal, end: SessionEnd) {
+        let open = |session: &&mut SessionRecord| session.principal == *principal && session.end.is_none();
+        if let Some(session) = self.sessions.iter_mut().rev().find(open) {
+            session.end = Some(end);
+        }
+        self.spent.entry(run.clone()).or_default().end(&end.usage, end.millis);
+    }
+
+    /// What a session is known to have consumed so far.
+    pub fn used_by(&self, principal: &Principal) -> Usage {
+        let mut sum = Usage::default();
+        let of = self.sessions.iter().filter(|session| session.principal == *principal);
+        of.filter_map(|session| session.end.as_ref()).for_each(|end| sum.add(&end.usage));
+        sum
+    }
+
+    /// What all its sessions consumed, over every run.
+    pub fn spent_in_all(&self) -> Spent {
+        let mut sum = Spent::default();
+        self.spent.values().for_each(|spent| sum.add(spent));
+        sum
     }
 
     fn end(&mut self, outcome: Outcome) {
@@ -462,6 +567,10 @@ impl ItemState {
             self.return_reason.clear();
             self.carried = None;
             self.open_session = None;
+        }
+        if matches!(self.outcome, Some(Outcome::Failed { .. } | Outcome::Blocked { .. })) {
+            // A run that somebody started after the last try had failed.
+            (self.tries, self.lacks) = (0, 0);
         }
         self.round = self.round.max(1);
         self.attempts += 1;
@@ -520,6 +629,7 @@ impl ItemState {
         self.waits = None;
         self.parked = false;
         self.attempts = 0;
+        (self.tries, self.lacks) = (0, 0);
         self.intended = None;
         self.phases.clear();
         self.checks.clear();

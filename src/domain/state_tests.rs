@@ -66,7 +66,7 @@ fn performed() -> PhaseOutcome {
 }
 
 fn failure() -> Failure {
-    Failure { class: crate::domain::event::FailureClass::Agent, phase: Phase::Research, message: "no".to_owned() }
+    Failure::new(crate::domain::event::FailureClass::Agent, Phase::Research, "no")
 }
 
 /// Events of which a fair part applies: few attempts, heads and trees, and many ways to land.

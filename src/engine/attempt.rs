@@ -8,6 +8,7 @@ use super::world::World;
 use crate::domain::event::{Failure, FailureClass};
 use crate::domain::names::{Oid, Principal};
 use crate::domain::plan::PlannedItem;
+use crate::domain::pressure;
 use crate::domain::state::{ItemState, Outcome, Status};
 use crate::domain::workflow::{Performer, Phase};
 
@@ -41,9 +42,12 @@ impl From<LedgerError> for Halt {
 }
 
 impl Halt {
-    /// A failure of the item.
+    /// A failure of the item. What the machine lacked is nobody else's fault.
     pub(crate) fn fail(class: FailureClass, phase: Phase, message: impl Into<String>) -> Self {
-        Self::Fail(Failure { class, phase, message: message.into() })
+        let message = message.into();
+        let may_lack = matches!(class, FailureClass::Internal | FailureClass::Setup);
+        let class = if may_lack && pressure::lack(&message).is_some() { FailureClass::Resources } else { class };
+        Self::Fail(Failure::new(class, phase, message))
     }
 
     /// A failure of git or the machine in a phase.
@@ -83,6 +87,17 @@ pub enum End {
     Done(Option<Oid>),
     /// Failed.
     Failed(Failure),
+    /// Failed, and another attempt is due.
+    Due {
+        /// Why it failed.
+        failure: Failure,
+        /// Tries that count by now.
+        number: u32,
+        /// Tries at most.
+        of: u32,
+        /// Delay in milliseconds.
+        millis: u64,
+    },
     /// Waits for a person or for a checkout; not live any more.
     Waiting {
         /// What helps.
@@ -209,6 +224,11 @@ impl Attempt {
             None => None,
             Some(Outcome::Landed | Outcome::NoChange { .. }) => Some(End::Done(landed_tip(state))),
             Some(Outcome::Failed { failure }) => Some(End::Failed(failure.clone())),
+            Some(Outcome::Due { failure, number, of, not_before }) => {
+                let now = self.track.world.ports.clock.now();
+                let millis = u64::try_from(not_before.0 - now.0).unwrap_or(0);
+                Some(End::Due { failure: failure.clone(), number: *number, of: *of, millis })
+            }
             Some(Outcome::Stopped { reason } | Outcome::Interrupted { reason }) => Some(End::Stopped(reason.clone())),
             Some(Outcome::Blocked { .. }) => Some(End::Held("another process blocked it".to_owned())),
         })

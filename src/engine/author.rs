@@ -1,14 +1,21 @@
 //! The author's sessions: phases 4, 5 and 7 in one invocation, 10 in another. What was done is judged by git first, then by
 //! how the session ended. Must not review.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use super::attempt::{Attempt, Halt, Rework, ended, last_line};
 use super::checks::READINESS_FAILED;
 use super::continuing::Client;
+use super::events::Happening;
+use super::limits::Refused;
 use super::ports::{AgentEnd, AgentRequest, Ended, Merged};
 use super::reviewing::CONFLICTS;
+use crate::domain::budget::{Kind, Ticket};
 use crate::domain::event::{Failure, FailureClass, ItemEvent};
 use crate::domain::item::ItemKind;
 use crate::domain::names::{Oid, Principal};
+use crate::domain::pressure;
 use crate::domain::prompt::{self, PromptContext, PromptTask};
 use crate::domain::workflow::{Performer, Phase};
 
@@ -113,7 +120,7 @@ impl Attempt {
         }
         let head = self.commit_leftovers(&format!("{} (story {})", self.planned.item.title, self.track.key)).await?;
         crate::fail_point::reach("work-committed");
-        if let Some(failure) = judge(&end, phase, settings.agent_timeout_secs) {
+        if let Some(failure) = judge(&end, phase, settings.timeout_of(phase)) {
             return Err(Halt::Fail(failure));
         }
         let how = format!("the agent {}: {}", ended(&end.ended), last_line(&end.tail));
@@ -134,11 +141,19 @@ impl Attempt {
             Client::New(session) => (session, false),
             Client::Known(session) => (session, true),
         };
+        let ticket = self.admit(adapter, phase).await?;
         self.announce(phase);
         let principal = Principal::Agent { adapter: adapter.to_owned(), session: session.clone() };
         let attempt = self.track.attempt.clone();
-        self.track.note(ItemEvent::SessionStarted { attempt, phase, principal: principal.clone() })?;
-        self.track.write().await?;
+        let noted = self.track.note(ItemEvent::SessionStarted { attempt, phase, principal: principal.clone() });
+        let written = match noted {
+            Ok(()) => self.track.write().await,
+            refused => refused,
+        };
+        if let Err(error) = written {
+            self.track.world.limits.release(&ticket, &self.track.key, adapter);
+            return Err(error.into());
+        }
         crate::fail_point::reach("session-noted");
         let settings = &self.track.world.decisions.settings;
         let recorded = self.recorded();
@@ -158,14 +173,52 @@ impl Attempt {
             story: self.story.clone(),
             story_name: file_name(&self.planned.item.path),
             wants_result,
-            timeout_secs: settings.agent_timeout_secs,
-            idle_secs: settings.idle_timeout_secs,
+            timeout_secs: settings.timeout_of(phase),
+            idle_secs: settings.idle_timeout_of(phase),
             grace_secs: settings.grace_secs,
         };
         let agents = self.track.world.ports.agents.clone();
         let cancel = self.cancel.clone();
-        let end = self.watched(phase, async move { agents.invoke(request, cancel).await }).await?;
-        Ok((principal, end))
+        let kept = Rc::new(Cell::new(None));
+        let place = kept.clone();
+        let work = async move { place.set(Some(agents.invoke(request, cancel).await)) };
+        let watched = self.watched(phase, work).await;
+        // Whatever else was found out: what was consumed was consumed.
+        let end = kept.take();
+        match &end {
+            Some(end) => self.account(&ticket, adapter, &principal, end)?,
+            None => self.track.world.limits.release(&ticket, &self.track.key, adapter),
+        }
+        watched?;
+        Ok((principal, end.expect("a session that was watched has ended")))
+    }
+
+    /// Waits until a session of the adapter may begin.
+    async fn admit(&mut self, adapter: &str, phase: Phase) -> Result<Ticket, Halt> {
+        let world = self.track.world.clone();
+        let tell = |text| self.track.tell(text);
+        match world.limits.admit(&self.track.key, (adapter, Kind::of(phase)), &mut self.cancel.clone(), tell).await {
+            Ok(ticket) => Ok(ticket),
+            Err(Refused::Budget(why)) => Err(Halt::Wait(why)),
+            Err(Refused::Stopped) => Err(Halt::Stop("stopped by a signal".to_owned())),
+        }
+    }
+
+    /// Notes what a session consumed and what its end proves.
+    fn account(&mut self, ticket: &Ticket, adapter: &str, principal: &Principal, end: &AgentEnd) -> Result<(), Halt> {
+        // Clients count up over all invocations of a session.
+        let usage = end.usage.beyond(&self.track.state.used_by(principal));
+        let class = session_class(end);
+        let cancelled = end.ended == Ended::Cancelled;
+        let proves = (!cancelled).then(|| class.map_or(Ok(()), Err));
+        let said = self.track.world.limits.settle(ticket, (&self.track.key, adapter), (&usage, end.millis), proves);
+        if let Some(text) = said {
+            self.track.world.tell(Happening::Notice { text });
+        }
+        let attempt = self.track.attempt.clone();
+        let run = self.track.world.decisions.run.clone();
+        let (principal, millis) = (principal.clone(), end.millis);
+        Ok(self.track.note(ItemEvent::SessionEnded { attempt, run, principal, millis, usage, class, cancelled })?)
     }
 
     /// Whether the branch holds anything that the target does not.
@@ -224,17 +277,33 @@ impl Attempt {
 
 /// The failure that the end of a session proves; `None` leaves the judgement to git.
 fn judge(end: &AgentEnd, phase: Phase, limit: u64) -> Option<Failure> {
-    let (class, what) = match &end.ended {
-        Ended::Exit(0) => (end.class?, "ended".to_owned()),
-        Ended::WallTimeout => (FailureClass::WallTimeout, format!("ran longer than {limit} s")),
-        Ended::IdleTimeout => (FailureClass::IdleTimeout, ended(&end.ended)),
-        Ended::Exit(_) | Ended::Signal(_) | Ended::NotStarted(_) => {
-            (end.class.unwrap_or(FailureClass::Agent), ended(&end.ended))
-        }
-        Ended::Cancelled => return None,
+    let class = session_class(end)?;
+    let what = match &end.ended {
+        Ended::Exit(0) => "ended".to_owned(),
+        Ended::WallTimeout => format!("ran longer than {limit} s"),
+        Ended::Signal(KILLED) => "was killed: by the system for lack of memory, or by somebody (signal 9)".to_owned(),
+        other => ended(other),
     };
     let message = format!("the agent {what}: {}", last_line(&end.tail));
-    Some(Failure { class, phase, message })
+    Some(Failure::new(class, phase, message).with_output(&end.tail, end.log.to_string_lossy()))
+}
+
+/// The signal by which the system takes memory back, and the exit code by which a shell reports it.
+const KILLED: i32 = 9;
+const KILLED_CODE: i32 = 128 + KILLED;
+
+/// The class of failure that the end of a session proves by itself.
+pub(crate) fn session_class(end: &AgentEnd) -> Option<FailureClass> {
+    match &end.ended {
+        Ended::Cancelled => None,
+        Ended::Exit(0) => end.class,
+        Ended::WallTimeout => Some(FailureClass::WallTimeout),
+        Ended::IdleTimeout => Some(FailureClass::IdleTimeout),
+        Ended::Signal(KILLED) => Some(FailureClass::Resources),
+        Ended::NotStarted(reason) if pressure::lack_at_start(reason).is_some() => Some(FailureClass::Resources),
+        Ended::Exit(KILLED_CODE) => Some(end.class.unwrap_or(FailureClass::Resources)),
+        Ended::Exit(_) | Ended::Signal(_) | Ended::NotStarted(_) => Some(end.class.unwrap_or(FailureClass::Agent)),
+    }
 }
 
 /// The check that the reason of a way back names, or the whole reason.

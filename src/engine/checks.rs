@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::attempt::{Attempt, Halt, Rework, ended};
 use super::ports::{Artefact, Ended};
-use crate::domain::event::{CheckRun, FailureClass, ItemEvent, PhaseOutcome};
+use crate::domain::event::{CheckRun, Failure, FailureClass, ItemEvent, PhaseOutcome};
 use crate::domain::names::{Oid, Principal};
 use crate::domain::workflow::Phase;
 
@@ -55,7 +55,7 @@ impl Attempt {
         let rounds = self.track.state.returns.get(&to).copied().unwrap_or(0);
         if rounds >= self.track.world.decisions.settings.rework_rounds {
             let message = format!("{prefix}check `{name}` still fails after {rounds} round(s) of rework");
-            return Err(Halt::fail(FailureClass::Check, from, message));
+            return Err(Halt::Fail(Failure::new(FailureClass::Check, from, message).with_output(&tail, "")));
         }
         self.track.back_to(to, format!("{prefix}check `{name}` failed"))?;
         self.rework = Some(Rework::Check { name, tail });

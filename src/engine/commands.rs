@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::attempt::{Attempt, Halt, ended, last_line};
 use super::ports::{CommandEnd, CommandRequest, Ended, Leak};
-use crate::domain::event::FailureClass;
+use crate::domain::event::{Failure, FailureClass};
 use crate::domain::names::{Oid, Principal};
 use crate::domain::policy::CheckSpec;
 use crate::domain::workflow::Phase;
@@ -44,7 +44,8 @@ impl Attempt {
             if end.ended != Ended::Exit(0) {
                 let message = format!("`{}` {}: {}", argv.join(" "), ended(&end.ended), last_line(&end.tail));
                 self.stop_if_asked()?;
-                return Err(Halt::fail(FailureClass::Setup, Phase::Setup, message));
+                let failure = Failure::new(FailureClass::Setup, Phase::Setup, message);
+                return Err(Halt::Fail(failure.with_output(&end.tail, end.log.to_string_lossy())));
             }
         }
         Ok(commands.len())
@@ -73,7 +74,8 @@ impl Attempt {
             self.stop_if_asked()?;
             if end.ended != Ended::Exit(0) {
                 let message = format!("`{}` {}: {}", command.name, ended(&end.ended), last_line(&end.tail));
-                return Err(Halt::fail(FailureClass::Command, phase, message));
+                let failure = Failure::new(FailureClass::Command, phase, message);
+                return Err(Halt::Fail(failure.with_output(&end.tail, end.log.to_string_lossy())));
             }
         }
         Ok(commands.len())

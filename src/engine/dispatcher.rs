@@ -9,13 +9,15 @@ use tokio::sync::{mpsc, watch};
 use super::attempt::{self, End, Task};
 use super::board::{Board, Effect, Incoming};
 use super::events::{Happening, Reporter, Summary};
+use super::limits::Limits;
 use super::ports::{Cancel, LedgerError, PortError, Record};
 use super::queue::LandingQueue;
 use super::tamper::Watch;
 use super::world::{Decisions, Ports, World};
 use crate::domain::event::{Failure, ItemEvent, RunEvent};
-use crate::domain::names::ItemKey;
+use crate::domain::names::{ItemKey, Timestamp};
 use crate::domain::plan::PlannedItem;
+use crate::domain::state::{ItemState, Outcome};
 
 /// How often waiting items are looked at for a review that came in from outside, in milliseconds.
 const RECHECK_MILLIS: u64 = 2_000;
@@ -44,19 +46,16 @@ pub struct RunRequest {
 pub async fn run(request: RunRequest) -> Result<Summary, PortError> {
     let (happenings, heard) = mpsc::unbounded_channel();
     let (ended, endings) = mpsc::unbounded_channel();
-    let world = World {
-        ports: request.ports,
-        decisions: Rc::new(request.decisions),
-        queue: LandingQueue::default(),
-        watch: Watch::default(),
-        happenings,
-    };
-    world.ports.recorder.guard().await.map_err(ledger_error)?;
-    let now = world.ports.clock.now();
-    let opening = Record::Run { run: world.decisions.run.clone(), event: request.opening, at: now };
-    world.ports.recorder.append(vec![opening]).await.map_err(ledger_error)?;
+    let (ports, decisions) = (request.ports, Rc::new(request.decisions));
+    ports.recorder.guard().await.map_err(ledger_error)?;
+    let now = ports.clock.now();
+    let states = ports.recorder.items().await.map_err(ledger_error)?;
+    let limits = Limits::new(&decisions, &states, now);
+    ports.recorder.append(openings(&decisions, request.opening, now)).await.map_err(ledger_error)?;
     crate::fail_point::reach("run-opened");
-    let board = Board::new(&world.decisions, request.plan, &request.settled, now);
+    let due = due(&states, decisions.settings.retry.max_delay_secs, now);
+    let board = Board::new(&decisions, request.plan, &request.settled, (limits.clone(), &due), now);
+    let world = World { ports, decisions, queue: LandingQueue::default(), limits, watch: Watch::default(), happenings };
     let mut dispatcher = Dispatcher {
         world,
         board,
@@ -94,6 +93,8 @@ impl Dispatcher {
         let mut seconds = tokio::time::interval(std::time::Duration::from_secs(1));
         seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !self.board.is_over() {
+            let wakes = self.board.wakes_in();
+            let wake = tokio::time::sleep(std::time::Duration::from_millis(wakes.unwrap_or(0)));
             let incoming = tokio::select! {
                 biased;
                 urgency = interrupts.recv(), if interruptible => {
@@ -105,6 +106,7 @@ impl Dispatcher {
                     drain(&mut heard, |happening| self.report(&happening));
                     Incoming::Ended(key, end)
                 }
+                () = wake, if wakes.is_some() => Incoming::Wake,
                 _ = rechecks.tick(), if self.board.has_waiting() => Incoming::Recheck,
                 _ = seconds.tick() => {
                     self.reporter.tick(self.world.ports.clock.now());
@@ -120,6 +122,9 @@ impl Dispatcher {
         let mut queue = VecDeque::from([incoming]);
         while let Some(incoming) = queue.pop_front() {
             let now = self.world.ports.clock.now();
+            if !matches!(incoming, Incoming::Heard(_)) {
+                self.world.limits.feel(self.world.ports.host.pressure());
+            }
             for effect in self.board.handle(incoming, now) {
                 match effect {
                     Effect::Report(happening) => self.report(&happening),
@@ -196,6 +201,25 @@ impl Dispatcher {
             Some(reason) => Err(PortError::new(reason.to_owned()).hint("git orchestrate resume")),
         }
     }
+}
+
+/// The records that open a run: its beginning, and what the command line said that it may cost.
+fn openings(decisions: &Decisions, opening: RunEvent, at: Timestamp) -> Vec<Record> {
+    let capped = decisions.settings.limits.asked.map(|micro_usd| RunEvent::Capped { micro_usd });
+    let run = &decisions.run;
+    std::iter::once(opening).chain(capped).map(|event| Record::Run { run: run.clone(), event, at }).collect()
+}
+
+/// Items whose next try an earlier process left due, with the time. A clock that was set back makes no delay longer.
+fn due(states: &BTreeMap<ItemKey, ItemState>, most_secs: u64, now: Timestamp) -> BTreeMap<ItemKey, Timestamp> {
+    let latest = now.0.saturating_add(i64::try_from(most_secs.saturating_mul(1000)).unwrap_or(i64::MAX));
+    let due = |(key, state): (&ItemKey, &ItemState)| match &state.outcome {
+        Some(Outcome::Due { not_before, .. }) if *not_before > now => {
+            Some((key.clone(), Timestamp(not_before.0.min(latest))))
+        }
+        _ => None,
+    };
+    states.iter().filter_map(due).collect()
 }
 
 fn drain(heard: &mut mpsc::UnboundedReceiver<Happening>, mut take: impl FnMut(Happening)) {

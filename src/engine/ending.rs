@@ -4,7 +4,8 @@
 use super::attempt::{Attempt, End, Halt, MOST_REFUSALS, describe, describe_ledger, ended, landed_tip};
 use super::ports::{LedgerError, PortError};
 use crate::domain::event::{Failure, ItemEvent};
-use crate::domain::names::{Oid, Principal};
+use crate::domain::names::{Oid, Principal, Timestamp};
+use crate::domain::retry::{self, Tries, Verdict};
 use crate::domain::workflow::{Performer, Phase};
 
 impl Attempt {
@@ -100,14 +101,31 @@ impl Attempt {
                 let (event, reason) = waits(attempt, reason);
                 (event, Closing::Waiting(reason))
             }
-            Halt::Fail(failure) => (ItemEvent::Failed { attempt, failure: failure.clone() }, Closing::Failed(failure)),
+            Halt::Fail(failure) => self.failing(failure),
             Halt::Stop(reason) => (ItemEvent::Stopped { attempt, reason: reason.clone() }, Closing::Stopped(reason)),
         })
+    }
+
+    /// A failure: the item's, or only this attempt's, when another one is worth it.
+    fn failing(&self, failure: Failure) -> (ItemEvent, Closing) {
+        let attempt = self.track.attempt.clone();
+        let (world, state) = (&self.track.world, &self.track.state);
+        let tries = Tries { counted: state.tries, lacks: state.lacks };
+        match retry::judge(&world.decisions.settings.retry, failure.class, tries, world.ports.host.dice()) {
+            Verdict::Final => (ItemEvent::Failed { attempt, failure: failure.clone() }, Closing::Failed(failure)),
+            Verdict::Again { number, of, millis } => {
+                let now = world.ports.clock.now();
+                let not_before = Timestamp(now.0.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX)));
+                let event = ItemEvent::RetryDue { attempt, failure: failure.clone(), number, of, not_before };
+                (event, Closing::Due { failure, number, of, millis })
+            }
+        }
     }
 
     fn ending(&self, closing: Closing) -> End {
         match closing {
             Closing::Failed(failure) => End::Failed(failure),
+            Closing::Due { failure, number, of, millis } => End::Due { failure, number, of, millis },
             Closing::Stopped(reason) => End::Stopped(reason),
             Closing::Waiting(reason) => End::Waiting { reason, status: self.track.state.status() },
         }
@@ -118,6 +136,7 @@ impl Attempt {
 #[derive(Clone, Debug)]
 enum Closing {
     Failed(Failure),
+    Due { failure: Failure, number: u32, of: u32, millis: u64 },
     Stopped(String),
     Waiting(String),
 }

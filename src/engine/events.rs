@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::domain::event::{Failure, Totals};
 use crate::domain::names::{BranchRef, ItemKey, Oid, RunId, Timestamp};
 use crate::domain::state::Status;
+use crate::domain::usage::Spent;
 use crate::domain::workflow::{Performer, Phase};
 
 /// One line of the display.
@@ -41,8 +42,12 @@ pub struct ItemSummary {
     pub branch: Option<BranchRef>,
     /// Value of the target after the landing.
     pub landed: Option<Oid>,
+    /// Worktree that keeps it, relative to the repository root.
+    pub worktree: Option<String>,
     /// Wall time of its attempts in this run, in milliseconds.
     pub millis: u64,
+    /// What its sessions consumed in this run.
+    pub spent: Spent,
 }
 
 /// The end of a run.
@@ -63,6 +68,10 @@ pub struct Summary {
     pub attempt_millis: u64,
     /// Whether a signal or `stop` ended the run early.
     pub stopped: bool,
+    /// What nothing more could be started for, and what helps.
+    pub paused: Option<String>,
+    /// What the sessions of this run consumed.
+    pub spent: Spent,
 }
 
 /// What happened.
@@ -120,6 +129,24 @@ pub enum Happening {
         story_id: ItemKey,
         /// Text.
         text: String,
+    },
+    /// Something about the run as a whole worth a line.
+    Notice {
+        /// Text.
+        text: String,
+    },
+    /// An attempt failed, and another one is due.
+    RetryDue {
+        /// Item.
+        story_id: ItemKey,
+        /// Why it failed.
+        failure: Failure,
+        /// Tries that count by now.
+        number: u32,
+        /// Tries at most.
+        of: u32,
+        /// Delay in milliseconds.
+        millis: u64,
     },
     /// An item ended in this run.
     ItemEnded {

@@ -23,6 +23,7 @@ use crate::domain::item::{Declared, FileStatus, ItemKind, StatedStatus, WorkItem
 use crate::domain::names::{AttemptId, ItemKey, PolicyVersion, RunId, Timestamp};
 use crate::domain::plan::{Assignment, EdgeKind, PlannedItem, Prerequisite};
 use crate::domain::policy::{CheckSpec, Policy};
+use crate::domain::retry::RetryPolicy;
 use crate::domain::settings::Settings;
 use crate::domain::state::Status;
 
@@ -157,7 +158,11 @@ impl Stage {
             clock: FakeClock::default(),
             reporter: FakeReporter::default(),
             policy: Policy::built_in(PolicyVersion::new("p1")),
-            settings: Settings { write_back: false, ..Settings::default() },
+            settings: Settings {
+                write_back: false,
+                retry: RetryPolicy { attempts: 1, ..RetryPolicy::default() },
+                ..Settings::default()
+            },
             jobs: 4,
             waves: false,
             land: true,

@@ -11,6 +11,7 @@ mod ending;
 pub mod events;
 pub mod hotfix;
 mod landing;
+mod limits;
 mod opening;
 pub mod ports;
 mod queue;
@@ -41,6 +42,8 @@ mod fake_ledger;
 mod hotfix_tests;
 #[cfg(test)]
 mod landing_tests;
+#[cfg(test)]
+mod limits_tests;
 #[cfg(test)]
 mod recorder_tests;
 #[cfg(test)]

@@ -49,7 +49,9 @@ impl Attempt {
 fn continued(state: &ItemState) -> Option<AttemptId> {
     let last = state.attempt.as_ref()?;
     match &state.outcome {
-        None | Some(Outcome::Stopped { .. } | Outcome::Interrupted { .. }) => Some(last.id.clone()),
+        None | Some(Outcome::Stopped { .. } | Outcome::Interrupted { .. } | Outcome::Due { .. }) => {
+            Some(last.id.clone())
+        }
         Some(Outcome::Landed | Outcome::NoChange { .. } | Outcome::Failed { .. } | Outcome::Blocked { .. }) => None,
     }
 }

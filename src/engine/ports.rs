@@ -12,6 +12,7 @@ use crate::domain::event::{FailureClass, ItemEvent, Landing, RunEvent};
 use crate::domain::gate::MergePermit;
 use crate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, Principal, RunId, Timestamp};
 use crate::domain::policy::Policy;
+use crate::domain::pressure::Pressure;
 use crate::domain::run_state::RunState;
 use crate::domain::state::{ItemState, OpenSession, Rejected};
 use crate::domain::statement::Signatures;
@@ -598,4 +599,14 @@ pub trait Host {
 
     /// Ends every process that carries the mark of an attempt; returns how many there were.
     fn sweep(&self, attempt: &AttemptId) -> Result<usize, PortError>;
+
+    /// Any number, for the jitter of delays.
+    fn dice(&self) -> u32 {
+        0
+    }
+
+    /// What the machine has left; cheap enough to be asked at every start.
+    fn pressure(&self) -> Pressure {
+        Pressure::default()
+    }
 }

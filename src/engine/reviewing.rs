@@ -2,9 +2,10 @@
 //! Prose never counts as a review. Must not land anything.
 
 use super::attempt::{Attempt, Halt, Rework};
+use super::author::session_class;
 use super::continuing::Client;
 use super::ports::{Artefact, Ended, Merged};
-use crate::domain::event::{FailureClass, ItemEvent, Review, ReviewVerdict};
+use crate::domain::event::{Failure, FailureClass, ItemEvent, Review, ReviewVerdict};
 use crate::domain::names::{Oid, Principal};
 use crate::domain::policy::ReviewBy;
 use crate::domain::prompt::{self, PromptTask, ReviewAnswer};
@@ -128,7 +129,13 @@ impl Attempt {
             Err(reason) => {
                 let how = super::attempt::ended(&end.ended);
                 let message = format!("no valid review: the reviewer {how}, {reason}");
-                Err(Halt::fail(end.class.unwrap_or(FailureClass::NoReview), Phase::Review, message))
+                let class = match session_class(&end) {
+                    // The client may be fine; what counts is that there is no review.
+                    None | Some(FailureClass::Agent) => end.class.unwrap_or(FailureClass::NoReview),
+                    Some(class) => class,
+                };
+                let failure = Failure::new(class, Phase::Review, message);
+                Err(Halt::Fail(failure.with_output(&end.tail, end.log.to_string_lossy())))
             }
         }
     }

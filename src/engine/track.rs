@@ -19,6 +19,8 @@ pub(crate) struct Track {
     pending: Vec<Record>,
     /// Handed to the ledger and not yet known to be durable.
     under_way: Vec<Submitted>,
+    /// Ends of sessions that are not known to be durable.
+    unsettled: Vec<Record>,
     /// Whether the ledger holds the start of the attempt for good.
     begun: bool,
     shown: Status,
@@ -28,7 +30,17 @@ impl Track {
     /// Starts from the state the ledger holds.
     pub(crate) fn new(world: World, key: ItemKey, attempt: AttemptId, state: ItemState) -> Self {
         let shown = state.status();
-        Self { world, key, attempt, state, pending: Vec::new(), under_way: Vec::new(), begun: false, shown }
+        Self {
+            world,
+            key,
+            attempt,
+            state,
+            pending: Vec::new(),
+            under_way: Vec::new(),
+            unsettled: Vec::new(),
+            begun: false,
+            shown,
+        }
     }
 
     /// Applies an event; it is written with the next [`Track::write`].
@@ -40,7 +52,11 @@ impl Track {
     pub(crate) fn note_with(&mut self, event: ItemEvent, artefacts: Vec<Artefact>) -> Result<(), LedgerError> {
         let at = self.world.ports.clock.now();
         self.state = self.state.apply(&event, at)?;
-        self.pending.push(Record::Item { key: self.key.clone(), event, at, artefacts });
+        let record = Record::Item { key: self.key.clone(), event, at, artefacts };
+        if matches!(&record, Record::Item { event: ItemEvent::SessionEnded { .. }, .. }) {
+            self.unsettled.push(record.clone());
+        }
+        self.pending.push(record);
         let status = self.state.status();
         if status != self.shown {
             self.shown = status;
@@ -92,6 +108,9 @@ impl Track {
             let settled = submitted.settled().await;
             first = first.and(settled);
         }
+        if first.is_ok() {
+            self.unsettled.clear();
+        }
         if !self.begun && first.is_ok() {
             self.begun = true;
             crate::fail_point::reach("intent-written");
@@ -117,8 +136,14 @@ impl Track {
         }
     }
 
-    /// Forgets what was noted and reads what the ledger holds.
+    /// Forgets what was noted and reads what the ledger holds. What a session consumed stays true whoever works on the item
+    /// now: that is written all the same.
     pub(crate) async fn reload(&mut self) -> Result<(), LedgerError> {
+        let facts = std::mem::take(&mut self.unsettled);
+        for fact in facts {
+            // Refused only where the chain cannot be written at all, and then the caller hears of it from the next write.
+            drop(self.world.ports.recorder.append(vec![fact]).await);
+        }
         self.pending.clear();
         self.under_way.clear();
         self.state = self.world.ports.recorder.item(&self.key).await?.unwrap_or_default();

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use tokio::sync::mpsc;
 
 use super::events::Happening;
+use super::limits::Limits;
 use super::ports::{Agents, Clock, Executor, Guard, Host, Lander, Surroundings, Worktrees};
 use super::queue::LandingQueue;
 use super::recorder::Recorder;
@@ -73,6 +74,8 @@ pub struct World {
     pub decisions: Rc<Decisions>,
     /// The order in which approved items land.
     pub(crate) queue: LandingQueue,
+    /// What holds starts back.
+    pub(crate) limits: Limits,
     /// What has been seen of tampering.
     pub(crate) watch: Watch,
     /// To the dispatcher, which tells the reporter.

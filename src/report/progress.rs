@@ -14,7 +14,7 @@ use crate::domain::state::Status;
 use crate::engine::events::{Happening, Line, Reporter};
 
 use super::text::{escape, json_safe, rfc3339, rfc3339_seconds, span};
-use super::words::{counts, ended, numbered, performer, stopping, stories};
+use super::words::{again, counts, ended, numbered, performer, stopping, stories};
 
 pub use bars::Bars;
 
@@ -66,6 +66,10 @@ impl Lines {
             Happening::StatusChanged { status, .. } if !is_between(*status) => return None,
             Happening::StatusChanged { story_id, status } => format!("{story_id} is now {}", status.word()),
             Happening::Note { story_id, text } => format!("{story_id} {text}"),
+            Happening::Notice { text } => text.clone(),
+            Happening::RetryDue { story_id, failure, number, of, millis } => {
+                again(story_id, failure, (*number, *of), *millis)
+            }
             Happening::ItemEnded { item } => ended(item),
             Happening::Stopping { live } => stopping(*live),
             Happening::RunEnded { summary } => {

@@ -13,6 +13,7 @@ use super::*;
 use crate::domain::event::{Failure, FailureClass, Totals};
 use crate::domain::names::{BranchRef, Oid, RunId};
 use crate::domain::state::Status;
+use crate::domain::usage::Spent;
 use crate::domain::workflow::{Performer, Phase};
 use crate::engine::events::{ItemSummary, Summary};
 
@@ -67,7 +68,7 @@ fn started(items: Vec<Line>) -> Happening {
 }
 
 fn end(name: &str, status: Status, reason: &str) -> ItemSummary {
-    let failure = Failure { class: FailureClass::Check, phase: Phase::Testing, message: reason.to_owned() };
+    let failure = Failure::new(FailureClass::Check, Phase::Testing, reason);
     ItemSummary {
         story_id: ItemKey::new(name),
         title: format!("Story {name}"),
@@ -76,7 +77,9 @@ fn end(name: &str, status: Status, reason: &str) -> ItemSummary {
         failure: (status == Status::Failed).then_some(failure),
         branch: None,
         landed: (status == Status::Landed).then(|| Oid::new("9f8e7d6c5b4a39281706f5e4d3c2b1a098765432")),
+        worktree: None,
         millis: 65_000,
+        spent: Spent::default(),
     }
 }
 
@@ -102,6 +105,8 @@ fn story() -> Vec<Happening> {
                 millis: 130_000,
                 attempt_millis: 200_000,
                 stopped: true,
+                paused: None,
+                spent: Spent::default(),
             },
         },
     ]

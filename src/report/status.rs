@@ -5,16 +5,18 @@ mod show;
 
 use serde_json::json;
 
+use crate::domain::budget::of_run;
 use crate::domain::names::{RunId, Timestamp};
 use crate::domain::run_state::RunState;
 use crate::domain::state::Status;
+use crate::domain::usage::Spent;
 
 use super::hotfix::{self, open_lines};
 use super::text::{Cell, Color, Fit, Table, Tone, append, between, escape, json_safe, rfc3339, span};
-use super::words::{numbered, tone};
+use super::words::{numbered, spent, tone, usd};
 use rows::{Row, item, phase};
 
-pub use rows::{Known, View, Watched};
+pub use rows::{Guards, Known, PausedAgent, View, Watched};
 pub use show::{GateView, Shown, show, show_json};
 
 /// Counts and place of the run.
@@ -56,6 +58,7 @@ pub fn table(view: &View<'_>, width: Option<usize>, color: Color) -> String {
     for branch in view.branches {
         watched(&mut out, branch, color);
     }
+    held(&mut out, view, color);
     if rows.is_empty() {
         out.push_str("no story is known yet\n");
         return out;
@@ -79,6 +82,56 @@ pub fn table(view: &View<'_>, width: Option<usize>, color: Color) -> String {
     }
     out.push_str(&table.render(width.unwrap_or(usize::MAX), &["note", "title", "agent"], Fit::Cut, color));
     out
+}
+
+/// Clients that are paused, a machine without room, and what the run has consumed.
+fn held(out: &mut String, view: &View<'_>, color: Color) {
+    for paused in &view.guards.paused {
+        let until = match paused.until {
+            Some(until) => format!("paused until {}", rfc3339(until)),
+            None => "half open, the next session decides".to_owned(),
+        };
+        let text = format!("{} is {until}: {} ({} failure(s) in a row)", paused.agent, paused.why, paused.failures);
+        append(out, format_args!("{}\n", color.paint(Tone::Warn, &escape(&text))));
+    }
+    if let Some(why) = &view.guards.held {
+        append(out, format_args!("{}\n", color.paint(Tone::Warn, &escape(&format!("starts are held back: {why}")))));
+    }
+    let consumed = spent(&run_spent(view));
+    if !consumed.is_empty() {
+        append(out, format_args!("this run so far: {consumed}\n"));
+    }
+}
+
+fn run_spent(view: &View<'_>) -> Spent {
+    view.run.map(|(id, _)| of_run(view.items.values(), id)).unwrap_or_default()
+}
+
+fn guards_json(guards: &Guards) -> serde_json::Value {
+    let paused = |paused: &PausedAgent| {
+        json!({
+            "agent": paused.agent,
+            "until": paused.until.map(rfc3339),
+            "halfOpen": paused.until.is_none(),
+            "failures": paused.failures,
+            "why": paused.why,
+        })
+    };
+    json!({
+        "pausedAgents": guards.paused.iter().map(paused).collect::<Vec<_>>(),
+        "machine": guards.pressure,
+        "held": guards.held,
+    })
+}
+
+fn spent_json(spent: &Spent) -> serde_json::Value {
+    json!({
+        "sessions": spent.sessions,
+        "agentMillis": spent.millis,
+        "costUsd": usd(spent),
+        "unpricedSessions": spent.unpriced(),
+        "tokens": spent.token_count(),
+    })
 }
 
 /// Nothing of a branch that is proven up to its tip.
@@ -154,6 +207,8 @@ pub fn json(view: &View<'_>) -> String {
         "blocked": tally.blocked,
         "currentWave": tally.current_wave,
         "startTime": view.run.and_then(|(_, run)| run.started).map(rfc3339),
+        "spent": spent_json(&run_spent(view)),
+        "guards": guards_json(view.guards),
         "openHotfixes": view.hotfixes.iter().filter(|listed| listed.is_open()).map(hotfix::value).collect::<Vec<_>>(),
         "branches": view.branches.iter().map(watched_json).collect::<Vec<_>>(),
         "items": rows.iter().map(item).collect::<Vec<_>>(),

@@ -11,6 +11,7 @@ use crate::domain::event::{
 };
 use crate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, PolicyVersion, Principal};
 use crate::domain::state::ItemState;
+use crate::domain::usage::Usage;
 use crate::domain::workflow::Phase;
 
 const T0: i64 = 1_736_692_222_000;
@@ -48,7 +49,7 @@ fn done(phase: Phase, checks: Vec<CheckRun>) -> ItemEvent {
 }
 
 fn failed(message: &str) -> ItemEvent {
-    let failure = Failure { class: FailureClass::Check, phase: Phase::Testing, message: message.into() };
+    let failure = Failure::new(FailureClass::Check, Phase::Testing, message);
     ItemEvent::Failed { attempt: attempt_id(), failure }
 }
 
@@ -139,6 +140,7 @@ fn with_view<T>(live: &[&str], show: impl FnOnce(&View<'_>) -> T) -> T {
         live: Some(&live),
         hotfixes: &[],
         branches: &[],
+        guards: &Guards::default(),
         now,
     })
 }
@@ -182,6 +184,10 @@ fn json_uses_the_field_names_of_the_users_guide() {
         "startTime": "2025-01-12T14:30:22Z",
         "lastUpdate": "2025-01-12T14:30:23Z",
         "attempts": 1,
+        "failedTries": 0,
+        "costUsd": null,
+        "tokens": null,
+        "agentMillis": 0,
         "reason": null,
     });
     assert_eq!(*item, expected);
@@ -291,6 +297,7 @@ fn a_thousand_items_are_shown() {
         live: None,
         hotfixes: &[],
         branches: &[],
+        guards: &Guards::default(),
         now: Timestamp(T0),
     };
     assert_eq!(table(&view, Some(100), Color::On).lines().count(), 1003);
@@ -309,4 +316,68 @@ fn an_ended_run_says_how_it_ended() {
     assert_eq!(said(&run), "run r1 onto main: finished");
     run.stopped = Some("Ctrl-C".into());
     assert_eq!(said(&run), "run r1 onto main: stopped: Ctrl-C");
+}
+
+#[test]
+fn what_holds_starts_back_is_shown_with_what_the_run_consumed() {
+    let mut items = states();
+    let mut spent = crate::domain::usage::Spent::default();
+    for usage in [Usage { micro_usd: Some(1_250_000), tokens: Some(7) }, Usage::default()] {
+        spent.start();
+        spent.end(&usage, 60_000);
+    }
+    items.get_mut(&ItemKey::new("1.1")).unwrap().spent.insert(RunId::new("r1"), spent);
+    let paused = PausedAgent {
+        agent: "claude".into(),
+        failures: 5,
+        why: "it keeps failing".into(),
+        until: Some(Timestamp(T0 + 600_000)),
+    };
+    let guards = Guards { paused: vec![paused], held: Some("5 MiB of disk are free".into()), ..Guards::default() };
+    let (known, run, id) = (known(), run(), RunId::new("r1"));
+    let view = View {
+        items: &items,
+        run: Some((&id, &run)),
+        known: &known,
+        live: None,
+        hotfixes: &[],
+        branches: &[],
+        guards: &guards,
+        now: Timestamp(T0),
+    };
+    let text = table(&view, None, Color::Off);
+    for line in [
+        "claude is paused until 2025-01-12T14:40:22Z: it keeps failing (5 failure(s) in a row)",
+        "starts are held back: 5 MiB of disk are free",
+        "2 session(s), agent time 2 m 00 s, 7 tokens, 1.25 USD and 1 session(s) of unknown cost",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let value: Value = serde_json::from_str(&json(&view)).unwrap();
+    assert_eq!(value["spent"]["costUsd"], json!(1.25));
+    assert_eq!(
+        (&value["spent"]["unpricedSessions"], &value["guards"]["held"]),
+        (&json!(1), &json!("5 MiB of disk are free"))
+    );
+    assert_eq!(value["guards"]["pausedAgents"][0]["agent"], "claude");
+}
+
+#[test]
+fn an_item_between_two_tries_says_which_comes_when_and_why() {
+    let failure = Failure::new(FailureClass::Agent, Phase::Implementation, "the agent exited with 1: oops")
+        .with_output("first\nlast words\n", "/tmp/output.log");
+    let due =
+        ItemEvent::RetryDue { attempt: attempt_id(), failure, number: 1, of: 3, not_before: Timestamp(T0 + 60_000) };
+    let state = fold(&[started("1.1"), due]);
+    assert_eq!(state.status(), Status::InProgress);
+    assert_eq!(rows::reason(&state), "try 2 of 3 at 2025-01-12T14:31:22Z: the agent exited with 1: oops");
+    let key = ItemKey::new("1.1");
+    let shown = Shown { key: &key, state: Some(&state), known: None, live: Some(true), gate: None };
+    let text = show(&shown, Color::Off);
+    for part in ["class         agent", "| last words", "whole output: /tmp/output.log", "story/1.1-title", "retry 1.1"]
+    {
+        assert!(text.contains(part), "no `{part}` in {text}");
+    }
+    let value: Value = serde_json::from_str(&show_json(&shown)).unwrap();
+    assert_eq!(value["failure"]["failure"]["class"], "agent");
 }

@@ -1,11 +1,17 @@
 //! The summary at the end of a run: totals, what failed and why, what waits for whom, what to do next.
 //! Must not print.
 
+use crate::domain::names::BranchRef;
 use crate::domain::plan::LeftOut;
 use crate::domain::state::Status;
 use crate::engine::events::{ItemSummary, Summary};
 
+use super::failure::{self, Kept};
 use super::text::{Color, Tone, append, escape, span};
+use super::words::spent;
+
+/// Most lines of output of one failure; `show` has more.
+const SHOWN_LINES: usize = 3;
 
 /// Most ids that are named for one reason.
 const SHOWN_IDS: usize = 8;
@@ -52,6 +58,8 @@ impl Page {
             (Tone::Warn, "stopped")
         } else if totals.failed + totals.blocked > 0 {
             (Tone::Bad, "ended with stories that did not land")
+        } else if summary.paused.is_some() {
+            (Tone::Warn, "paused, nothing more could be started")
         } else if totals.waiting > 0 {
             (Tone::Warn, "paused, it waits for a person")
         } else if totals.unfinished > 0 {
@@ -86,6 +94,14 @@ impl Page {
         let shown = shown.collect::<Vec<_>>().join(" · ");
         append(&mut self.out, format_args!("{total} {}: {shown}\n", if total == 1 { "story" } else { "stories" }));
         append(&mut self.out, format_args!("{}\n", speed(summary)));
+        let consumed = spent(&summary.spent);
+        if !consumed.is_empty() {
+            append(&mut self.out, format_args!("{consumed}\n"));
+        }
+        if let Some(why) = &summary.paused {
+            let why = self.color.paint(Tone::Warn, &escape(why));
+            append(&mut self.out, format_args!("{why}\n"));
+        }
     }
 
     fn section(
@@ -127,9 +143,17 @@ impl Page {
             (Some(_) | None, false) => item.reason.as_str(),
         };
         self.item(item, &format!("{reason}{phase}"));
-        if let Some(branch) = &item.branch {
-            self.hint(&format!("its work is kept on {}", branch.short()));
+        let branch = item.branch.as_ref().map(BranchRef::short);
+        let Some(failure) = &item.failure else {
+            if let Some(branch) = branch {
+                self.hint(&format!("its work is kept on {branch}"));
+            }
+            return;
+        };
+        for line in failure::facts(failure, Kept { branch, worktree: item.worktree.as_deref() }, SHOWN_LINES) {
+            self.hint(&line);
         }
+        self.hint(&failure::advice(failure.class, &item.story_id));
     }
 
     fn waiting(&mut self, item: &ItemSummary) {
@@ -186,7 +210,7 @@ impl Page {
         if !summary.stopped && !waiting.is_empty() && waiting.iter().all(|item| only_landing(item)) {
             let ids = waiting.iter().map(|item| item.story_id.as_str()).collect::<Vec<_>>().join(" ");
             steps.push((format!("git orchestrate land {ids}"), "land what is approved"));
-        } else if summary.stopped || !waiting.is_empty() {
+        } else if summary.stopped || summary.paused.is_some() || !waiting.is_empty() {
             steps.push(("git orchestrate resume".to_owned(), "go on"));
         }
         if let Some(item) = first(|item| item.status == Status::Landed) {
@@ -224,7 +248,8 @@ mod tests {
     use super::*;
     use crate::domain::event::{Failure, FailureClass, Totals};
     use crate::domain::id::ItemId;
-    use crate::domain::names::{BranchRef, ItemKey, Oid, RunId};
+    use crate::domain::names::{ItemKey, Oid, RunId};
+    use crate::domain::usage::Spent;
     use crate::domain::workflow::Phase;
 
     fn item(name: &str, status: Status, reason: &str) -> ItemSummary {
@@ -236,7 +261,9 @@ mod tests {
             failure: None,
             branch: None,
             landed: (status == Status::Landed).then(|| Oid::new("1a2b3c4")),
+            worktree: None,
             millis: 1000,
+            spent: Spent::default(),
         }
     }
 
@@ -249,6 +276,8 @@ mod tests {
             millis: 60_000,
             attempt_millis: 162_000,
             stopped: false,
+            paused: None,
+            spent: Spent::default(),
         }
     }
 
@@ -256,8 +285,7 @@ mod tests {
     fn a_mixed_run_names_reasons_chains_branches_and_commands() {
         let mut failed = item("3.2", Status::Failed, "check `test` kept failing");
         failed.branch = Some(BranchRef::new("refs/heads/story/3.2-api"));
-        failed.failure =
-            Some(Failure { class: FailureClass::Check, phase: Phase::Testing, message: failed.reason.clone() });
+        failed.failure = Some(Failure::new(FailureClass::Check, Phase::Testing, &failed.reason));
         let items = vec![
             item("1.1", Status::Landed, ""),
             failed,
@@ -276,6 +304,7 @@ mod tests {
         failed:
           3.2 Title\u202e 3.2: check `test` kept failing (in phase testing)
               its work is kept on story/3.2-api
+              see the check fail in its worktree, mend check or story; then git orchestrate retry 3.2
 
         blocked:
           4.1 Title\u202e 4.1: 3.3 → 3.2 failed

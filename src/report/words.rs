@@ -1,7 +1,10 @@
 //! Words that several views share: phases, counts, how an item ended. Must not print.
 
-use crate::domain::event::Totals;
+use crate::domain::budget::dollars;
+use crate::domain::event::{Failure, Totals};
+use crate::domain::names::ItemKey;
 use crate::domain::state::Status;
+use crate::domain::usage::Spent;
 use crate::domain::workflow::{Performer, Phase};
 use crate::engine::events::ItemSummary;
 
@@ -56,6 +59,33 @@ pub(crate) fn ended(item: &ItemSummary) -> String {
             format!("{key} {}{took}{reason}", item.status.word().to_lowercase())
         }
     }
+}
+
+/// An attempt after which another one is due, in one line.
+pub(crate) fn again(key: &ItemKey, failure: &Failure, (number, of): (u32, u32), millis: u64) -> String {
+    let next = number.saturating_add(1);
+    format!("{key} try {next} of {of} follows in {}: {} (in {})", span(millis), failure.message, failure.phase)
+}
+
+/// What sessions consumed, for people; empty where nothing was consumed. Unknown stays unknown.
+pub(crate) fn spent(spent: &Spent) -> String {
+    if spent.sessions == 0 && spent.ended == 0 {
+        return String::new();
+    }
+    let mut parts = vec![format!("{} session(s)", spent.sessions), format!("agent time {}", span(spent.millis))];
+    parts.extend(spent.token_count().map(|tokens| format!("{tokens} tokens")));
+    match (spent.cost(), spent.unpriced()) {
+        (None, _) => parts.push("cost unknown".to_owned()),
+        (Some(cost), 0) => parts.push(format!("{} USD", dollars(cost))),
+        (Some(cost), unknown) => parts.push(format!("{} USD and {unknown} session(s) of unknown cost", dollars(cost))),
+    }
+    parts.join(", ")
+}
+
+/// Known cost in dollars for JSON; `null` is unknown.
+pub(crate) fn usd(spent: &Spent) -> serde_json::Value {
+    let dollars = |micros: u64| micros.to_string().parse::<f64>().map_or(f64::NAN, |micros| micros / 1e6);
+    spent.cost().map_or(serde_json::Value::Null, |micros| dollars(micros).into())
 }
 
 /// What the first Ctrl-C does.

@@ -14,6 +14,7 @@ mod together;
 use std::io::Write;
 
 mod cleanup;
+mod limits;
 mod power;
 mod processes;
 mod worktrees;

@@ -4,6 +4,11 @@ use std::path::PathBuf;
 
 use crate::support::{Ran, Scratch, run, scripted_agent};
 
+/// One try for each story, so that a failure is final where a test is about something else; and no guard of the machine, for
+/// tests share theirs with others.
+pub const LIMITS: &str =
+    "[retry]\nattempts = 1\n[limits]\nmin_disk = 0\nmin_memory = 0\nmax_memory_stall = 0\nmax_load = 0\n";
+
 /// A scratch repository set up for runs.
 pub struct Project {
     pub scratch: Scratch,
@@ -17,7 +22,7 @@ impl Project {
         std::fs::write(project.script_path(), format!("journal = \"{}\"\n{script}", journal.display())).unwrap();
         let (agent, file) = (scripted_agent(), project.script_path());
         let config = format!(
-            "[agents]\ndefault = \"scripted\"\n[agents.scripted]\ncommand = [\"{}\", \"--script\", \"{}\"]\n{policy}\n",
+            "{LIMITS}[agents]\ndefault = \"scripted\"\n[agents.scripted]\ncommand = [\"{}\", \"--script\", \"{}\"]\n{policy}\n",
             agent.display(),
             file.display()
         );

@@ -13,6 +13,9 @@ use crate::domain::diagnostic::{Diagnostic, Place};
 use crate::domain::event::FailureClass;
 use crate::domain::settings::SandboxKind;
 
+/// Memory that a client is taken to need where nothing is said, in MiB.
+const FOOTPRINT_MB: u32 = 250;
+
 /// Where the prompt goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -37,6 +40,18 @@ pub enum Parser {
     CodexJsonl,
     /// Gemini CLI's events.
     GeminiStreamJson,
+}
+
+impl Parser {
+    /// Whether clients read like this say what they cost.
+    pub fn tells_cost(self) -> bool {
+        self == Self::ClaudeStreamJson
+    }
+
+    /// Whether they say how many tokens they used.
+    pub fn tells_tokens(self) -> bool {
+        self != Self::Plain
+    }
 }
 
 /// Where a reviewer's answer is.
@@ -198,6 +213,7 @@ struct AdapterFile {
     args: Args,
     prompt: Option<PromptBy>,
     parser: Option<Parser>,
+    footprint_mb: Option<u32>,
     result: Option<ResultBy>,
     result_args: Args,
     model: Option<String>,
@@ -232,6 +248,8 @@ pub struct Adapter {
     pub prompt: PromptBy,
     /// How output is read.
     pub parser: Parser,
+    /// Memory that a session takes at work, in MiB; rough, what it starts is not in it.
+    pub footprint_mb: u32,
     /// Where a review is.
     pub result: ResultBy,
     /// Arguments when a review is wanted.
@@ -337,6 +355,7 @@ pub fn assemble(name: &str, layers: &[Layer<'_>]) -> Result<Adapter, Vec<Diagnos
         args,
         prompt: first(layers, |file| file.prompt).unwrap_or(PromptBy::Stdin),
         parser: first(layers, |file| file.parser).unwrap_or(Parser::Plain),
+        footprint_mb: first(layers, |file| file.footprint_mb).unwrap_or(FOOTPRINT_MB),
         result: first(layers, |file| file.result).unwrap_or(ResultBy::File),
         result_args,
         model: first(layers, |file| file.model.clone()),

@@ -312,6 +312,7 @@ impl<'a> Invocation<'a> {
         let transcript = transcript::read(&log, self.adapter.parser);
         let class = self.class(&end.ended, &transcript, &log);
         let result = self.request.wants_result.then(|| self.result(&transcript)).flatten();
+        let usage = transcript.usage;
         let result = result.map(|bytes| redactor.redact_bytes(&bytes));
         let session = transcript.session.unwrap_or_else(|| self.request.session.clone());
         AgentEnd {
@@ -322,7 +323,7 @@ impl<'a> Invocation<'a> {
             tail: redactor.redact(&end.tail),
             log,
             millis: end.millis,
-            usage: Usage::default(),
+            usage,
         }
     }
 

@@ -8,7 +8,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::adapter::Parser;
+use crate::domain::budget::parse_dollars;
 use crate::domain::event::FailureClass;
+use crate::domain::usage::Usage;
 
 /// Longest line that is read as an event, in bytes; longer ones are skipped, not fatal.
 const LINE: u64 = 8 * 1024 * 1024;
@@ -22,6 +24,8 @@ pub struct Transcript {
     pub structured: Option<Vec<u8>>,
     /// Failure that the events prove.
     pub class: Option<FailureClass>,
+    /// What the client says the session has consumed so far, all its invocations together.
+    pub usage: Usage,
 }
 
 /// Reads a log; a plain client's is not looked at.
@@ -65,6 +69,7 @@ fn take(event: &Value, parser: Parser, transcript: &mut Transcript) {
                     let answer = event.get("structured_output").filter(|value| !failed && value.is_object());
                     transcript.structured = answer.map(|value| value.to_string().into_bytes());
                     transcript.class = if failed { claude_class(event) } else { None };
+                    transcript.usage = claude_usage(event);
                 }
                 "rate_limit_event" if text("/rate_limit_info/status") == Some("rejected") => {
                     transcript.class = Some(FailureClass::RateLimited);
@@ -76,13 +81,20 @@ fn take(event: &Value, parser: Parser, transcript: &mut Transcript) {
             keep_session(transcript, text("/thread_id"));
             match kind {
                 "turn.failed" => transcript.class = text("/error/message").and_then(message_class),
-                "turn.completed" => transcript.class = None,
+                "turn.completed" => {
+                    transcript.class = None;
+                    // Cached input is part of the input.
+                    transcript.usage.tokens = sum(&event["usage"], &["input_tokens", "output_tokens"]);
+                }
                 _ => {}
             }
         }
         Parser::GeminiStreamJson => {
             keep_session(transcript, text("/session_id"));
             if kind == "result" {
+                let stats = &event["stats"];
+                let all = sum(stats, &["total_tokens"]).or_else(|| sum(stats, &["input_tokens", "output_tokens"]));
+                transcript.usage.tokens = all;
                 transcript.class = match text("/status") {
                     Some("error") => text("/error/message").and_then(message_class),
                     _ => None,
@@ -90,6 +102,28 @@ fn take(event: &Value, parser: Parser, transcript: &mut Transcript) {
             }
         }
     }
+}
+
+/// The sum of those fields that are there; `None` when none is.
+fn sum(value: &Value, fields: &[&str]) -> Option<u64> {
+    fields.iter().filter_map(|field| value[*field].as_u64()).reduce(u64::saturating_add)
+}
+
+/// Cost and tokens of Claude's final event. Its sums by model are of the whole session, as its cost is; a model whose price
+/// it does not know makes the cost unknown.
+fn claude_usage(event: &Value) -> Usage {
+    let models: Vec<&Value> = event["modelUsage"].as_object().map(|by| by.values().collect()).unwrap_or_default();
+    let priced = models.iter().all(|model| model["costBasis"].as_str() != Some("unknown"));
+    let cost = event["total_cost_usd"].as_f64().filter(|cost| priced && cost.is_finite() && *cost >= 0.0);
+    let fields = ["inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens"];
+    let by_model = models.iter().filter_map(|model| sum(model, &fields)).reduce(u64::saturating_add);
+    let here = ["input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"];
+    Usage { micro_usd: cost.and_then(micros), tokens: by_model.or_else(|| sum(&event["usage"], &here)) }
+}
+
+fn micros(dollars: f64) -> Option<u64> {
+    let text = format!("{dollars:.6}");
+    if text == "0.000000" { Some(0) } else { parse_dollars(&text) }
 }
 
 fn keep_session(transcript: &mut Transcript, session: Option<&str>) {
@@ -159,6 +193,28 @@ mod tests {
         let transcript = scanned(Parser::CodexJsonl, lines);
         assert_eq!(transcript.session.as_deref(), Some("t-9"));
         assert_eq!(transcript.class, Some(FailureClass::RateLimited));
+    }
+
+    #[test]
+    fn clients_say_what_they_consumed_and_nothing_is_guessed() {
+        let claude = |fields: &str| {
+            let line = format!("{{\"type\":\"result\",\"is_error\":false{fields}}}\n");
+            scanned(Parser::ClaudeStreamJson, &line).usage
+        };
+        let all = claude(
+            ",\"total_cost_usd\":0.2104567,\"usage\":{\"input_tokens\":1},\"modelUsage\":{\"m\":{\"inputTokens\":10,\
+             \"outputTokens\":5,\"cacheReadInputTokens\":100},\"n\":{\"inputTokens\":1}}",
+        );
+        assert_eq!(all, Usage { micro_usd: Some(210_457), tokens: Some(116) });
+        let plain = claude(",\"total_cost_usd\":0,\"usage\":{\"input_tokens\":3,\"output_tokens\":4}");
+        assert_eq!(plain, Usage { micro_usd: Some(0), tokens: Some(7) });
+        let foreign = claude(",\"total_cost_usd\":0.5,\"modelUsage\":{\"m\":{\"costBasis\":\"unknown\"}}");
+        assert_eq!(foreign, Usage::default());
+        assert_eq!(claude(",\"total_cost_usd\":-1e300"), Usage::default());
+        let codex = "{\"type\":\"turn.completed\",\"usage\":{\"input_tokens\":50,\"cached_input_tokens\":40,\"output_tokens\":7}}\n";
+        assert_eq!(scanned(Parser::CodexJsonl, codex).usage, Usage { micro_usd: None, tokens: Some(57) });
+        let gemini = "{\"type\":\"result\",\"status\":\"success\",\"stats\":{\"total_tokens\":9,\"input_tokens\":4}}\n";
+        assert_eq!(scanned(Parser::GeminiStreamJson, gemini).usage, Usage { micro_usd: None, tokens: Some(9) });
     }
 
     #[test]

@@ -50,6 +50,11 @@ fn every_key_shown_in_the_file_exists_and_defaults_are_told_right() {
     assert_eq!(settings.agent_timeout_secs, defaults.agent_timeout_secs);
     assert_eq!(settings.setup_timeout_secs, defaults.setup_timeout_secs);
     assert_eq!(settings.rework_rounds, defaults.rework_rounds);
+    assert_eq!((settings.jobs, settings.retry), (defaults.jobs, defaults.retry));
+    assert_eq!((settings.limits.floors, settings.limits.guess()), (defaults.limits.floors, defaults.limits.guess()));
+    let caps = settings.limits.in_force();
+    assert_eq!((caps.micro_usd, caps.millis), (Some(20_000_000), Some(36_000_000)));
+    assert_eq!((settings.timeout_of(Phase::Implementation), settings.timeout_of(Phase::ReviewResponse)), (2700, 3600));
     assert_eq!(settings.setup, [["npm", "ci"]]);
     assert!(settings.adapters["mine"].contains("./agent.sh"));
     let policy = policy_of(&text);
@@ -80,6 +85,16 @@ fn later_layers_win_key_by_key() {
 }
 
 #[test]
+fn amounts_of_money_may_be_numbers_and_the_command_line_goes_before_them() {
+    for text in ["20", "20.0", "\"20.00\"", "\"$20\""] {
+        let (mut settings, diagnostics) = settings_of(&format!("[limits]\nmax_cost = {text}\n"));
+        assert_eq!((settings.limits.in_force().micro_usd, diagnostics), (Some(20_000_000), vec![]), "{text}");
+        settings.limits.asked = Some(1);
+        assert_eq!(settings.limits.in_force().micro_usd, Some(1));
+    }
+}
+
+#[test]
 fn wrong_values_name_place_and_what_is_allowed_and_reading_goes_on() {
     let (settings, diagnostics) = settings_of("[stories]\nundeclared = \"epicorder\"\n[run]\njobs = 3\n");
     let (severity, line, column, message, _) = only(&diagnostics);
@@ -98,6 +113,11 @@ fn wrong_values_name_place_and_what_is_allowed_and_reading_goes_on() {
         ("[stories]\nroots = [\"/etc\"]", "below the repository root"),
         ("[stories]\nroots = []", "below the repository root"),
         ("[agents]\ntimeout = \"soon\"", "like \"10m\""),
+        ("[agents.timeouts]\nreview = 0", "from 1 s"),
+        ("[retry]\nattempts = 0", "a number from 1 to 20"),
+        ("[limits]\nmax_cost = \"much\"", "an amount in US dollars above 0"),
+        ("[limits]\nmax_cost = -1.5", "an amount in US dollars above 0"),
+        ("[limits]\nmin_disk = \"lots\"", "text like \"512M\""),
         ("[agents]\n\"Bad Name\" = {}", "a-z, 0-9"),
         ("run = 3", "a table"),
     ] {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::reader::{did_you_mean, parse_seconds};
+use super::reader::{MONEY, did_you_mean, parse_seconds};
 use super::settings::{LONGEST, MISSING, PID_NAMESPACE, UNDECLARED};
+use crate::domain::budget::parse_dollars;
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::settings::Settings;
 
@@ -11,14 +12,16 @@ use crate::domain::settings::Settings;
 pub(super) const PREFIX: &str = "GIT_ORCHESTRATE_";
 
 /// The variables, without the prefix.
-pub const VARIABLES: [&str; 13] = [
+pub const VARIABLES: [&str; 15] = [
     "AGENT",
     "AGENT_TIMEOUT",
     "GRACE",
     "IDLE_TIMEOUT",
     "JOBS",
+    "MAX_COST",
     "MISSING",
     "PID_NAMESPACE",
+    "RETRY_ATTEMPTS",
     "REWORK_ROUNDS",
     "SETUP_TIMEOUT",
     "STORIES_ROOTS",
@@ -50,7 +53,10 @@ fn set(key: &str, value: &str, settings: &mut Settings) -> Result<(), String> {
         "AGENT_TIMEOUT" => settings.agent_timeout_secs = seconds(value, 1, LONGEST)?,
         "GRACE" => settings.grace_secs = seconds(value, 0, 3600)?,
         "IDLE_TIMEOUT" => settings.idle_timeout_secs = seconds(value, 0, LONGEST)?,
+        "JOBS" if value == "auto" => settings.jobs = None,
         "JOBS" => settings.jobs = Some(number(value, 1, 256)?),
+        "MAX_COST" => settings.limits.caps.micro_usd = Some(parse_dollars(value).ok_or(MONEY)?),
+        "RETRY_ATTEMPTS" => settings.retry.attempts = number(value, 1, 20)?,
         "MISSING" => settings.missing = word(value, &MISSING)?,
         "PID_NAMESPACE" => settings.pid_namespace = word(value, &PID_NAMESPACE)?,
         "REWORK_ROUNDS" => settings.rework_rounds = number(value, 0, 20)?,

@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::document::Document;
+use crate::domain::budget::parse_dollars;
 use crate::domain::diagnostic::Diagnostic;
 
 type Value<'a> = Spanned<DeValue<'a>>;
@@ -161,6 +162,28 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// An amount of money in US dollars, in millionths: `20`, `"20.50"`.
+    pub(super) fn money(&self, key: &str) -> Option<u64> {
+        let value = self.value(key)?;
+        let text = match value.get_ref() {
+            DeValue::Float(number) => Some(number.as_str().to_owned()),
+            _ => integer(value).map(|number| number.to_string()).or_else(|| text(value).map(str::to_owned)),
+        };
+        text.as_deref().and_then(parse_dollars).or_else(|| self.wrong(key, value, MONEY))
+    }
+
+    /// A quantity of bytes: an integer, or text like `512M`, `2G`.
+    pub(super) fn bytes(&self, key: &str) -> Option<u64> {
+        let value = self.value(key)?;
+        let bytes = integer(value).or_else(|| text(value).and_then(parse_bytes));
+        bytes.or_else(|| self.wrong(key, value, "bytes, or text like \"512M\""))
+    }
+
+    /// Whether the key has exactly this text.
+    pub(super) fn is_text(&self, key: &str, word: &str) -> bool {
+        self.value(key).and_then(text) == Some(word)
+    }
+
     /// A program with arguments: a list of strings that is not empty.
     pub(super) fn argv(&self, key: &str) -> Option<Vec<String>> {
         let value = self.value(key)?;
@@ -207,6 +230,9 @@ impl<'a> Table<'a> {
     }
 }
 
+/// What an amount of money must be.
+pub(super) const MONEY: &str = "an amount in US dollars above 0, e.g. \"20.00\"";
+
 const ARGV: &str = "a program and its arguments, e.g. [\"cargo\", \"test\"]; shell text is not run";
 
 /// `did you mean ...?`, or the known words when none is near.
@@ -216,6 +242,19 @@ pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
         Some((distance, candidate)) if distance <= 2.max(candidate.len() / 3) => format!("did you mean `{candidate}`?"),
         _ => format!("known keys: {}", known.join(", ")),
     }
+}
+
+/// Bytes of text like `900`, `512K`, `512M`, `2G`; `None` when it is no quantity.
+pub(super) fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim().trim_end_matches("iB").trim_end_matches('B');
+    let (number, shift) = match text.chars().last()? {
+        'K' | 'k' => (&text[..text.len() - 1], 10),
+        'M' => (&text[..text.len() - 1], 20),
+        'G' => (&text[..text.len() - 1], 30),
+        'T' => (&text[..text.len() - 1], 40),
+        _ => (text, 0),
+    };
+    number.trim().parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 /// Seconds of text like `90`, `90s`, `10m`, `1h30m`, `2d`; `None` when it is no duration.
@@ -296,6 +335,16 @@ mod tests {
         }
         for bad in ["", "m", "10 m", "10x", "-1", "1h30", "99999999999999999999s", "99999999999999999d"] {
             assert_eq!(parse_seconds(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn quantities_of_bytes_have_units() {
+        for (text, bytes) in [("0", 0), ("900", 900), ("512M", 512 << 20), ("2GiB", 2 << 30), ("1 k", 1024)] {
+            assert_eq!(parse_bytes(text), Some(bytes), "{text}");
+        }
+        for text in ["", "M", "-1M", "1.5G", "99999999999G", "1X", "é"] {
+            assert_eq!(parse_bytes(text), None, "{text}");
         }
     }
 

@@ -1,12 +1,15 @@
 //! Settings out of one file: the tables that are no gate keys. Must not read gate keys, they count on the target only.
 
+use std::collections::BTreeMap;
+
 use super::document::Document;
 use super::reader::{Reader, Table};
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::settings::{Missing, PidNamespace, SandboxKind, Settings, Undeclared};
+use crate::domain::workflow::Phase;
 
 /// Tables of settings.
-pub(super) const TABLES: [&str; 5] = ["stories", "run", "worktrees", "agents", "redact"];
+pub(super) const TABLES: [&str; 7] = ["stories", "run", "worktrees", "agents", "redact", "retry", "limits"];
 /// Tables of gate keys.
 pub(super) const GATE_TABLES: [&str; 6] = ["protect", "gates", "review", "checks", "workflow", "hotfix"];
 /// Words of `[stories] undeclared`.
@@ -61,6 +64,8 @@ pub(super) fn apply(document: &Document<'_>, layer: Layer, settings: &mut Settin
             settings.redact_values_of.extend(table.strings("values_of").unwrap_or_default());
         });
         root.table("agents").iter().for_each(|table| agents(table, settings));
+        root.table("retry").iter().for_each(|table| retry(table, settings));
+        root.table("limits").iter().for_each(|table| limits(table, settings));
     }
     reader.finish()
 }
@@ -86,7 +91,9 @@ fn stories(table: &Table<'_>, settings: &mut Settings) {
 
 fn run(table: &Table<'_>, settings: &mut Settings) {
     table.warn_unknown(&["jobs", "missing", "rework_rounds"]);
-    if let Some(jobs) = table.number("jobs", 1..=256) {
+    if table.is_text("jobs", "auto") {
+        settings.jobs = None;
+    } else if let Some(jobs) = table.number("jobs", 1..=256) {
         settings.jobs = Some(jobs);
     }
     set(&mut settings.missing, table.choice("missing", &MISSING));
@@ -105,8 +112,8 @@ fn worktrees(table: &Table<'_>, settings: &mut Settings) {
 }
 
 fn agents(table: &Table<'_>, settings: &mut Settings) {
-    const KNOWN: [&str; 8] =
-        ["default", "timeout", "idle_timeout", "grace", "pid_namespace", "sandbox", "roles", "technologies"];
+    const KNOWN: [&str; 10] =
+        ["default", "timeout", "timeouts", "idle_timeout", "idle_timeouts", "grace", "pid_namespace", "sandbox", "roles", "technologies"];
     let adapters: Vec<&str> = table.table_names().into_iter().filter(|name| !KNOWN.contains(name)).collect();
     let known: Vec<&str> = KNOWN.into_iter().chain(adapters.iter().copied()).collect();
     table.warn_unknown(&known);
@@ -115,6 +122,11 @@ fn agents(table: &Table<'_>, settings: &mut Settings) {
     }
     set(&mut settings.agent_timeout_secs, table.seconds("timeout", 1..=LONGEST));
     set(&mut settings.idle_timeout_secs, table.seconds("idle_timeout", 0..=LONGEST));
+    for (name, low, limits) in
+        [("timeouts", 1, &mut settings.timeouts), ("idle_timeouts", 0, &mut settings.idle_timeouts)]
+    {
+        table.table(name).iter().for_each(|table| by_phase(table, low, limits));
+    }
     set(&mut settings.grace_secs, table.seconds("grace", 0..=3600));
     set(&mut settings.sandbox, table.choice("sandbox", &SANDBOX));
     set(&mut settings.pid_namespace, table.choice("pid_namespace", &PID_NAMESPACE));
@@ -130,6 +142,49 @@ fn agents(table: &Table<'_>, settings: &mut Settings) {
         let merged = below.unwrap_or_default().into_iter().chain(overriding).collect::<toml::Table>();
         settings.adapters.insert(name.to_owned(), merged.to_string());
     }
+}
+
+/// Phases that a session of an agent can begin with.
+const SESSIONS: [Phase; 6] =
+    [Phase::Issue, Phase::Implementation, Phase::PullRequest, Phase::Review, Phase::ReviewResponse, Phase::Settings];
+
+fn by_phase(table: &Table<'_>, low: u64, limits: &mut BTreeMap<Phase, u64>) {
+    table.warn_unknown(&SESSIONS.map(Phase::name));
+    for phase in SESSIONS {
+        if let Some(seconds) = table.seconds(phase.name(), low..=LONGEST) {
+            limits.insert(phase, seconds);
+        }
+    }
+}
+
+fn retry(table: &Table<'_>, settings: &mut Settings) {
+    table.warn_unknown(&["attempts", "first_delay", "max_delay"]);
+    set(&mut settings.retry.attempts, table.number("attempts", 1..=20));
+    set(&mut settings.retry.first_delay_secs, table.seconds("first_delay", 0..=LONGEST));
+    set(&mut settings.retry.max_delay_secs, table.seconds("max_delay", 0..=LONGEST));
+}
+
+fn limits(table: &Table<'_>, settings: &mut Settings) {
+    table.warn_unknown(&[
+        "max_cost",
+        "max_tokens",
+        "max_agent_minutes",
+        "session_cost",
+        "min_disk",
+        "min_memory",
+        "max_memory_stall",
+        "max_load",
+    ]);
+    let limits = &mut settings.limits;
+    limits.caps.micro_usd = table.money("max_cost").or(limits.caps.micro_usd);
+    limits.caps.tokens = table.number("max_tokens", 1..=u32::MAX).map(u64::from).or(limits.caps.tokens);
+    let minutes = table.number("max_agent_minutes", 1..=10_000_000);
+    limits.caps.millis = minutes.map(|minutes| u64::from(minutes) * 60_000).or(limits.caps.millis);
+    limits.session_cost = table.money("session_cost").or(limits.session_cost);
+    set(&mut limits.floors.disk, table.bytes("min_disk"));
+    set(&mut limits.floors.memory, table.bytes("min_memory"));
+    set(&mut limits.floors.memory_stall, table.number("max_memory_stall", 0..=100));
+    set(&mut limits.floors.load, table.number("max_load", 0..=10_000));
 }
 
 /// A relative folder that lies below the repository root and outside `.git`, without `./` in front and `/` behind.

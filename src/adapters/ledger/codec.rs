@@ -1,6 +1,6 @@
 //! The wire form of a record: a commit message of one sentence for people and a JSON body for machines. Must not touch git.
 //!
-//! `{"v":1,"at":<ms>,"event":{…},"state":{…}}`: `state` is the fold up to and including `event`, a cache that can be derived
+//! `{"v":2,"at":<ms>,"event":{…},"state":{…}}`: `state` is the fold up to and including `event`, a cache that can be derived
 //! again. A body with a newer `v` is refused. Fields of the same `v` that this version does not know stay in the snapshots
 //! it writes. `"joins":true` marks a commit with two parents that says nothing new: it repeats the event and the state of
 //! its first parent, so that the records of another machine (its second parent) stay reachable.
@@ -20,11 +20,12 @@ use crate::domain::names::Timestamp;
 use crate::domain::run_state::RunState;
 use crate::domain::state::{ItemState, Rejected};
 
-/// The newest format this version reads, and the one it writes.
-pub const FORMAT: u64 = 1;
+/// The newest format this version reads, and the one it writes. 2 added retries that are due and what sessions consume: a
+/// version that knows only 1 would take an item between two tries for one at work, so it is to refuse.
+pub const FORMAT: u64 = 2;
 
 /// How a body of [`FORMAT`] begins when this version wrote it.
-const OURS: &str = "{\n\"v\": 1,\n";
+const OURS: &str = "{\n\"v\": 2,\n";
 
 /// A kind of event with the state it folds to.
 pub trait Fact: Clone + PartialEq + Serialize + DeserializeOwned {

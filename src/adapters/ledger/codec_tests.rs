@@ -12,6 +12,7 @@ use crate::domain::event::{
     Totals,
 };
 use crate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, PolicyVersion, Principal, RunId};
+use crate::domain::usage::Usage;
 use crate::domain::workflow::Phase;
 
 fn text() -> impl Strategy<Value = String> {
@@ -121,9 +122,15 @@ fn started() -> impl Strategy<Value = ItemEvent> {
     )
 }
 
+fn failure() -> impl Strategy<Value = Failure> {
+    (phase(), text(), text(), text()).prop_map(|(phase, message, output, log)| Failure {
+        output,
+        log,
+        ..Failure::new(FailureClass::WallTimeout, phase, message)
+    })
+}
+
 fn item_event() -> impl Strategy<Value = ItemEvent> {
-    let failure =
-        (phase(), text()).prop_map(|(phase, message)| Failure { class: FailureClass::WallTimeout, phase, message });
     prop_oneof![
         4 => started(),
         1 => (attempt(), phase(), principal())
@@ -141,7 +148,21 @@ fn item_event() -> impl Strategy<Value = ItemEvent> {
         1 => landing().prop_map(|landing| ItemEvent::Landed { landing }),
         1 => (attempt(), text()).prop_map(|(attempt, reason)| ItemEvent::NoChange { attempt, reason }),
         1 => (attempt(), text()).prop_map(|(attempt, reason)| ItemEvent::Interrupted { attempt, reason }),
-        1 => (attempt(), failure).prop_map(|(attempt, failure)| ItemEvent::Failed { attempt, failure }),
+        1 => (attempt(), failure()).prop_map(|(attempt, failure)| ItemEvent::Failed { attempt, failure }),
+        1 => (attempt(), failure(), any::<(u32, u32)>(), any::<i64>()).prop_map(|(attempt, failure, (number, of), at)| {
+            ItemEvent::RetryDue { attempt, failure, number, of, not_before: Timestamp(at) }
+        }),
+        1 => (attempt(), text(), principal(), any::<u64>(), any::<(Option<u64>, Option<u64>)>(), any::<bool>()).prop_map(
+            |(attempt, run, principal, millis, (micro_usd, tokens), cancelled)| ItemEvent::SessionEnded {
+                attempt,
+                run: RunId::new(run),
+                principal,
+                millis,
+                usage: Usage { micro_usd, tokens },
+                class: cancelled.then_some(FailureClass::Agent),
+                cancelled,
+            },
+        ),
         1 => (text(), vec(text().prop_map(ItemKey::new), 0..9))
             .prop_map(|(run, by)| ItemEvent::Blocked { run: RunId::new(run), by }),
         1 => (attempt(), text()).prop_map(|(attempt, reason)| ItemEvent::Stopped { attempt, reason }),
@@ -167,6 +188,7 @@ fn run_event() -> impl Strategy<Value = RunEvent> {
             host,
         }),
         text().prop_map(|host| RunEvent::Resumed { host }),
+        any::<u64>().prop_map(|micro_usd| RunEvent::Capped { micro_usd }),
         vec((text().prop_map(ItemKey::new), text()), 0..3).prop_map(|waiting| RunEvent::Paused { waiting }),
         any::<[u32; 5]>().prop_map(|[landed, failed, blocked, waiting, unfinished]| RunEvent::Finished {
             totals: Totals { landed, failed, blocked, waiting, unfinished }
@@ -262,16 +284,17 @@ fn a_newer_format_is_refused_with_the_version_needed_whatever_else_it_says() {
         decode::<ItemEvent>(b"1.1: levitated\n\n{\"v\": 7, \"event\": {\"kind\": \"levitated\"}}\n").unwrap_err();
     assert_eq!(refused, DecodeError::Newer { found: 7 });
     assert!(
-        refused.to_string().contains("ledger format 7") && refused.to_string().contains("reads up to 1"),
+        refused.to_string().contains("ledger format 7") && refused.to_string().contains("reads up to 2"),
         "{refused}"
     );
-    assert_eq!(check_format(b"x\n\n{\"v\": 2}"), Err(DecodeError::Newer { found: 2 }));
+    assert_eq!(check_format(b"x\n\n{\"v\": 3}"), Err(DecodeError::Newer { found: 3 }));
+    assert_eq!(check_format(b"x\n\n{\"v\": 1}"), Ok(()));
     assert_eq!(check_format(encode_format().as_bytes()), Ok(()));
 }
 
 #[test]
 fn an_unknown_event_of_our_format_is_refused_not_guessed() {
-    let message = b"1.1: levitated\n\n{\"v\": 1, \"at\": 1, \"event\": {\"kind\": \"levitated\"}, \"state\": {}}\n";
+    let message = b"1.1: levitated\n\n{\"v\": 2, \"at\": 1, \"event\": {\"kind\": \"levitated\"}, \"state\": {}}\n";
     assert!(decode::<ItemEvent>(message).unwrap_err().to_string().contains("levitated"));
 }
 
@@ -315,7 +338,8 @@ fn a_record_of_format_1_reads_as_it_did() {
     let decoded = decode::<ItemEvent>(sample.as_bytes()).unwrap();
     assert_eq!(decoded.event, stopped("enough"));
     assert_eq!(decoded.state.title, "T");
-    assert_eq!(encode("1.1", &decoded.event, decoded.at, &raw_snapshot(sample.as_bytes()).unwrap()), sample);
+    let written = encode("1.1", &decoded.event, decoded.at, &raw_snapshot(sample.as_bytes()).unwrap());
+    assert_eq!(written, sample.replace("\"v\": 1,", "\"v\": 2,"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The subject line of a record: one sentence for people under `git log`. Must not be read back by anything.
 
 use crate::domain::branch::BranchEvent;
+use crate::domain::budget::dollars;
 use crate::domain::event::{ItemEvent, PhaseOutcome, Review, ReviewVerdict, RunEvent};
 use crate::domain::names::{ItemKey, Principal};
 
@@ -19,6 +20,7 @@ pub(super) fn of_run(run: &str, event: &RunEvent) -> String {
             let target = line(target.short());
             format!("started with {} on {target} at {}, {jobs} at a time", count(items.len(), "item"), base.short())
         }
+        RunEvent::Capped { micro_usd } => format!("may cost {} USD at most", dollars(*micro_usd)),
         RunEvent::Resumed { host } => format!("resumed by {}", line(host)),
         RunEvent::Paused { waiting } => {
             let keys: Vec<&ItemKey> = waiting.iter().map(|(key, _)| key).collect();
@@ -69,6 +71,11 @@ fn sentence(event: &ItemEvent) -> String {
             format!("{verb} by {agent} as {role} on {branch} from {target} at {}", base.short())
         }
         ItemEvent::SessionStarted { phase, principal, .. } => format!("{phase} begins, {}", who(principal)),
+        ItemEvent::SessionEnded { principal, millis, usage, .. } => {
+            let cost = usage.micro_usd.map_or_else(String::new, |cost| format!(", {} USD", dollars(cost)));
+            let tokens = usage.tokens.map_or_else(String::new, |tokens| format!(", {tokens} tokens"));
+            format!("session of {} ended after {} s{cost}{tokens}", who(principal), millis / 1000)
+        }
         ItemEvent::PhaseRecorded { phase, outcome: PhaseOutcome::Done { by, summary, .. }, .. } => {
             format!("{phase} done by {}: {}", who(by), line(summary))
         }
@@ -94,6 +101,13 @@ fn sentence(event: &ItemEvent) -> String {
         ItemEvent::NoChange { reason, .. } => format!("done with no change: {}", line(reason)),
         ItemEvent::Interrupted { reason, .. } => format!("interrupted: {}", line(reason)),
         ItemEvent::Failed { failure, .. } => format!("failed in {}: {}", failure.phase, line(&failure.message)),
+        ItemEvent::RetryDue { failure, number, of, .. } => {
+            format!(
+                "failed in {}, another try is due ({number} of {of} failed): {}",
+                failure.phase,
+                line(&failure.message)
+            )
+        }
         ItemEvent::Blocked { by, .. } => format!("blocked by {}", list(&by.iter().collect::<Vec<_>>())),
         ItemEvent::Stopped { reason, .. } => format!("stopped: {}", line(reason)),
         ItemEvent::RetryRequested { by, reopen: false } => format!("retry asked for by {}", who(by)),

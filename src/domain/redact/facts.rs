@@ -18,8 +18,12 @@ impl Redactor {
             | ItemEvent::NoChange { reason, .. }
             | ItemEvent::Interrupted { reason, .. }
             | ItemEvent::Stopped { reason, .. } => self.clean(reason),
-            ItemEvent::Failed { failure, .. } => self.clean(&mut failure.message),
+            ItemEvent::Failed { failure, .. } | ItemEvent::RetryDue { failure, .. } => {
+                self.clean(&mut failure.message);
+                self.clean(&mut failure.output);
+            }
             ItemEvent::SessionStarted { .. }
+            | ItemEvent::SessionEnded { .. }
             | ItemEvent::ReviewCarried { .. }
             | ItemEvent::LandingIntended { .. }
             | ItemEvent::Landed { .. }
@@ -35,7 +39,7 @@ impl Redactor {
         match &mut event {
             RunEvent::Paused { waiting } => waiting.iter_mut().for_each(|(_, reason)| self.clean(reason)),
             RunEvent::Stopped { reason } => self.clean(reason),
-            RunEvent::Started { .. } | RunEvent::Resumed { .. } | RunEvent::Finished { .. } => {}
+            RunEvent::Started { .. } | RunEvent::Capped { .. } | RunEvent::Resumed { .. } | RunEvent::Finished { .. } => {}
         }
         event
     }

@@ -248,7 +248,7 @@ pub(super) fn at_end(world: &mut World) {
             (Some(Outcome::Failed { failure }), _) => {
                 let machine =
                     matches!(failure.class, FailureClass::Internal | FailureClass::Setup | FailureClass::Agent)
-                        || matches!(failure.class, FailureClass::NoReview);
+                        || matches!(failure.class, FailureClass::NoReview | FailureClass::Resources);
                 if accidents == 0 || !machine {
                     wrong.push(format!("I19: {key} failed for no reason of its own: {}", failure.message));
                 }

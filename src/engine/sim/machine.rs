@@ -113,6 +113,8 @@ impl Reporter for SimReporter {
             | Happening::PhaseStarted { .. }
             | Happening::PhaseEnded { .. }
             | Happening::StatusChanged { .. }
+            | Happening::Notice { .. }
+            | Happening::RetryDue { .. }
             | Happening::Stopping { .. }
             | Happening::RunEnded { .. } => {}
         }

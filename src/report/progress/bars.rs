@@ -9,7 +9,7 @@ use crate::engine::events::{Happening, Reporter};
 
 use super::live::Live;
 use crate::report::text::{Color, Tone, escape};
-use crate::report::words::{ended, stopping, tone};
+use crate::report::words::{again, ended, stopping, tone};
 
 /// Lines used for stories on a terminal whose height is unknown.
 const HEIGHT: usize = 20;
@@ -85,6 +85,10 @@ impl Reporter for Bars {
         match happening {
             Happening::RunStarted { .. } => self.overall.enable_steady_tick(Duration::from_secs(1)),
             Happening::ItemEnded { item } => self.say(&ended(item), tone(item.status)),
+            Happening::Notice { text } => self.say(text, Tone::Warn),
+            Happening::RetryDue { story_id, failure, number, of, millis } => {
+                self.say(&again(story_id, failure, (*number, *of), *millis), Tone::Warn);
+            }
             Happening::Stopping { live } => self.say(&stopping(*live), Tone::Warn),
             Happening::RunEnded { .. } => return self.clear(),
             Happening::ItemStarted { .. }

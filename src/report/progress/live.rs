@@ -48,7 +48,11 @@ impl Live {
                 row.took = Some(item.millis);
                 row.note = escape(&item.reason);
             }),
-            Happening::Stopping { .. } | Happening::RunEnded { .. } => {}
+            Happening::RetryDue { story_id, failure, .. } => self.change(story_id, |row| {
+                row.began = None;
+                row.note = escape(&format!("another try is due: {}", failure.message));
+            }),
+            Happening::Notice { .. } | Happening::Stopping { .. } | Happening::RunEnded { .. } => {}
         }
     }
 

@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 use crate::domain::branch::Breach;
 use crate::domain::id::ItemId;
 use crate::domain::names::{BranchRef, ItemKey, Oid, RunId, Timestamp};
+use crate::domain::pressure::Pressure;
 use crate::domain::run_state::RunState;
 use crate::domain::state::{ItemState, Outcome, Status};
 use crate::domain::workflow::Phase;
 use crate::report::hotfix::Listed;
-use crate::report::text::rfc3339;
+use crate::report::text::{rfc3339, rfc3339_seconds};
+use crate::report::words::usd;
 
 /// What the stories' files add to the ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +44,30 @@ pub struct Watched {
     pub breaches: Vec<Breach>,
 }
 
+/// A client that is given nothing for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PausedAgent {
+    /// Adapter.
+    pub agent: String,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Why.
+    pub why: String,
+    /// Until when; `None` when the next session decides.
+    pub until: Option<Timestamp>,
+}
+
+/// What holds starts back now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Guards {
+    /// Clients that are paused.
+    pub paused: Vec<PausedAgent>,
+    /// What the machine has left.
+    pub pressure: Pressure,
+    /// Why it has no room for more; `None` when it has.
+    pub held: Option<String>,
+}
+
 /// Everything that status is derived from.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
@@ -57,6 +83,8 @@ pub struct View<'a> {
     pub hotfixes: &'a [Listed],
     /// Protected branches that are watched.
     pub branches: &'a [Watched],
+    /// What holds starts back.
+    pub guards: &'a Guards,
     /// Now, for elapsed times.
     pub now: Timestamp,
 }
@@ -119,7 +147,7 @@ pub(super) fn status(state: Option<&ItemState>, known: Option<&Known>, live: Opt
 pub(super) fn phase(state: &ItemState) -> Option<Phase> {
     match &state.outcome {
         Some(Outcome::Landed | Outcome::NoChange { .. } | Outcome::Blocked { .. }) => None,
-        Some(Outcome::Failed { failure }) => Some(failure.phase),
+        Some(Outcome::Failed { failure } | Outcome::Due { failure, .. }) => Some(failure.phase),
         Some(Outcome::Stopped { .. } | Outcome::Interrupted { .. }) | None => {
             state.attempt.as_ref().and_then(|_| state.next_phase())
         }
@@ -130,6 +158,10 @@ pub(super) fn phase(state: &ItemState) -> Option<Phase> {
 pub(super) fn reason(state: &ItemState) -> String {
     match &state.outcome {
         Some(Outcome::Failed { failure }) => failure.message.clone(),
+        Some(Outcome::Due { failure, number, of, not_before }) => {
+            let at = rfc3339_seconds(*not_before);
+            format!("try {} of {of} at {at}: {}", number.saturating_add(1), failure.message)
+        }
         Some(Outcome::Blocked { by }) => {
             format!("needs {}", by.iter().map(ItemKey::as_str).collect::<Vec<_>>().join(" → "))
         }
@@ -155,6 +187,7 @@ impl Row<'_> {
 /// An item as scripts see it, with the field names of the users' guide.
 pub(super) fn item(row: &Row<'_>) -> Value {
     let attempt = row.state.and_then(|state| state.attempt.as_ref());
+    let spent = row.state.map(ItemState::spent_in_all);
     json!({
         "storyId": row.key,
         "title": row.title,
@@ -169,6 +202,10 @@ pub(super) fn item(row: &Row<'_>) -> Value {
         "startTime": row.state.and_then(|state| state.started).map(rfc3339),
         "lastUpdate": row.state.and_then(|state| state.updated).map(rfc3339),
         "attempts": row.state.map_or(0, |state| state.attempts),
+        "failedTries": row.state.map_or(0, |state| state.tries),
+        "costUsd": spent.map(|spent| usd(&spent)),
+        "tokens": spent.and_then(|spent| spent.token_count()),
+        "agentMillis": spent.map(|spent| spent.millis),
         "reason": Some(row.reason()).filter(|reason| !reason.is_empty()),
     })
 }

@@ -11,9 +11,10 @@ use crate::domain::names::{ItemKey, Oid, Timestamp};
 use crate::domain::state::{Attempt, ItemState, Outcome, Status};
 use crate::domain::workflow::Phase;
 
-use super::rows::{self, Known, View, item, reason};
+use super::rows::{self, Guards, Known, View, item, reason};
+use crate::report::failure::{Kept, advice, class_word, facts};
 use crate::report::text::{Color, Tone, append, escape, json_safe, pad, rfc3339, rfc3339_seconds, span};
-use crate::report::words::tone;
+use crate::report::words::{spent, tone};
 
 /// The item to show.
 #[derive(Clone, Copy)]
@@ -61,6 +62,7 @@ pub fn show(shown: &Shown<'_>, color: Color) -> String {
     let because = if because.is_empty() { String::new() } else { format!(": {because}") };
     page.line(&format!("{}{because}", status.word()), tone(status));
     page.facts(shown, state);
+    page.failure(shown.key, state);
     page.phases(state);
     page.checks(&state.checks);
     page.reviews(&state.reviews);
@@ -114,6 +116,22 @@ impl Page {
         self.fact("started", &state.started.map(rfc3339_seconds).unwrap_or_default());
         self.fact("updated", &state.updated.map(rfc3339_seconds).unwrap_or_default());
         self.fact("went back", &state.return_reason);
+        self.fact("consumed", &spent(&state.spent_in_all()));
+    }
+
+    /// The failure that the item ended with, or after which another try is due.
+    fn failure(&mut self, key: &ItemKey, state: &ItemState) {
+        let Some(Outcome::Failed { failure } | Outcome::Due { failure, .. }) = &state.outcome else { return };
+        self.heading("failure");
+        self.fact("class", &class_word(failure.class));
+        self.fact("phase", failure.phase.name());
+        let attempt = state.attempt.as_ref();
+        let branch = attempt.map(|attempt| attempt.branch.short());
+        let kept = Kept { branch, worktree: attempt.map(|attempt| attempt.worktree.as_str()) };
+        for line in facts(failure, kept, usize::MAX) {
+            self.plain(&format!("  {line}"));
+        }
+        self.plain(&format!("  what helps: {}", advice(failure.class, key)));
     }
 
     fn phases(&mut self, state: &ItemState) {
@@ -243,6 +261,7 @@ pub fn show_json(shown: &Shown<'_>) -> String {
         live: live.as_ref(),
         hotfixes: &[],
         branches: &[],
+        guards: &Guards::default(),
         now: Timestamp(0),
     };
     let row = view.row(shown.key, None);
@@ -258,6 +277,12 @@ pub fn show_json(shown: &Shown<'_>) -> String {
     value["reviews"] = state.reviews.iter().map(review).collect();
     value["sessions"] = json!(state.sessions);
     value["landings"] = json!(state.landings);
+    value["failure"] = match &state.outcome {
+        Some(Outcome::Failed { failure } | Outcome::Due { failure, .. }) => {
+            json!({"failure": failure, "advice": advice(failure.class, shown.key)})
+        }
+        _ => Value::Null,
+    };
     value["waits"] = json!(state.waits);
     value["gate"] = shown.gate.map_or(Value::Null, gate);
     value["next"] = json!(next_commands(shown.key, row.status, state));

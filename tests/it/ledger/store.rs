@@ -23,7 +23,7 @@ fn the_log_of_an_item_reads_like_a_diary() {
         phase,
         outcome: PhaseOutcome::NotApplicable { reason: reason.into() },
     };
-    let failure = Failure { class: FailureClass::Check, phase: Phase::Readiness, message: "test: exit 1\nmore".into() };
+    let failure = Failure::new(FailureClass::Check, Phase::Readiness, "test: exit 1\nmore");
     for event in [
         done(1, Phase::Setup, "worktree .worktrees/1.1"),
         not_applicable(Phase::Issue, "no forge configured"),
