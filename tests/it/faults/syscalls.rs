@@ -153,7 +153,7 @@ fn a_broken_disk_at_every_system_call() {
 
 #[test]
 fn one_call_of_each_fault() {
-    for (fault, call, number) in [(KILL, "rename", 9), (FULL, "fsync", 7), (BROKEN, "mkdir", 3)] {
+    for (fault, call, number) in [(KILL, "rename", 9), (FULL, "fsync", 7), (BROKEN, "pwrite64", 1)] {
         if can_trace(fault) {
             injected(fault, call, number);
         }
