@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
 
-use super::process::sweep::sweep_blocking;
+use super::process::fence;
 use crate::domain::diagnostic::escape_line;
 use crate::domain::names::{AttemptId, ItemKey, RunId, Timestamp};
 use crate::engine::ports::{AttemptLock, Clock, Host, PortError};
@@ -70,7 +70,7 @@ impl Host for Machine {
     }
 
     fn sweep(&self, attempt: &AttemptId) -> Result<usize, PortError> {
-        let swept = sweep_blocking(attempt.as_str());
+        let swept = fence::end(&self.state_dir, attempt.as_str());
         if swept.left == 0 {
             return Ok(swept.killed);
         }

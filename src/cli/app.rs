@@ -21,9 +21,12 @@ use crate::adapters::guarded;
 use crate::adapters::host::Machine;
 use crate::adapters::ledger::store::Store;
 use crate::adapters::process::executor::LocalExecutor;
+use crate::adapters::process::secrets;
+use crate::adapters::process::supervisor::Supervisor;
 use crate::domain::diagnostic::{Diagnostic, Severity};
 use crate::domain::names::{BranchRef, Oid};
 use crate::domain::policy::Policy;
+use crate::domain::redact::{Redactor, Secret, is_particular};
 use crate::domain::settings::Settings;
 use crate::engine::recorder::Recorder;
 use crate::engine::world::Ports;
@@ -40,6 +43,8 @@ pub(crate) struct App {
     /// The one child that writes refs.
     writer: Arc<Mutex<RefWriter>>,
     pub(crate) findings: Vec<Diagnostic>,
+    /// Takes secrets out of what is recorded.
+    pub(crate) redactor: Redactor,
     /// Content of the work tree's policy file.
     pub(crate) file: Option<Vec<u8>>,
 }
@@ -64,7 +69,8 @@ impl App {
         diagnostics.extend(refresh_guarded(&repo, false));
         let machine = Machine::new(repo.state_dir());
         let writer = Arc::new(Mutex::new(RefWriter::new(&repo)));
-        Ok(Self { repo, settings, machine, writer, findings: diagnostics, file: repository_file })
+        let redactor = Redactor::new(secrets::of_environment(&settings.redact_values_of));
+        Ok(Self { redactor, repo, settings, machine, writer, findings: diagnostics, file: repository_file })
     }
 
     /// Opens the repository for a command that changes something: not from inside an attempt's worktree.
@@ -121,9 +127,21 @@ impl App {
         )))
     }
 
+    /// Values that must not leave: of our environment, and of the variables that the settings name.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        secrets::of_environment(&self.settings.redact_values_of)
+    }
+
+    /// Values that refuse a commit: those the settings name, and of the others those that no file holds by chance.
+    fn refused_in_commits(&self) -> Redactor {
+        let named = &self.settings.redact_values_of;
+        let secrets = self.secrets().into_iter();
+        Redactor::new(secrets.filter(|secret| named.contains(&secret.name) || is_particular(&secret.value)))
+    }
+
     /// Opens the ledger.
     pub(crate) fn ledger(&self) -> Store {
-        Store::with_writer(&self.repo, self.writer.clone())
+        Store::with_writer(&self.repo, self.writer.clone()).hiding(self.redactor.clone())
     }
 
     /// The agents that are known here.
@@ -140,19 +158,28 @@ impl App {
             root: self.repo.root().to_owned(),
             git_common_dir: self.repo.common_dir().to_owned(),
             program,
+            secrets: self.secrets(),
+            supervisor: self.supervisor(),
         };
         let machine = Rc::new(self.machine.clone());
         Ok(Ports {
             recorder: Recorder::start(Box::new(ledger)),
             worktrees: Rc::new(self.worktrees()),
-            lander: Rc::new(GitLander::new(&self.repo)),
+            lander: Rc::new(GitLander::new(&self.repo).hiding(self.refused_in_commits())),
             guard: Rc::new(GitGuard::new(&self.repo)),
+            executor: Rc::new(
+                LocalExecutor::new(self.repo.state_dir(), place.supervisor.clone()).hiding(self.secrets()),
+            ),
             agents: Rc::new(RealAgents::new(Arc::new(registry), place)),
-            executor: Rc::new(LocalExecutor::new(self.repo.state_dir())),
             clock: machine.clone(),
             host: machine,
             surroundings: Rc::new(GitSurroundings::new(&self.repo)),
         })
+    }
+
+    /// Who watches over agents and commands.
+    pub(crate) fn supervisor(&self) -> Supervisor {
+        Supervisor::of_this_program(self.settings.pid_namespace)
     }
 
     /// Worktrees of this repository.
@@ -162,6 +189,7 @@ impl App {
 
     /// Shows what reading the configuration found; errors end the command.
     pub(crate) fn show_findings(&self, ui: &mut Ui) -> Result<(), CommandError> {
+        ui.hide(self.redactor.clone());
         show(&self.findings, ui);
         reject_shown(&self.findings)
     }

@@ -113,9 +113,9 @@ impl From<LedgerError> for CommandError {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Port(error) => error.into(),
-            LedgerError::Rejected(_) | LedgerError::Unreadable { .. } | LedgerError::TargetMoved { .. } => {
-                Self::operation(error.to_string())
-            }
+            LedgerError::Unreadable { .. } => Self::operation(error.to_string())
+                .hint("git orchestrate doctor shows what is wrong with the record, --fix goes back to what is sound"),
+            LedgerError::Rejected(_) | LedgerError::TargetMoved { .. } => Self::operation(error.to_string()),
         }
     }
 }

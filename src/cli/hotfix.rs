@@ -210,7 +210,8 @@ impl Order {
         ui.status(&format!("{} check(s) on the merge tree {}", checks.len(), tree.short()));
         let ids = (&candidate.base, &candidate.head, tree);
         let worktrees = self.app.worktrees();
-        let executor = LocalExecutor::new(self.app.repo.state_dir());
+        let executor = LocalExecutor::new(self.app.repo.state_dir(), self.app.supervisor());
+        let executor = executor.hiding(self.app.secrets());
         let bench = Bench {
             lander: &self.lander,
             worktrees: &worktrees,

@@ -15,10 +15,11 @@ use crate::adapters::ledger::diary;
 use crate::adapters::ledger::store::Store;
 use crate::adapters::process::executor::attempt_folder;
 use crate::adapters::runs;
-use crate::domain::diagnostic::escape;
+use crate::domain::diagnostic::{escape, escape_line};
 use crate::domain::event::ItemEvent;
 use crate::domain::names::{ItemKey, Oid, Timestamp};
 use crate::engine::ports::Ledger;
+use crate::report::text::json_safe;
 
 /// How often `-f` looks for more.
 const FOLLOW_EVERY: Duration = Duration::from_millis(500);
@@ -72,9 +73,9 @@ fn entries(store: &mut Store, id: Option<&str>) -> Result<Vec<Entry>, CommandErr
 fn line((at, key, oid, event): &Entry, as_json: bool) -> String {
     if as_json {
         let value = json!({"version": 1, "at": at.rfc3339(), "storyId": key, "record": oid, "event": event});
-        return format!("{value}\n");
+        return format!("{}\n", json_safe(&value.to_string()));
     }
-    format!("{}  {}  {}\n", at.rfc3339(), oid.short(), diary::of_item(key.as_str(), event))
+    format!("{}  {}  {}\n", at.rfc3339(), oid.short(), escape_line(&diary::of_item(key.as_str(), event)))
 }
 
 /// What the sessions of an item's newest attempt printed, oldest session first.

@@ -10,6 +10,8 @@ pub mod ui;
 mod app;
 mod backup;
 mod certify;
+mod changes;
+mod checkpoints;
 mod cleanup;
 mod demo;
 mod doctor;
@@ -22,6 +24,7 @@ mod init_server;
 mod item;
 mod land;
 mod log;
+mod others;
 mod phase;
 mod plan;
 mod planning;
@@ -44,6 +47,7 @@ use std::process::ExitCode;
 use anstream::ColorChoice;
 use clap::Parser;
 
+use crate::adapters::process::{sandbox, supervise};
 use crate::domain::diagnostic::{escape, escape_line};
 use args::{Cli, ColorWhen, Command, Globals};
 use error::CommandError;
@@ -52,6 +56,13 @@ use ui::{Loudness, Ui};
 
 /// Runs the program with its arguments (the program's name first) to its exit code.
 pub fn main(argv: Vec<OsString>) -> ExitCode {
+    // Not for people, and started for every process of an attempt: before anything is set up.
+    if let Some(args) = supervise::called(&argv) {
+        return supervise::main(args);
+    }
+    if let Some(args) = sandbox::called(&argv) {
+        return sandbox::become_confined(args, &mut std::io::stderr()).into();
+    }
     ui::say_panics_in_one_sentence();
     guarded(|| run(&argv)).into()
 }

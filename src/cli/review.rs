@@ -43,7 +43,9 @@ pub(crate) fn run(args: &ReviewArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     }
     require_signed(args, &target.policy, &key)?;
     let at = app.machine.now();
-    let review = said(args, reviewer, state, &target, &change, at);
+    let mut review = said(args, reviewer, state, &target, &change, at);
+    // Before it is signed: afterwards no byte of it may change.
+    app.redactor.review(&mut review);
     let review = if args.sign { signed(&app, &target, (&key, state.round), review, ui)? } else { review };
     // The address that the key stands for may be another than the one git is configured with.
     require_other(&review.reviewer, &key, state, &change, args.approve)?;

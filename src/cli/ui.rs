@@ -7,7 +7,9 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 
 use super::error::{CommandError, Kind};
-use crate::domain::diagnostic::escape;
+use crate::adapters::process::secrets;
+use crate::domain::diagnostic::{escape, is_unsafe};
+use crate::domain::redact::Redactor;
 
 /// How much is said on stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +31,7 @@ pub struct Ui {
     err_color: bool,
     interactive: bool,
     loudness: Loudness,
+    redactor: Redactor,
 }
 
 impl Ui {
@@ -44,6 +47,7 @@ impl Ui {
             err_color: err_choice != ColorChoice::Never,
             interactive: stdin().is_terminal() && stderr().is_terminal(),
             loudness,
+            redactor: Redactor::new(secrets::of_environment(&[])),
         }
     }
 
@@ -56,7 +60,13 @@ impl Ui {
             err_color: false,
             interactive: false,
             loudness: Loudness::Normal,
+            redactor: Redactor::default(),
         }
+    }
+
+    /// Sets what must not be written.
+    pub fn hide(&mut self, redactor: Redactor) {
+        self.redactor = redactor;
     }
 
     /// Whether text for stdout may be coloured.
@@ -94,18 +104,43 @@ impl Ui {
         terminal_size::terminal_size_of(stdout()).map(|(columns, _)| usize::from(columns.0))
     }
 
-    /// Writes data to stdout as it is.
+    /// Writes data to stdout, without secrets.
     pub fn data(&mut self, text: &str) -> Result<(), CommandError> {
-        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        let written = self.out.write_all(self.safe(text, self.out_color).as_bytes()).and_then(|()| self.out.flush());
         written.map_err(|error| match CommandError::from(error) {
             broken if broken.kind == Kind::BrokenPipe => broken,
             other => CommandError { message: format!("cannot write to standard output: {}", other.message), ..other },
         })
     }
 
-    /// Writes bytes of a file or a blob to stdout as they are.
+    /// Writes bytes of a file or a blob to stdout, without secrets.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), CommandError> {
-        self.out.write_all(bytes).and_then(|()| self.out.flush()).map_err(CommandError::from)
+        self.out
+            .write_all(&self.redactor.redact_bytes(bytes))
+            .and_then(|()| self.out.flush())
+            .map_err(CommandError::from)
+    }
+
+    /// A text without secrets, and with nothing in it that a terminal would obey but line ends, tabs and, where they are
+    /// wanted, colours. Whoever makes a text escapes what is foreign in it; this is the net below them.
+    fn safe(&self, text: &str, color: bool) -> String {
+        let text = self.redactor.redact(text);
+        if !text.chars().any(is_unsafe) {
+            return text;
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text.as_str();
+        while let Some(at) = rest.find('\u{1b}') {
+            out.push_str(&escape(&rest[..at]));
+            let length = if color { color_length(&rest[at..]) } else { 0 };
+            match length {
+                0 => out.push_str(&escape("\u{1b}")),
+                _ => out.push_str(&rest[at..at + length]),
+            }
+            rest = &rest[at + length.max(1)..];
+        }
+        out.push_str(&escape(rest));
+        out
     }
 
     /// Says on stderr what was done; silent with `--quiet`.
@@ -142,6 +177,7 @@ impl Ui {
     /// Writes text to stderr whatever the loudness, with a line end.
     pub fn message(&mut self, text: &str) {
         // A terminal that went away must not end the work.
+        let text = self.safe(text, self.err_color);
         drop(writeln!(self.err, "{}", text.trim_end_matches('\n')).and_then(|()| self.err.flush()));
     }
 
@@ -205,6 +241,13 @@ impl Ui {
     }
 }
 
+/// Length of the colour that a text begins with, 0 = it begins with something else.
+fn color_length(text: &str) -> usize {
+    let Some(rest) = text.strip_prefix("\u{1b}[") else { return 0 };
+    let codes = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b';').count();
+    if rest.as_bytes().get(codes) == Some(&b'm') { codes + 3 } else { 0 }
+}
+
 /// Replaces Rust's panic message by one sentence for people; the process goes on to exit with 70.
 pub fn say_panics_in_one_sentence() {
     std::panic::set_hook(Box::new(|panic| {
@@ -216,4 +259,19 @@ pub fn say_panics_in_one_sentence() {
         // Nothing is left to do when even this cannot be written.
         drop(writeln!(stderr(), "{text}"));
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_colours_of_ours_and_nothing_else_to_obey() {
+        let mut ui = Ui::captured(Box::new(std::io::sink()), Box::new(std::io::sink()));
+        ui.hide(Redactor::new(["a secret value".to_owned()]));
+        let text = "\u{1b}[1;31mred\u{1b}[0m \u{1b}]0;x\u{7} \u{1b}[2J \u{9b}1m \u{202e}\n\ta secret value";
+        let shown = "\u{1b}[1;31mred\u{1b}[0m \\x1b]0;x\\x07 \\x1b[2J \\x9b1m \\u202e\n\t[redacted]";
+        assert_eq!(ui.safe(text, true), shown);
+        assert_eq!(ui.safe(text, false), shown.replace('\u{1b}', "\\x1b"));
+    }
 }

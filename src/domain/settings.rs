@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a story that declares nothing about dependencies waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -42,6 +42,32 @@ impl Missing {
     }
 }
 
+/// Whether agents are put into a PID namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PidNamespace {
+    /// Where it takes nothing away from them: where we have the right to make one.
+    #[default]
+    Auto,
+    /// Also by a user namespace, in which programs like sudo do not work.
+    On,
+    /// Never.
+    Off,
+}
+
+/// How an agent is confined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxKind {
+    /// Not at all.
+    #[default]
+    None,
+    /// By the kernel: writes and signals.
+    Landlock,
+    /// By bubblewrap: writes, processes, and places that are hidden.
+    Bwrap,
+}
+
 /// The settings of one invocation, resolved from defaults, user file, repository file, environment and flags.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Settings {
@@ -73,8 +99,14 @@ pub struct Settings {
     pub idle_timeout_secs: u64,
     /// Seconds between asking an agent to end and killing it.
     pub grace_secs: u64,
+    /// Whether agents are put into a PID namespace.
+    pub pid_namespace: PidNamespace,
     /// How often a conflict or a failed check goes back to the author before the item fails.
     pub rework_rounds: u32,
+    /// How agents are confined whose adapter does not say.
+    pub sandbox: SandboxKind,
+    /// Variables whose values are kept out of logs, records and output, besides those whose names say that they are secret.
+    pub redact_values_of: Vec<String>,
     /// Adapters defined or overridden in configuration: name → raw TOML table as text.
     pub adapters: BTreeMap<String, String>,
 }
@@ -96,7 +128,10 @@ impl Default for Settings {
             agent_timeout_secs: 3600,
             idle_timeout_secs: 0,
             grace_secs: 10,
+            pid_namespace: PidNamespace::Auto,
             rework_rounds: 2,
+            sandbox: SandboxKind::None,
+            redact_values_of: Vec::new(),
             adapters: BTreeMap::new(),
         }
     }

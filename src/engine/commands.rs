@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::attempt::{Attempt, Halt, ended, last_line};
-use super::ports::{CommandEnd, CommandRequest, Ended};
+use super::ports::{CommandEnd, CommandRequest, Ended, Leak};
 use crate::domain::event::FailureClass;
 use crate::domain::names::{Oid, Principal};
 use crate::domain::policy::CheckSpec;
@@ -93,6 +93,7 @@ impl Attempt {
             return Err(Halt::fail(FailureClass::Agent, phase, message));
         }
         if state.dirty.is_empty() {
+            self.refuse_leak(phase, &state.head).await?;
             return Ok(state.head);
         }
         let attempt = self.recorded();
@@ -100,7 +101,23 @@ impl Attempt {
         // By its trailer the commit is known wherever it is copied to.
         let message = format!("{message}\n\nStory: {}\n", self.track.key);
         let made = worktrees.commit_all(&self.spec, &message, &author).await.map_err(Halt::internal(phase))?;
-        Ok(made.unwrap_or(state.head))
+        let head = made.unwrap_or(state.head);
+        self.refuse_leak(phase, &head).await?;
+        Ok(head)
+    }
+
+    /// What holds a key of ours never reaches the target. The commit stays on the story branch: nothing anyone wrote is lost.
+    async fn refuse_leak(&self, phase: Phase, head: &Oid) -> Result<(), Halt> {
+        let lander = &self.track.world.ports.lander;
+        let found = lander.leak(&self.recorded().base, head).await.map_err(Halt::internal(phase))?;
+        let Some(Leak { commit, name, path }) = found else { return Ok(()) };
+        let place = if path.is_empty() { "its message".to_owned() } else { path };
+        let branch = self.spec.branch.short();
+        let message = format!(
+            "commit {} holds the value of {name} in {place}; take it out of {branch} before pushing that, and change the key",
+            commit.short()
+        );
+        Err(Halt::fail(FailureClass::Gate, phase, message))
     }
 
     pub(crate) async fn run_in_worktree(&self, spec: &CheckSpec) -> CommandEnd {

@@ -13,7 +13,7 @@ use crate::domain::gate::MergePermit;
 use crate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, Principal, RunId, Timestamp};
 use crate::domain::policy::Policy;
 use crate::domain::run_state::RunState;
-use crate::domain::state::{ItemState, Rejected};
+use crate::domain::state::{ItemState, OpenSession, Rejected};
 use crate::domain::statement::Signatures;
 use crate::domain::tamper::{Gained, Restored, Words};
 use crate::domain::usage::Usage;
@@ -286,6 +286,17 @@ pub struct Changes {
     pub files: usize,
 }
 
+/// A secret in a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leak {
+    /// The commit that brings it.
+    pub commit: Oid,
+    /// Name of the variable that it is the value of.
+    pub name: String,
+    /// The file; empty for the commit's message.
+    pub path: String,
+}
+
 /// What a landing is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LandingPlan {
@@ -346,6 +357,11 @@ pub trait Lander {
 
     /// How much changed between two commits.
     async fn changes(&self, base: &Oid, head: &Oid) -> Result<Changes, PortError>;
+
+    /// A secret of ours that the commits of base..head would bring into the history, as far as its value is known.
+    async fn leak(&self, _base: &Oid, _head: &Oid) -> Result<Option<Leak>, PortError> {
+        Ok(None)
+    }
 
     /// Writes merge and bookkeeping commits durably; moves nothing.
     async fn build(&self, plan: &LandingPlan) -> Result<Landing, PortError>;
@@ -490,9 +506,23 @@ pub struct AgentEnd {
     pub usage: Usage,
 }
 
+/// What is left of a session whose orchestrator went away. The default: nothing is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftSession {
+    /// The client's session id, where the client can go on with it and had begun it.
+    pub session: Option<String>,
+    /// How the process ended, where that was written down before anybody ended it.
+    pub ended: Option<Ended>,
+}
+
 /// Coding agents.
 #[async_trait(?Send)]
 pub trait Agents {
+    /// Looks at what is left of a session of an earlier attempt, none of whose processes is alive any more.
+    fn left(&self, _open: &OpenSession) -> LeftSession {
+        LeftSession::default()
+    }
+
     /// Runs one invocation to its end; nothing it started in its process group outlives the call.
     async fn invoke(&self, request: AgentRequest, cancel: CancelSignal) -> AgentEnd;
 }

@@ -4,11 +4,17 @@
 
 mod disk;
 mod formats;
+mod interrupts;
+mod resume;
+mod sandbox;
+mod secrets;
 mod syscalls;
+mod together;
 
 use std::io::Write;
 
 mod power;
+mod processes;
 
 /// Whether the whole battery was asked for.
 pub fn full() -> bool {
@@ -60,3 +66,5 @@ impl Dice {
         &from[usize::try_from(self.below(from.len() as u64)).unwrap()]
     }
 }
+
+mod records;

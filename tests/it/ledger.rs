@@ -8,6 +8,7 @@ use git_orchestrate::domain::names::{BranchRef, Oid};
 use crate::support::Scratch;
 
 mod fixtures;
+mod joining;
 mod machine;
 mod packing;
 mod store;
@@ -86,10 +87,7 @@ fn what_cannot_be_worked_in_is_named() {
     let config = "[core]\n\trepositoryformatversion = 1\n[extensions]\n\trefStorage = cards\n";
     foreign.write(".git/config", config);
     let error = Repo::discover(&foreign.root()).unwrap_err();
-    assert_eq!(
-        error.message,
-        "this repository keeps its refs as `cards`; only `files` and `reftable` are supported"
-    );
+    assert_eq!(error.message, "this repository keeps its refs as `cards`; only `files` and `reftable` are supported");
 }
 
 #[test]

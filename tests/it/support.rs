@@ -116,6 +116,8 @@ impl Scratch {
             .env("GIT_COMMITTER_NAME", "Ada")
             .env("GIT_COMMITTER_EMAIL", "ada@example.org")
             .env("NO_COLOR", "1")
+            // Numbers that agents write down are then those that tests see; tests of namespaces ask for one.
+            .env("GIT_ORCHESTRATE_PID_NAMESPACE", "off")
             .env("LC_ALL", "C.UTF-8");
         if let Some(path) = path_with_test_git() {
             command.env("PATH", path);

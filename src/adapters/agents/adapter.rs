@@ -8,8 +8,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::arguments::{Placeholder, Template};
+use crate::adapters::process::sandbox::Sandbox;
 use crate::domain::diagnostic::{Diagnostic, Place};
 use crate::domain::event::FailureClass;
+use crate::domain::settings::SandboxKind;
 
 /// Where the prompt goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -142,6 +144,50 @@ struct PatternFile {
     class: ClassName,
 }
 
+/// `sandbox = "landlock"`, or a table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum SandboxFile {
+    Kind(SandboxKind),
+    Table(SandboxTable),
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SandboxTable {
+    kind: Option<SandboxKind>,
+    write: Option<Vec<String>>,
+    hide: Option<Vec<String>>,
+}
+
+impl AdapterFile {
+    fn sandbox(&self) -> SandboxTable {
+        match &self.sandbox {
+            Some(SandboxFile::Kind(kind)) => SandboxTable { kind: Some(*kind), ..SandboxTable::default() },
+            Some(SandboxFile::Table(table)) => table.clone(),
+            None => SandboxTable::default(),
+        }
+    }
+}
+
+/// Files and folders with keys of other programs, which bubblewrap hides from an agent.
+const HIDDEN: [&str; 14] = [
+    "~/.ssh",
+    "~/.gnupg",
+    "~/.aws",
+    "~/.azure",
+    "~/.kube",
+    "~/.docker",
+    "~/.netrc",
+    "~/.git-credentials",
+    "~/.password-store",
+    "~/.config/gcloud",
+    "~/.config/gh",
+    "~/.cargo/credentials.toml",
+    "/run/user",
+    "/run/docker.sock",
+];
+
 /// An adapter's TOML; every key may be absent, so that one file can be laid over another.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -166,6 +212,7 @@ struct AdapterFile {
     reviewer: Option<Autonomy>,
     #[serde(default)]
     env: EnvFile,
+    sandbox: Option<SandboxFile>,
     stop: Option<Stop>,
     commit: Option<CommitBy>,
     exit_codes: Option<BTreeMap<String, ClassName>>,
@@ -209,6 +256,10 @@ pub struct Adapter {
     pub env_set: BTreeMap<String, String>,
     /// Variables passed on, with trailing `*`.
     pub env_pass: Vec<String>,
+    /// What it may write to. Without a kind of its own it is as the settings say.
+    pub sandbox: Sandbox,
+    /// Whether the kind is its own.
+    pub own_sandbox: bool,
     /// How it is ended.
     pub stop: Stop,
     /// Who commits.
@@ -298,6 +349,8 @@ pub fn assemble(name: &str, layers: &[Layer<'_>]) -> Result<Adapter, Vec<Diagnos
         reviewer_args: level(first(layers, |file| file.reviewer).unwrap_or(Autonomy::ReadOnly)),
         env_set: env_set(layers),
         env_pass: first(layers, |file| file.env.pass.clone()).unwrap_or_default(),
+        sandbox: sandbox(layers),
+        own_sandbox: first(layers, |file| file.sandbox().kind).is_some(),
         stop: first(layers, |file| file.stop).unwrap_or(Stop { signal: StopSignal::Term, grace_s: None }),
         commit: first(layers, |file| file.commit).unwrap_or(CommitBy::Either),
         exit_codes: exit_codes(layers, &mut findings),
@@ -354,6 +407,14 @@ fn env_set(layers: &[Layer<'_>]) -> BTreeMap<String, String> {
         all.extend(layer.file.env.set.clone());
     }
     all
+}
+
+fn sandbox(layers: &[Layer<'_>]) -> Sandbox {
+    Sandbox {
+        kind: first(layers, |file| file.sandbox().kind).unwrap_or_default(),
+        write: first(layers, |file| file.sandbox().write).unwrap_or_default(),
+        hide: first(layers, |file| file.sandbox().hide).unwrap_or_else(|| HIDDEN.map(str::to_owned).into()),
+    }
 }
 
 fn exit_codes(layers: &[Layer<'_>], findings: &mut Vec<Diagnostic>) -> BTreeMap<i32, ClassName> {

@@ -1,7 +1,7 @@
 //! One invocation of an agent: its files, its environment, its arguments, its end. Must not judge what it did in git.
 //!
 //! Files of an invocation lie in a folder of their own, `<state dir>/attempts/<attempt>/<n>-<phase>/`, outside the worktree:
-//! `prompt.md`, `story/<name>`, `schema.json`, `result.json` (written by the agent), `output.log`.
+//! `prompt.md`, `story/<name>`, `schema.json`, `answer/result.json` (written by the agent), `output.log`, `exit.json`.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read, Write};
@@ -14,19 +14,27 @@ use async_trait::async_trait;
 
 use super::adapter::{Adapter, PromptBy, ResultBy, StopSignal};
 use super::arguments::Placeholder;
+use super::leftover;
 use super::registry::Registry;
 use super::transcript::{self, Transcript};
 use crate::adapters::process::environment::{Environment, MARK};
 use crate::adapters::process::executor::{attempt_folder, next_free, plain_name};
+use crate::adapters::process::fence;
 use crate::adapters::process::output::{self, LOG_CAP};
-use crate::adapters::process::run::{Ask, Job, run};
+use crate::adapters::process::past::EXIT_FILE;
+use crate::adapters::process::run::{Ask, Job, JobEnd, run};
+use crate::adapters::process::sandbox::{self, Places};
 use crate::adapters::process::spawn::{self, Launch};
+use crate::adapters::process::supervisor::Supervisor;
 use crate::domain::diagnostic::escape_line;
 use crate::domain::event::FailureClass;
+use crate::domain::names::Principal;
 use crate::domain::prompt::REVIEW_SCHEMA;
+use crate::domain::redact::{Redactor, Secret};
+use crate::domain::state::OpenSession;
 use crate::domain::usage::Usage;
 use crate::domain::workflow::Phase;
-use crate::engine::ports::{AgentEnd, AgentRequest, Agents, CancelSignal, Ended};
+use crate::engine::ports::{AgentEnd, AgentRequest, Agents, CancelSignal, Ended, LeftSession};
 
 /// Length a result may have, in bytes.
 const RESULT_CAP: u64 = 4 * 1024 * 1024;
@@ -48,6 +56,10 @@ pub struct AgentPlace {
     pub git_common_dir: PathBuf,
     /// This program itself, for the built-in agent.
     pub program: PathBuf,
+    /// Values that must not leave by a log or an answer.
+    pub secrets: Vec<Secret>,
+    /// Who watches over them.
+    pub supervisor: Supervisor,
 }
 
 /// Agents as processes on this machine.
@@ -66,6 +78,12 @@ impl RealAgents {
 
 #[async_trait(?Send)]
 impl Agents for RealAgents {
+    fn left(&self, open: &OpenSession) -> LeftSession {
+        let Principal::Agent { adapter, .. } = &open.principal else { return LeftSession::default() };
+        let adapter = self.registry.adapter(adapter);
+        adapter.map_or_else(LeftSession::default, |adapter| leftover::of(&self.place.state_dir, adapter, open))
+    }
+
     async fn invoke(&self, request: AgentRequest, cancel: CancelSignal) -> AgentEnd {
         let Some(adapter) = self.registry.adapter(&request.adapter) else {
             return not_started(&request, format!("there is no agent `{}`", escape_line(&request.adapter)));
@@ -81,8 +99,17 @@ impl Agents for RealAgents {
                 return not_started(&request, format!("cannot write the agent's files below {place}: {error}"));
             }
         };
-        let end = run(&invocation.job(program), cancel).await;
-        invocation.end(end)
+        let environment = invocation.environment();
+        let secrets = [self.place.secrets.clone(), environment.secrets()].concat();
+        let redactor = Redactor::new(secrets.clone());
+        let secrets = secrets.into_iter().map(|secret| secret.value).collect();
+        let mut job = invocation.job(program, environment, secrets);
+        job.launch = match invocation.confined(job.launch) {
+            Ok(launch) => launch,
+            Err(reason) => return not_started(&request, reason),
+        };
+        let end = run(&job, cancel).await;
+        invocation.end(end, &redactor)
     }
 }
 
@@ -119,6 +146,7 @@ impl<'a> Invocation<'a> {
         })?;
         let story = folder.join("story").join(plain_name(&request.story_name));
         fs::create_dir(folder.join("story"))?;
+        fs::create_dir(folder.join("answer"))?;
         write_new(&story, &request.story)?;
         write_new(&folder.join("schema.json"), REVIEW_SCHEMA.as_bytes())?;
         let mut invocation = Self { place, adapter, request, folder, story, role_file: None };
@@ -168,13 +196,13 @@ impl<'a> Invocation<'a> {
         usable.then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    fn job(&self, program: PathBuf) -> Job {
+    fn job(&self, program: PathBuf, environment: Environment, secrets: Vec<String>) -> Job {
         let request = self.request;
         let launch = Launch {
             program,
             args: self.args(),
             directory: request.worktree.clone(),
-            environment: self.environment(),
+            environment,
             stdin: (self.adapter.prompt == PromptBy::Stdin).then(|| self.prompt_file()),
             log: self.log(),
         };
@@ -189,7 +217,24 @@ impl<'a> Invocation<'a> {
                 StopSignal::Int => Ask::Interrupt,
             },
             log_cap: LOG_CAP,
+            secrets,
+            supervisor: self.place.supervisor.clone(),
+            lock: fence::lock_path(&self.place.state_dir, request.attempt.as_str()),
+            exit: self.folder.join(EXIT_FILE),
         }
+    }
+
+    /// The launch in the adapter's sandbox.
+    fn confined(&self, launch: Launch) -> Result<Launch, String> {
+        let places = Places {
+            worktree: &self.request.worktree,
+            git_common_dir: &self.place.git_common_dir,
+            branch: self.request.branch.as_str(),
+            answer: &self.folder.join("answer"),
+            tmp: &self.folder.join("tmp"),
+            spec: &self.folder.join("sandbox.json"),
+        };
+        sandbox::confine(launch, &self.adapter.sandbox, &places)
     }
 
     /// The session comes last: Codex takes its other flags before `resume` only.
@@ -261,18 +306,20 @@ impl<'a> Invocation<'a> {
         environment
     }
 
-    fn end(&self, end: crate::adapters::process::run::JobEnd) -> AgentEnd {
+    /// What is handed on: nothing in it holds a secret that the agent was given.
+    fn end(&self, end: JobEnd, redactor: &Redactor) -> AgentEnd {
         let log = self.log();
         let transcript = transcript::read(&log, self.adapter.parser);
         let class = self.class(&end.ended, &transcript, &log);
         let result = self.request.wants_result.then(|| self.result(&transcript)).flatten();
+        let result = result.map(|bytes| redactor.redact_bytes(&bytes));
         let session = transcript.session.unwrap_or_else(|| self.request.session.clone());
         AgentEnd {
             ended: end.ended,
             session,
             result,
             class,
-            tail: end.tail,
+            tail: redactor.redact(&end.tail),
             log,
             millis: end.millis,
             usage: Usage::default(),
@@ -317,7 +364,7 @@ impl<'a> Invocation<'a> {
     }
 
     fn result_file(&self) -> PathBuf {
-        self.folder.join("result.json")
+        self.folder.join("answer").join("result.json")
     }
 
     fn log(&self) -> PathBuf {

@@ -37,7 +37,10 @@ impl Registry {
         let order = own.map(String::as_str).chain(EMBEDDED.map(|(name, ..)| name));
         for name in order {
             match build(name, settings.adapters.get(name).map(String::as_str)) {
-                Ok(adapter) => {
+                Ok(mut adapter) => {
+                    if !adapter.own_sandbox {
+                        adapter.sandbox.kind = settings.sandbox;
+                    }
                     registry.order.push(name.to_owned());
                     registry.adapters.insert(name.to_owned(), adapter);
                 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::reader::{did_you_mean, parse_seconds};
-use super::settings::{LONGEST, MISSING, UNDECLARED};
+use super::settings::{LONGEST, MISSING, PID_NAMESPACE, UNDECLARED};
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::settings::Settings;
 
@@ -11,13 +11,14 @@ use crate::domain::settings::Settings;
 pub(super) const PREFIX: &str = "GIT_ORCHESTRATE_";
 
 /// The variables, without the prefix.
-pub const VARIABLES: [&str; 12] = [
+pub const VARIABLES: [&str; 13] = [
     "AGENT",
     "AGENT_TIMEOUT",
     "GRACE",
     "IDLE_TIMEOUT",
     "JOBS",
     "MISSING",
+    "PID_NAMESPACE",
     "REWORK_ROUNDS",
     "SETUP_TIMEOUT",
     "STORIES_ROOTS",
@@ -51,6 +52,7 @@ fn set(key: &str, value: &str, settings: &mut Settings) -> Result<(), String> {
         "IDLE_TIMEOUT" => settings.idle_timeout_secs = seconds(value, 0, LONGEST)?,
         "JOBS" => settings.jobs = Some(number(value, 1, 256)?),
         "MISSING" => settings.missing = word(value, &MISSING)?,
+        "PID_NAMESPACE" => settings.pid_namespace = word(value, &PID_NAMESPACE)?,
         "REWORK_ROUNDS" => settings.rework_rounds = number(value, 0, 20)?,
         "SETUP_TIMEOUT" => settings.setup_timeout_secs = seconds(value, 1, LONGEST)?,
         "STORIES_ROOTS" => settings.story_roots = folders(value)?,

@@ -3,10 +3,10 @@
 use super::document::Document;
 use super::reader::{Reader, Table};
 use crate::domain::diagnostic::Diagnostic;
-use crate::domain::settings::{Missing, Settings, Undeclared};
+use crate::domain::settings::{Missing, PidNamespace, SandboxKind, Settings, Undeclared};
 
 /// Tables of settings.
-pub(super) const TABLES: [&str; 4] = ["stories", "run", "worktrees", "agents"];
+pub(super) const TABLES: [&str; 5] = ["stories", "run", "worktrees", "agents", "redact"];
 /// Tables of gate keys.
 pub(super) const GATE_TABLES: [&str; 6] = ["protect", "gates", "review", "checks", "workflow", "hotfix"];
 /// Words of `[stories] undeclared`.
@@ -18,6 +18,12 @@ pub(super) const UNDECLARED: [(&str, Undeclared); 3] = [
 /// Words of `[run] missing`.
 pub(super) const MISSING: [(&str, Missing); 4] =
     [("ask", Missing::Ask), ("expand", Missing::Expand), ("skip", Missing::Skip), ("fail", Missing::Fail)];
+/// Words of `[agents] sandbox`.
+const SANDBOX: [(&str, SandboxKind); 3] =
+    [("none", SandboxKind::None), ("landlock", SandboxKind::Landlock), ("bwrap", SandboxKind::Bwrap)];
+/// Words of `[agents] pid_namespace`.
+pub(super) const PID_NAMESPACE: [(&str, PidNamespace); 3] =
+    [("auto", PidNamespace::Auto), ("on", PidNamespace::On), ("off", PidNamespace::Off)];
 /// Thirty days in seconds: the longest limit.
 pub(super) const LONGEST: u64 = 30 * 86_400;
 
@@ -50,6 +56,10 @@ pub(super) fn apply(document: &Document<'_>, layer: Layer, settings: &mut Settin
         root.table("stories").iter().for_each(|table| stories(table, settings));
         root.table("run").iter().for_each(|table| run(table, settings));
         root.table("worktrees").iter().for_each(|table| worktrees(table, settings));
+        root.table("redact").iter().for_each(|table| {
+            table.warn_unknown(&["values_of"]);
+            settings.redact_values_of.extend(table.strings("values_of").unwrap_or_default());
+        });
         root.table("agents").iter().for_each(|table| agents(table, settings));
     }
     reader.finish()
@@ -95,7 +105,8 @@ fn worktrees(table: &Table<'_>, settings: &mut Settings) {
 }
 
 fn agents(table: &Table<'_>, settings: &mut Settings) {
-    const KNOWN: [&str; 6] = ["default", "timeout", "idle_timeout", "grace", "roles", "technologies"];
+    const KNOWN: [&str; 8] =
+        ["default", "timeout", "idle_timeout", "grace", "pid_namespace", "sandbox", "roles", "technologies"];
     let adapters: Vec<&str> = table.table_names().into_iter().filter(|name| !KNOWN.contains(name)).collect();
     let known: Vec<&str> = KNOWN.into_iter().chain(adapters.iter().copied()).collect();
     table.warn_unknown(&known);
@@ -105,6 +116,8 @@ fn agents(table: &Table<'_>, settings: &mut Settings) {
     set(&mut settings.agent_timeout_secs, table.seconds("timeout", 1..=LONGEST));
     set(&mut settings.idle_timeout_secs, table.seconds("idle_timeout", 0..=LONGEST));
     set(&mut settings.grace_secs, table.seconds("grace", 0..=3600));
+    set(&mut settings.sandbox, table.choice("sandbox", &SANDBOX));
+    set(&mut settings.pid_namespace, table.choice("pid_namespace", &PID_NAMESPACE));
     settings.roles.extend(table.string_map("roles"));
     settings.technologies.extend(table.string_map("technologies"));
     for name in adapters {

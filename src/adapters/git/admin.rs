@@ -253,7 +253,7 @@ pub fn real(path: impl AsRef<Path>) -> PathBuf {
 }
 
 /// An error of the file system that names the path.
-pub(super) fn io_error(what: &str, path: &Path, error: io::Error) -> PortError {
+pub(crate) fn io_error(what: &str, path: &Path, error: io::Error) -> PortError {
     PortError::new(format!("{what} {}", path.display())).because(error)
 }
 

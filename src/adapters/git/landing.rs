@@ -10,17 +10,18 @@ use gix::objs::tree::EntryKind;
 use super::commit::{self, AGENT_ADDRESS, Draft, TOOL, TOOL_ADDRESS};
 use super::repo::{Repo, git_error, oid};
 use super::worktree::apart;
-use super::{content, follow, merge, refs, settle, signing};
+use super::{content, follow, leak, merge, refs, settle, signing};
 use crate::adapters::config;
 use crate::domain::bookkeep::{DONE, bookkeep};
 use crate::domain::diagnostic::Severity;
 use crate::domain::event::Landing;
 use crate::domain::names::{BranchRef, ItemKey, Oid, Principal, Timestamp};
 use crate::domain::policy::Policy;
+use crate::domain::redact::Redactor;
 use crate::domain::state::ItemState;
 use crate::domain::statement::Signatures;
 use crate::domain::tamper::Gained;
-use crate::engine::ports::{Bookkeeping, Changes, Lander, LandingPlan, Merged, PortError};
+use crate::engine::ports::{Bookkeeping, Changes, Lander, LandingPlan, Leak, Merged, PortError};
 
 /// From this many objects on, one sync of the file system is cheaper than one per object.
 const MANY: usize = 64;
@@ -29,12 +30,18 @@ const MANY: usize = 64;
 #[derive(Clone, Debug)]
 pub struct GitLander {
     repo: Repo,
+    redactor: Redactor,
 }
 
 impl GitLander {
     /// For `repo`.
     pub fn new(repo: &Repo) -> Self {
-        Self { repo: repo.clone() }
+        Self { repo: repo.clone(), redactor: Redactor::default() }
+    }
+
+    /// The same with values that no commit may bring.
+    pub fn hiding(self, redactor: Redactor) -> Self {
+        Self { redactor, ..self }
     }
 
     /// Persons who authored commits in base..head.
@@ -154,6 +161,11 @@ impl Lander for GitLander {
             Ok(Changes { commits, files: merge::changes(&git, fork, head)?.len() })
         })
         .await
+    }
+
+    async fn leak(&self, base: &Oid, head: &Oid) -> Result<Option<Leak>, PortError> {
+        let (this, base, head) = (self.clone(), self.repo.object_id(base)?, self.repo.object_id(head)?);
+        apart(move || leak::find(&this.repo, base, head, &this.redactor)).await
     }
 
     async fn build(&self, plan: &LandingPlan) -> Result<Landing, PortError> {

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod behind;
+pub mod bundle;
 pub mod checkout;
 pub mod cli;
 pub mod commit;
@@ -14,9 +15,12 @@ pub mod identity;
 pub mod include;
 mod index_lock;
 pub mod landing;
+mod leak;
+pub mod leftovers;
 pub mod merge;
 pub mod pool;
 pub mod refs;
+pub mod remote;
 pub mod repo;
 mod retire;
 pub mod room;

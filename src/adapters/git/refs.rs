@@ -117,6 +117,8 @@ pub fn tip_in(git: &gix::Repository, name: &str) -> Result<Option<Oid>, PortErro
 /// looks at packed-refs first, so that its answer could be older than our own last write.
 fn target_once(git: &gix::Repository, full: &FullNameRef) -> Result<(Option<Target>, bool), PortError> {
     let failed = |error| git_error(format!("cannot read {}", full.as_bstr()), error);
+    let name = full.as_bstr().to_string();
+    let failed = |error| mendable(failed(error), &name);
     if let Some(loose) = git.refs.try_find_loose(full).map_err(failed)?.filter(|loose| loose.name.as_ref() == full) {
         return Ok((Some(loose.target), true));
     }
@@ -156,13 +158,21 @@ fn list_once(git: &gix::Repository, prefix: &str) -> Result<Vec<(String, Oid)>, 
     let platform = git.references().map_err(failed)?;
     let mut found = Vec::new();
     for reference in platform.prefixed(prefix).map_err(failed)? {
-        let reference = reference.map_err(failed)?;
+        let reference = reference.map_err(|error| mendable(failed(error), prefix))?;
         if let Target::Object(id) = &reference.inner.target {
             found.push((reference.name().as_bstr().to_string(), oid(id)));
         }
     }
     found.sort();
     Ok(found)
+}
+
+/// Names the way out where a ref of our own record cannot be read.
+fn mendable(error: PortError, name: &str) -> PortError {
+    if !name.starts_with("refs/orchestrate/") {
+        return error;
+    }
+    error.hint("git orchestrate doctor shows what is wrong with the record, --fix goes back to what is sound")
 }
 
 fn packed_stamp(git: &gix::Repository) -> Option<(u64, u64, SystemTime)> {

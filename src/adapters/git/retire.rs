@@ -86,7 +86,10 @@ impl Retirement<'_> {
         let name = branch.as_str().to_owned();
         let update = RefUpdate { name, expected: Expected::Value(tip.clone()), new: None };
         match locked(self.writer).transaction(&[update]) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                crate::fail_point::reach("branch-deleted");
+                Ok(true)
+            }
             // Somebody committed to it since: it stays.
             Err(RefError::Conflict { .. }) => Ok(false),
             Err(error) => Err(error.into()),
@@ -196,6 +199,7 @@ fn remove(
     leftovers: Leftovers,
 ) -> Result<(), PortError> {
     let directory = trash::put(repo, path)?;
+    crate::fail_point::reach("worktree-trashed");
     let record = trash::put(repo, &entry.dir)?;
     if leftovers == Leftovers::None {
         for place in directory.iter().chain(&record) {

@@ -13,6 +13,7 @@ use gix::ObjectId;
 
 use super::audit::Guarded;
 use super::chain::{Chain, Chains, message_of};
+use super::clean::clean;
 use super::codec::{self, Fact};
 use super::landing::Move;
 use super::objects::{Batch, NewCommit, Objects};
@@ -22,6 +23,7 @@ use crate::domain::branch::{BranchEvent, BranchState, Hotfix};
 use crate::domain::event::{ItemEvent, Landing, RunEvent};
 use crate::domain::gate::MergePermit;
 use crate::domain::names::{BranchRef, ItemKey, Oid, RunId, Timestamp};
+use crate::domain::redact::Redactor;
 use crate::domain::run_state::RunState;
 use crate::domain::state::ItemState;
 use crate::domain::tamper::Restored;
@@ -56,6 +58,7 @@ pub struct Store {
     pub(super) git: gix::Repository,
     pub(super) objects: Objects,
     writer: Arc<Mutex<RefWriter>>,
+    redactor: Redactor,
     pub(super) items: Chains<ItemEvent>,
     runs: Chains<RunEvent>,
     branches: Chains<BranchEvent>,
@@ -102,6 +105,7 @@ impl Store {
             git,
             objects: Objects::of(repo),
             writer,
+            redactor: Redactor::default(),
             items: Chains::new(ITEMS),
             runs: Chains::new(RUNS),
             branches: Chains::new(CERTIFIED),
@@ -109,6 +113,11 @@ impl Store {
             considered: 0,
             guarded: None,
         }
+    }
+
+    /// The same with values that no record may hold.
+    pub fn hiding(self, redactor: Redactor) -> Self {
+        Self { redactor, ..self }
     }
 
     /// Every record of an item, oldest first; empty when there is none.
@@ -272,6 +281,7 @@ impl Store {
         let written = self.writer().transaction(&work.updates);
         match written {
             Ok(()) => {
+                crate::fail_point::reach(if moved.is_some() { "ref-moved" } else { "record-written" });
                 self.note_written(&work.updates);
                 self.items.adopt(work.items.into_iter().map(|(key, draft)| (key, draft.now)));
                 self.runs.adopt(work.runs.into_iter().map(|(key, draft)| (key, draft.now)));
@@ -401,7 +411,7 @@ impl Ledger for Store {
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), LedgerError> {
-        if records.is_empty() { Ok(()) } else { self.write(records, None) }
+        if records.is_empty() { Ok(()) } else { self.write(&clean(records, &self.redactor), None) }
     }
 
     fn land(
@@ -429,7 +439,8 @@ impl Ledger for Store {
         self.check_hotfix(&permit, hotfix)?;
         let event = BranchEvent::HotfixLanded { hotfix: hotfix.clone() };
         let Hotfix { base, tip, .. } = hotfix;
-        self.write(&[Record::Branch { branch: branch.clone(), event, at }], Some(&Move { branch, base, tip }))
+        let record = Record::Branch { branch: branch.clone(), event, at };
+        self.write(&clean(&[record], &self.redactor), Some(&Move { branch, base, tip }))
     }
 
     fn maintain(&mut self) -> Result<(), LedgerError> {

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use super::spawn::LOCATION;
+use crate::domain::redact::{Secret, looks_secret};
 
 /// The variable that marks everything an attempt starts.
 pub const MARK: &str = "ORCHESTRATE_ATTEMPT";
 
 /// Passed to every child. A trailing `*` matches the rest of a name.
-const ALLOWED: [&str; 18] = [
+const ALLOWED: [&str; 17] = [
     "PATH",
     "HOME",
     "USER",
@@ -23,7 +24,6 @@ const ALLOWED: [&str; 18] = [
     "TMPDIR",
     "TZ",
     "XDG_*",
-    "SSH_AUTH_SOCK",
     "CARGO_*",
     "RUSTUP_*",
     // Where the user's git configuration is; without these the child would commit under another configuration than the user.
@@ -31,6 +31,10 @@ const ALLOWED: [&str; 18] = [
     "GIT_CONFIG_SYSTEM",
     "GIT_CONFIG_NOSYSTEM",
 ];
+
+/// What commands of the project get beside: setup and checks may fetch dependencies by ssh. An agent gets it where its
+/// adapter asks for it (`env.pass`): whoever can talk to the user's ssh-agent can log in as the user.
+pub const OF_COMMANDS: [&str; 1] = ["SSH_AUTH_SOCK"];
 
 /// Names that look allowed and hold credentials by design (`cargo publish` reads them).
 const SECRET: [&str; 2] = ["CARGO_REGISTRY_TOKEN", "CARGO_REGISTRIES_*"];
@@ -54,6 +58,11 @@ impl Environment {
         environment
     }
 
+    /// Exactly these variables.
+    pub(super) fn exactly(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        Self(variables.into_iter().collect())
+    }
+
     /// Sets a variable.
     pub fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
         self.0.insert(name.into(), value.into());
@@ -71,6 +80,13 @@ impl Environment {
             self.set(format!("GIT_{who}_NAME"), &name);
             self.set(format!("GIT_{who}_EMAIL"), "git-orchestrate-agent@localhost");
         }
+    }
+
+    /// Values in it that must not leave by a log.
+    pub fn secrets(&self) -> Vec<Secret> {
+        let pairs = self.0.iter().map(|(name, value)| (name.to_string_lossy(), value.to_string_lossy()));
+        let secret = pairs.filter(|(name, value)| looks_secret(name, value));
+        secret.map(|(name, value)| Secret { name: name.into_owned(), value: value.into_owned() }).collect()
     }
 
     /// All variables.

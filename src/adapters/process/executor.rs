@@ -7,22 +7,32 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::environment::{Environment, MARK};
+use super::environment::{Environment, MARK, OF_COMMANDS};
+use super::fence;
 use super::output::LOG_CAP;
 use super::run::{Ask, Job, run};
 use super::spawn::Launch;
+use super::supervisor::Supervisor;
+use crate::domain::redact::{Redactor, Secret};
 use crate::engine::ports::{CancelSignal, CommandEnd, CommandRequest, Ended, Executor};
 
 /// Runs processes on this machine; logs go to `<state dir>/attempts/<attempt>/<n>-<log name>.log`.
 #[derive(Clone, Debug)]
 pub struct LocalExecutor {
     state_dir: PathBuf,
+    supervisor: Supervisor,
+    secrets: Vec<Secret>,
 }
 
 impl LocalExecutor {
     /// An executor that keeps its logs below `state_dir` (`<git common dir>/orchestrate`).
-    pub fn new(state_dir: impl Into<PathBuf>) -> Self {
-        Self { state_dir: state_dir.into() }
+    pub fn new(state_dir: impl Into<PathBuf>, supervisor: Supervisor) -> Self {
+        Self { state_dir: state_dir.into(), supervisor, secrets: Vec::new() }
+    }
+
+    /// The same with values that must not leave by a log.
+    pub fn hiding(self, secrets: Vec<Secret>) -> Self {
+        Self { secrets, ..self }
     }
 }
 
@@ -38,11 +48,14 @@ impl Executor for LocalExecutor {
         let Some((program, args)) = request.argv.split_first() else {
             return not_started("the command is empty".to_owned());
         };
-        let mut environment = Environment::inherited(&[]);
+        let mut environment = Environment::inherited(&OF_COMMANDS.map(str::to_owned));
         for (name, value) in &request.env {
             environment.set(name, value);
         }
         environment.set(MARK, request.attempt.as_str());
+        let secrets = [self.secrets.clone(), environment.secrets()].concat();
+        let redactor = Redactor::new(secrets.clone());
+        let secrets = secrets.into_iter().map(|secret| secret.value).collect();
         let launch = Launch {
             program: program.into(),
             args: args.to_vec(),
@@ -59,9 +72,13 @@ impl Executor for LocalExecutor {
             grace: Duration::from_secs(request.grace_secs),
             ask: Ask::Terminate,
             log_cap: LOG_CAP,
+            secrets,
+            supervisor: self.supervisor.clone(),
+            lock: fence::lock_path(&self.state_dir, request.attempt.as_str()),
+            exit: log.with_extension("exit.json"),
         };
         let end = run(&job, cancel).await;
-        CommandEnd { ended: end.ended, tail: end.tail, log, millis: end.millis }
+        CommandEnd { ended: end.ended, tail: redactor.redact(&end.tail), log, millis: end.millis }
     }
 }
 
@@ -85,9 +102,12 @@ pub fn attempt_folder(state_dir: &Path, attempt: &str) -> PathBuf {
     state_dir.join("attempts").join(plain_name(attempt))
 }
 
-/// Calls `make` with `<folder>/<n>` for rising n until it does not answer "exists already".
+/// Calls `make` with `<folder>/<n>` for rising n until it does not answer "exists already"; n is higher than the number that
+/// any name in the folder begins with.
 pub fn next_free(folder: &Path, make: impl Fn(&Path) -> Option<io::Result<PathBuf>>) -> io::Result<PathBuf> {
-    for number in fs::read_dir(folder)?.count() + 1..usize::MAX {
+    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.split('-').next()?.parse::<u32>().ok();
+    let last = fs::read_dir(folder)?.flatten().filter_map(number).max().unwrap_or(0);
+    for number in last.saturating_add(1)..u32::MAX {
         match make(&folder.join(number.to_string())) {
             Some(Err(error)) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Some(result) => return result,

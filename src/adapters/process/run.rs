@@ -1,32 +1,31 @@
-//! Runs one process group to its end: limits of time and silence, asking and killing, then the sweep of what it left.
-//! Must run on a tokio runtime with time and io; must not know agents.
+//! Runs one process to its end by a supervisor of its own, which enforces the limits and ends what is left. This side says
+//! how urgent it is, and survives a supervisor that does not. Must run on a tokio runtime with time and io; must not know
+//! agents.
 //!
-//! Order at the end: the leader is seen dead but is not reaped yet (its pid, and with it the group's number, cannot be
-//! reused), the group is killed, the leader is reaped, the marked processes are swept. One process of an attempt at a time:
-//! the sweep of one would end another of the same attempt.
+//! One process of an attempt at a time: the supervisor's lock and the sweep are the attempt's.
 
-use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
-use std::process::{Child, ExitStatus};
+use std::path::PathBuf;
+use std::process::Child;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
-use rustix::process::{WaitId, WaitIdOptions, waitid};
-use tokio::signal::unix::{Signal as Arrivals, SignalKind, signal};
-use tokio::time::{Instant, sleep_until};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::output::{self, LogWatch};
-use super::spawn::{self, Launch};
-use super::sweep;
+use super::spawn::Launch;
+use super::supervise::wire::{ASK, Finish, KILL, Report, STARTED, Spec};
+use super::supervisor::Supervisor;
+use super::{output, past, sweep};
 use crate::domain::diagnostic::escape_line;
 use crate::engine::ports::{Cancel, CancelSignal, Ended};
+use crate::fail_point;
 
-/// Between two looks at the log.
-const LOOK: Duration = Duration::from_millis(100);
+/// How much longer than its limits a supervisor may take before it is given up. It waits up to 5 s each for its children
+/// and for marked processes that do not die, and 2 s for an earlier one of the attempt.
+const SLACK: Duration = Duration::from_secs(30);
 
-/// Between two looks at a log that grows fast.
-const LOOK_FLOOD: Duration = Duration::from_millis(5);
+/// Longest line a supervisor says, in bytes; a report is far shorter.
+const LINE: usize = 64 * 1024;
 
 /// How a process is asked to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +54,14 @@ pub struct Job {
     pub ask: Ask,
     /// Length of the log in bytes.
     pub log_cap: u64,
+    /// What must not reach the log.
+    pub secrets: Vec<String>,
+    /// Who watches over it.
+    pub supervisor: Supervisor,
+    /// Lock of the attempt's supervisor, in a folder that exists.
+    pub lock: PathBuf,
+    /// Where it is written down how it ended.
+    pub exit: PathBuf,
 }
 
 /// What a process left.
@@ -64,7 +71,7 @@ pub struct JobEnd {
     pub ended: Ended,
     /// Wall time in milliseconds, sweep included.
     pub millis: u64,
-    /// Last lines of output, escaped.
+    /// Last lines of output, escaped; then what else is to be said of the end.
     pub tail: String,
     /// Bytes of output left out of the log.
     pub left_out: u64,
@@ -72,204 +79,125 @@ pub struct JobEnd {
     pub swept: usize,
 }
 
-/// How often a killed group is looked for again, and after how long.
-const GROUP_LOOKS: u32 = 50;
-const GROUP_LOOK: Duration = Duration::from_millis(4);
-
-/// Runs a job to its end.
+/// Runs a job to its end. Dropped before it, it ends the process at once.
 pub async fn run(job: &Job, cancel: CancelSignal) -> JobEnd {
     let started = Instant::now();
-    let (ended, left_out, swept) = match start(job, &cancel) {
-        Ok(mut live) => {
-            let ended = live.wait(cancel).await;
-            let swept = sweep::sweep(&job.attempt).await.killed;
-            live.until_the_group_is_gone().await;
-            // Once more: what was written between the last look and the end counts against the cap as well.
-            let _ = live.log.finish();
-            (ended, live.log.left_out(), swept)
+    let report = if *cancel.borrow() == Cancel::No {
+        match Live::start(job).await {
+            Ok(live) => live.to_the_end(cancel).await,
+            Err(reason) => Report::of(Finish::NotStarted(reason)),
         }
-        Err(ended) => (ended, 0, 0),
+    } else {
+        Report::of(Finish::Cancelled)
     };
-    let mut tail = output::tail(&job.launch.log);
-    if let (Ended::NotStarted(reason), true) = (&ended, tail.is_empty()) {
-        tail.clone_from(reason);
+    let ended = report.ended.ended();
+    let mut lines = vec![output::tail(&job.launch.log)];
+    if let (Ended::NotStarted(reason), true) = (&ended, lines[0].is_empty()) {
+        lines.push(reason.clone());
     }
+    lines.extend(report.note.map(|note| escape_line(&note)));
+    lines.extend((report.left > 0).then(|| format!("{} processes that it started do not end", report.left)));
+    lines.retain(|line| !line.is_empty());
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    JobEnd { ended, millis, tail, left_out, swept }
+    JobEnd { ended, millis, tail: lines.join("\n"), left_out: report.left_out, swept: report.killed }
 }
 
-fn start<'a>(job: &'a Job, cancel: &CancelSignal) -> Result<Live<'a>, Ended> {
-    if *cancel.borrow() != Cancel::No {
-        return Err(Ended::Cancelled);
-    }
-    let path = &job.launch.log;
-    let log = LogWatch::open(path, job.log_cap)
-        .map_err(|error| Ended::NotStarted(format!("cannot write {}: {error}", path.display())))?;
-    // Before the child exists, so that its end cannot be missed.
-    let children = signal(SignalKind::child()).ok();
-    let child = spawn::launch(&job.launch)
-        .map_err(|error| Ended::NotStarted(why(&job.launch.program, &job.launch.directory, &error)))?;
-    let now = Instant::now();
-    Ok(Live { job, child, children, log, deadline: now + job.timeout, active: now, look: now + LOOK, stopping: None })
-}
-
-fn why(program: &Path, directory: &Path, error: &std::io::Error) -> String {
-    let program = escape_line(&program.display().to_string());
-    if !directory.is_dir() {
-        return format!("cannot start `{program}`: its directory {} is missing", directory.display());
-    }
-    match error.kind() {
-        std::io::ErrorKind::NotFound => format!("cannot start `{program}`: no such program"),
-        std::io::ErrorKind::ArgumentListTooLong => {
-            format!("cannot start `{program}`: an argument is too long; hand the prompt over on stdin or in a file")
-        }
-        _ => format!("cannot start `{program}`: {error}"),
-    }
-}
-
-/// A running job.
+/// A supervisor at work.
 struct Live<'a> {
     job: &'a Job,
     child: Child,
-    children: Option<Arrivals>,
-    log: LogWatch,
-    deadline: Instant,
-    active: Instant,
-    look: Instant,
-    stopping: Option<Stopping>,
+    /// Closed with this value, which ends everything.
+    control: ChildStdin,
+    said: Lines<BufReader<ChildStdout>>,
+    /// Whether the process itself is known to have started.
+    runs: bool,
+    /// When the supervisor is given up.
+    give_up: Instant,
 }
 
-/// Why it is being ended, and when asking turns into killing.
-struct Stopping {
-    ended: Ended,
-    kill_at: Option<Instant>,
-}
+impl<'a> Live<'a> {
+    async fn start(job: &'a Job) -> Result<Self, String> {
+        let mut child = job
+            .supervisor
+            .start(&job.attempt, &job.lock, &job.exit)
+            .map_err(|error| format!("cannot start a supervisor: {error}"))?;
+        let pipes = child.stdin.take().zip(child.stdout.take()).ok_or("a supervisor without pipes")?;
+        let listened = ChildStdin::from_std(pipes.0).and_then(|control| Ok((control, ChildStdout::from_std(pipes.1)?)));
+        let (control, stdout) = listened.map_err(|error| format!("cannot talk to a supervisor: {error}"))?;
+        let longest = job.timeout.saturating_add(job.grace).saturating_add(SLACK);
+        let now = Instant::now();
+        let give_up = now.checked_add(longest).unwrap_or(now + Duration::from_secs(u32::MAX.into()));
+        let said = BufReader::with_capacity(LINE, stdout).lines();
+        let mut live = Self { job, child, control, said, runs: false, give_up };
+        let mut line = serde_json::to_vec(&Spec::of(job)).map_err(|error| format!("cannot describe it: {error}"))?;
+        line.push(b'\n');
+        // One that died does not listen; what that means is found out by listening to it.
+        let _ = timeout(SLACK, live.control.write_all(&line)).await;
+        Ok(live)
+    }
 
-impl Live<'_> {
-    async fn wait(&mut self, mut cancel: CancelSignal) -> Ended {
+    async fn to_the_end(mut self, mut cancel: CancelSignal) -> Report {
         let mut listening = true;
-        while !self.is_dead() {
-            let wake = self.next_wake();
+        loop {
             tokio::select! {
-                () = some_child_ended(self.children.as_mut()) => {}
+                line = self.said.next_line() => match line {
+                    Ok(Some(line)) => if let Some(report) = self.hear(&line) {
+                        let _ = self.child.wait();
+                        fail_point::reach("exit-written");
+                        return report;
+                    },
+                    Ok(None) | Err(_) => return self.lost(*cancel.borrow()).await,
+                },
                 changed = cancel.changed(), if listening => match changed {
                     Ok(()) => {
                         let urgency = *cancel.borrow_and_update();
-                        self.on_cancel(urgency);
+                        self.tell(urgency).await;
                     }
                     // Whoever could cancel is gone; the limits still hold.
                     Err(_) => listening = false,
                 },
-                () = sleep_until(wake) => self.on_time(Instant::now()),
-            }
-        }
-        let status = self.reap();
-        match (self.stopping.take(), status) {
-            (Some(stopping), _) => stopping.ended,
-            (None, Ok(status)) => how(status),
-            (None, Err(error)) => Ended::NotStarted(format!("its end could not be read: {error}")),
-        }
-    }
-
-    fn next_wake(&self) -> Instant {
-        match &self.stopping {
-            Some(Stopping { kill_at: Some(at), .. }) => self.look.min(*at),
-            Some(Stopping { kill_at: None, .. }) => self.look,
-            None => self.look.min(self.deadline),
-        }
-    }
-
-    fn on_time(&mut self, now: Instant) {
-        if now >= self.look {
-            let look = self.log.look().unwrap_or(output::Look { changed: true, floods: false });
-            if look.changed {
-                self.active = now;
-            }
-            self.look = now + if look.floods { LOOK_FLOOD } else { LOOK };
-        }
-        match &mut self.stopping {
-            Some(stopping) if stopping.kill_at.is_some_and(|at| now >= at) => {
-                stopping.kill_at = None;
-                self.kill();
-            }
-            Some(_) => {}
-            None if now >= self.deadline => self.ask(Ended::WallTimeout),
-            None if self.job.idle.is_some_and(|idle| now >= self.active + idle) => self.ask(Ended::IdleTimeout),
-            None => {}
-        }
-    }
-
-    fn on_cancel(&mut self, urgency: Cancel) {
-        match urgency {
-            Cancel::No => {}
-            Cancel::Ask if self.stopping.is_some() => {}
-            Cancel::Ask => self.ask(Ended::Cancelled),
-            Cancel::Kill => {
-                let ended = self.stopping.take().map_or(Ended::Cancelled, |stopping| stopping.ended);
-                self.stopping = Some(Stopping { ended, kill_at: None });
-                self.kill();
+                () = sleep_until(self.give_up) => return self.lost(*cancel.borrow()).await,
             }
         }
     }
 
-    fn ask(&mut self, ended: Ended) {
-        let signal = match self.job.ask {
-            Ask::Terminate => Signal::SIGTERM,
-            Ask::Interrupt => Signal::SIGINT,
+    fn hear(&mut self, line: &str) -> Option<Report> {
+        if line == STARTED {
+            self.runs = true;
+            fail_point::reach("agent-spawned");
+            return None;
+        }
+        Report::read(line.as_bytes())
+    }
+
+    async fn tell(&mut self, urgency: Cancel) {
+        let (byte, patience) = match urgency {
+            Cancel::No => return,
+            Cancel::Ask => (ASK, self.job.grace.saturating_add(SLACK)),
+            Cancel::Kill => (KILL, SLACK),
         };
-        let _ = killpg(self.pid(), signal);
-        self.stopping = Some(Stopping { ended, kill_at: Some(Instant::now() + self.job.grace) });
+        // The pipe holds thousands of these, so this waits for nobody.
+        let _ = self.control.write_all(&[byte]).await;
+        self.give_up = self.give_up.min(Instant::now() + patience);
     }
 
-    /// The group, and the leader by itself, which may have moved to another group. It is not reaped, so the pid is its own.
-    fn kill(&self) {
-        let _ = killpg(self.pid(), Signal::SIGKILL);
-        let _ = kill(self.pid(), Signal::SIGKILL);
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_raw(i32::try_from(self.child.id()).expect("a pid fits the system's pid type"))
-    }
-
-    /// Whether the leader ended; it stays a zombie, so that its number stays its own.
-    fn is_dead(&self) -> bool {
-        let pid = WaitId::Pid(rustix::process::Pid::from_child(&self.child));
-        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        !matches!(waitid(pid, look), Ok(None) | Err(rustix::io::Errno::INTR))
-    }
-
-    /// A killed process takes a moment to go. Zombies that nobody reaps count as members, hence the bound.
-    async fn until_the_group_is_gone(&self) {
-        for _ in 0..GROUP_LOOKS {
-            if killpg(self.pid(), None) == Err(nix::errno::Errno::ESRCH) {
-                return;
-            }
-            tokio::time::sleep(GROUP_LOOK).await;
+    /// The supervisor was killed, or does not answer any more.
+    async fn lost(mut self, urgency: Cancel) -> Report {
+        // Its number is its own as long as it was not waited for, and with it the number of its session.
+        let session = i32::try_from(self.child.id()).expect("a pid fits the system's pid type");
+        let _ = self.child.kill();
+        let swept = sweep::after_supervisor(&self.job.attempt, session).await;
+        let _ = self.child.wait();
+        if let Some(report) = past::read(&self.job.exit) {
+            fail_point::reach("exit-written");
+            return report;
         }
-    }
-
-    fn reap(&mut self) -> std::io::Result<ExitStatus> {
-        let _ = killpg(self.pid(), Signal::SIGKILL);
-        self.child.wait()
-    }
-}
-
-/// Returns when any child of ours may have ended; never, where that cannot be listened for and the looks at the log have
-/// to do.
-async fn some_child_ended(children: Option<&mut Arrivals>) {
-    let arrived = match children {
-        Some(children) => children.recv().await,
-        None => None,
-    };
-    if arrived.is_none() {
-        std::future::pending::<()>().await;
-    }
-}
-
-fn how(status: ExitStatus) -> Ended {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Ended::Exit(code),
-        (None, Some(signal)) => Ended::Signal(signal),
-        (None, None) => Ended::NotStarted("its end is unknown".to_owned()),
+        let ended = match (urgency, self.runs) {
+            (Cancel::Ask | Cancel::Kill, _) => Finish::Cancelled,
+            (Cancel::No, true) => Finish::Signal(nix::sys::signal::Signal::SIGKILL as i32),
+            (Cancel::No, false) => Finish::NotStarted("its supervisor was killed".to_owned()),
+        };
+        let note = self.runs.then(|| "its supervisor was killed, and it with it".to_owned());
+        Report { killed: swept.killed, left: swept.left, note, ..Report::of(ended) }
     }
 }

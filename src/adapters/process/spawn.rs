@@ -1,10 +1,11 @@
 //! The one place that makes processes. Must not know what they are for.
 
-use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::environment::Environment;
@@ -31,6 +32,9 @@ pub(super) const LOCATION: [&str; 17] = [
     "GIT_NAMESPACE",
 ];
 
+/// The hidden first argument of a supervisor.
+pub const SUPERVISE: &str = "__supervise";
+
 /// A command with stdin null, no prompts, no editor, and none of git's location variables.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
@@ -41,7 +45,7 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// A process in a group of its own that writes to a file.
+/// A process in a group of its own.
 #[derive(Clone, Debug)]
 pub struct Launch {
     /// Program: a path, or a name looked up in the child's `PATH`.
@@ -54,13 +58,12 @@ pub struct Launch {
     pub environment: Environment,
     /// What the child reads on stdin; `None` = nothing.
     pub stdin: Option<PathBuf>,
-    /// File that stdout and stderr are appended to.
+    /// File that keeps stdout and stderr.
     pub log: PathBuf,
 }
 
-/// Starts a process group. The child writes its log itself, so that it does not die of a broken pipe when we do.
-pub fn launch(launch: &Launch) -> io::Result<Child> {
-    let log = OpenOptions::new().create(true).append(true).open(&launch.log)?;
+/// Starts a process group whose stdout and stderr are `output`.
+pub(super) fn launch(launch: &Launch, output: OwnedFd) -> io::Result<Child> {
     let stdin = match &launch.stdin {
         Some(path) => Stdio::from(File::open(path)?),
         None => Stdio::null(),
@@ -71,8 +74,41 @@ pub fn launch(launch: &Launch) -> io::Result<Child> {
         .env_clear()
         .envs(launch.environment.iter())
         .stdin(stdin)
-        .stdout(log.try_clone()?)
-        .stderr(log)
+        .stdout(output.try_clone()?)
+        .stderr(output)
         .process_group(0)
+        .spawn()
+}
+
+/// Replaces this process by a program, in the same environment and directory; returns only what went wrong.
+pub(super) fn become_program(program: &OsStr, args: &[OsString]) -> io::Error {
+    Command::new(program).args(args).exec()
+}
+
+/// Whether a program ends well; otherwise what it said, one line.
+pub(super) fn probe<'a>(program: &Path, args: impl Iterator<Item = &'a str>) -> Result<(), String> {
+    let output = command(program).args(args).output().map_err(|error| format!("{}: {error}", program.display()))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let line = said.lines().next().unwrap_or("it failed without a word").to_owned();
+    if output.status.success() { Ok(()) } else { Err(line) }
+}
+
+/// The file that this process runs, even if another one lies at its path by now.
+pub(super) fn this_program() -> &'static Path {
+    Path::new("/proc/self/exe")
+}
+
+/// Starts this program as a supervisor, with nothing of our environment: an agent could read it there.
+/// Its stdin and stdout are pipes; `stderr` is where it ends when it must not be silent.
+pub(super) fn supervisor(program: &Path, args: &[OsString], stdin: Stdio, stderr: Stdio) -> io::Result<Child> {
+    Command::new(program)
+        .arg0("git-orchestrate")
+        .arg(SUPERVISE)
+        .args(args)
+        .env_clear()
+        .envs(crate::fail_point::variable())
+        .stdin(stdin)
+        .stdout(Stdio::piped())
+        .stderr(stderr)
         .spawn()
 }
