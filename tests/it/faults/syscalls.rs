@@ -106,11 +106,12 @@ fn injected(fault: Fault, call: &str, number: u32) {
         }
     }
     assert_eq!((project.merges_of("1.1"), project.status_of("1.1")), (1, "Landed".to_owned()), "{point}: {ran:?}");
-    let worktrees = || project.scratch.git(&["worktree", "list"]).lines().count();
-    if fault.id != KILL.id && worktrees() > 1 {
-        // A worktree that could not be moved away is mentioned and stays until somebody clears up.
+    let lines = |args: &[&str]| project.scratch.git(args).lines().count();
+    let left = lines(&["worktree", "list"]) > 1 || lines(&["for-each-ref", "refs/heads/"]) > 1;
+    if fault.id != KILL.id && left {
+        // A worktree that could not be moved away is mentioned and stays until somebody clears up, so does its branch.
         assert_eq!(project.orchestrate(&["cleanup"]).code, 0, "{point}");
-        how = "landed; its worktree stayed until cleanup";
+        how = "landed; its worktree or branch stayed until cleanup";
     }
     project.assert_tidy();
     project.assert_one_at_a_time();
