@@ -13,6 +13,7 @@ use crate::adapters::gate::guard::GitGuard;
 use crate::adapters::git::content;
 use crate::adapters::git::fingerprint::GitSurroundings;
 use crate::adapters::git::landing::GitLander;
+use crate::adapters::git::mend;
 use crate::adapters::git::refs::RefWriter;
 use crate::adapters::git::repo::{self, Repo};
 use crate::adapters::git::room;
@@ -86,6 +87,9 @@ impl App {
         }
         room::require_writable(&app.repo).map_err(CommandError::invalid)?;
         app.findings.extend(refresh_guarded(&app.repo, true));
+        let mended = mend::mend(&app.repo);
+        app.findings.extend(mended.done.into_iter().map(|done| Diagnostic::warning("mended", done)));
+        app.findings.extend(mended.left.into_iter().map(|left| Diagnostic::warning("locked", left)));
         Ok(app)
     }
 

@@ -145,8 +145,16 @@ Exit codes: 0 proven; 2 nothing is watched yet; 3 a breach.";
 
 /// Below `cleanup`.
 pub(super) const CLEANUP: &str = "\
-Whatever is uncommitted or unmerged is first made reachable below refs/orchestrate/rescue/ and listed.
-No option switches that off.";
+Whatever is uncommitted or unmerged is first made reachable below refs/orchestrate/rescue/ and listed:
+`git orchestrate rescue` shows it. Files that git cannot take (ignored by the project, huge, in a
+repository of their own) go to the trash inside the git directory for at least 14 days; time counts only
+while the machine is up, so that a clock that jumps deletes nothing. No option switches any of that off.
+
+Examples:
+  git orchestrate cleanup --dry-run               what would be removed
+  git orchestrate cleanup                         after everything that has landed
+  git orchestrate cleanup --force                 also after what failed or was stopped
+  git orchestrate cleanup --trash                 what is in the trash; deletes what is old enough";
 
 /// Below `init`.
 pub(super) const INIT: &str = "\

@@ -47,3 +47,5 @@ mod recorder_tests;
 mod recovery_tests;
 #[cfg(test)]
 mod reviewing_tests;
+#[cfg(test)]
+mod sim;

@@ -13,8 +13,10 @@ mod together;
 
 use std::io::Write;
 
+mod cleanup;
 mod power;
 mod processes;
+mod worktrees;
 
 /// Whether the whole battery was asked for.
 pub fn full() -> bool {

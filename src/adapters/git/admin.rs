@@ -17,6 +17,9 @@ use crate::engine::ports::PortError;
 /// Opens the lock reason of every entry of ours.
 const OURS: &str = "git-orchestrate";
 
+/// Begins the name of an entry that is being written.
+const DRAFT: &str = "worktree-";
+
 /// What a worktree has checked out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Head {
@@ -92,6 +95,11 @@ impl Entry {
     /// Whether the lock reason is one that we write.
     pub fn is_ours(&self) -> bool {
         fs::read(self.dir.join("locked")).is_ok_and(|reason| reason.starts_with(OURS.as_bytes()))
+    }
+
+    /// Whether it was made for checks of a merge that nobody works on.
+    pub fn is_for_checks(&self) -> bool {
+        fs::read(self.dir.join("locked")).is_ok_and(|reason| reason == format!("{OURS}: checks").into_bytes())
     }
 
     /// Whether the branch is checked out here, or reserved by a rebase or bisect that will come back to it.
@@ -192,6 +200,16 @@ pub fn register(repo: &Repo, _lock: &RegistryLock, new: &Registration<'_>) -> Re
     fs::create_dir_all(repo.common_dir().join("worktrees")).map_err(failed)?;
     fs::rename(&draft, &dir).map_err(|error| io_error("cannot register", new.path, error))?;
     Ok(Entry { dir, path: Some(path), head: new.head.clone(), whole: true })
+}
+
+/// Removes entries that were killed before they were put on record; they are made under the lock only.
+pub(super) fn remove_drafts(repo: &Repo, _lock: &RegistryLock) {
+    for found in fs::read_dir(repo.state_dir()).into_iter().flatten().flatten() {
+        let name = found.file_name().to_string_lossy().into_owned();
+        if name.starts_with(DRAFT) && found.path().join("commondir").exists() {
+            let _ = fs::remove_dir_all(found.path());
+        }
+    }
 }
 
 /// Whether a directory holds a worktree's `.git` file that names this repository, or an empty one: that is what a kill leaves
@@ -312,7 +330,7 @@ fn entry_name(path: &Path) -> String {
 /// Writes the entry beside the others' directory, to be renamed into it.
 fn draft_entry(repo: &Repo, path: &Path, new: &Registration<'_>) -> Result<PathBuf, PortError> {
     let state = repo.state_dir();
-    let draft = tempfile::Builder::new().prefix("worktree-").tempdir_in(&state);
+    let draft = tempfile::Builder::new().prefix(DRAFT).tempdir_in(&state);
     let draft = draft.map_err(|error| io_error("cannot write in", &state, error))?.keep();
     let head = match &new.head {
         Head::Branch(branch) => format!("ref: {branch}\n"),

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use super::repo::Repo;
 use crate::adapters::process::spawn;
+use crate::domain::diagnostic::escape_line;
 use crate::engine::ports::PortError;
 
 /// Most bytes of stderr shown in a message.
@@ -91,7 +92,7 @@ pub fn failed(command: &Command, output: &Output) -> PortError {
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let cut = &bytes[..bytes.len().min(SHOWN)];
     let text = String::from_utf8_lossy(cut);
-    let lines = text.trim().lines().map(|line| line.escape_debug().to_string());
+    let lines = text.trim().lines().map(escape_line);
     let mut shown = lines.collect::<Vec<_>>().join("; ");
     if bytes.len() > SHOWN {
         shown.push_str(" ...");
@@ -158,7 +159,9 @@ mod tests {
         command.args(["--no-pager", "-c", "core.pager=cat", "frobnicate"]);
         let error = run(&mut command).unwrap_err();
         assert!(error.message.starts_with("git frobnicate ended with exit status: 1: "), "{}", error.message);
-        assert_eq!(shown(b"a\x1b[2Jb\nc\n"), "a\\u{1b}[2Jb; c");
+        assert_eq!(shown(b"a\x1b[2Jb\nc\n"), "a\\x1b[2Jb; c");
+        // Messages are searched for the lock that git names.
+        assert_eq!(shown(b"Unable to create '/r/HEAD.lock'"), "Unable to create '/r/HEAD.lock'");
         assert!(shown(&[b'x'; 9_000]).len() < 2_100);
     }
 }

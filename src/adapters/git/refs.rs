@@ -11,9 +11,9 @@ use gix::refs::{FullNameRef, Target};
 use thiserror::Error;
 
 use super::repo::{Repo, git_error, oid};
-use super::room;
 use super::tables::{self, Value};
 use super::update_ref::{Exchange, Session};
+use super::{room, stale};
 use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::PortError;
 
@@ -75,8 +75,10 @@ impl From<RefError> for PortError {
         match error {
             RefError::Port(error) => error,
             RefError::Conflict { .. } => Self::new(error.to_string()),
-            RefError::Locked { .. } => {
-                Self::new(error.to_string()).hint("if no git process is running, remove the lock file it names")
+            RefError::Locked { ref message } => {
+                let about = stale::named_in(message).map(|lock| stale::about(&lock));
+                let general = || "if no git process is running, remove the lock file it names".to_owned();
+                Self::new(error.to_string()).hint(about.unwrap_or_else(general))
             }
         }
     }
@@ -358,6 +360,11 @@ impl RefWriter {
         // Git says that it could not write, and not why.
         let why = if room::is_used_up(&self.repo) { ": No space left on device" } else { "" };
         RefError::Port(PortError::new(format!("git update-ref refused: {said}{why}")))
+    }
+
+    /// Makes the newest move of a ref durable, whoever made it.
+    pub(super) fn settle_ref(&mut self, name: &str) -> Result<(), PortError> {
+        self.settle(&[RefUpdate { name: name.to_owned(), expected: Expected::Any, new: None }])
     }
 
     /// Syncs the ref files and the directories they lie in: git syncs neither the rename nor new directories.

@@ -48,6 +48,8 @@ pub struct Survey {
     pub empty: BTreeSet<String>,
     /// Whether index flags would have hidden an edit from git.
     pub hidden: bool,
+    /// Whether the index differs from HEAD.
+    pub staged: bool,
 }
 
 impl Survey {
@@ -78,6 +80,7 @@ pub fn survey(
     survey.hidden = reveal(&mut index, worktree);
     git.tree_index_status(&head_tree, &index, None, TrackRenames::Disabled, |change, _, _| {
         survey.dirty.insert(change.fields().0.to_str_lossy().into_owned());
+        survey.staged = true;
         Ok(std::ops::ControlFlow::Continue(()))
     })
     .map_err(failed)?;

@@ -17,6 +17,9 @@ pub struct CleanupArgs {
     /// Also after stories that failed or were stopped; their work is still rescued first
     #[arg(long)]
     pub force: bool,
+    /// Show what is in the trash and delete what has been there for 14 days; with --dry-run only show it
+    #[arg(long, conflicts_with_all = ["scope", "force"])]
+    pub trash: bool,
 }
 
 /// Arguments of `doctor`.
