@@ -134,6 +134,17 @@ pub(super) fn settle(common_dir: &Path) -> Result<(), PortError> {
     sync(&folder)
 }
 
+/// The reflog of a ref in the form of git's files, oldest entry first, without times and persons; empty when there is none.
+pub(super) fn reflog(common_dir: &Path, git_dir: &Path, name: &str) -> Vec<u8> {
+    let mut log = cli::git_dir(common_dir, git_dir);
+    log.args(["log", "--walk-reflogs", "--no-color", "--format=%H%x09%gs", "--end-of-options", name, "--"]);
+    // Git stops at an entry whose commit is gone; what it said before that counts.
+    let said = cli::output(&mut log).map(|output| output.stdout).unwrap_or_default();
+    let mut lines: Vec<&[u8]> = said.split_inclusive(|byte| *byte == b'\n').collect();
+    lines.reverse();
+    lines.into_iter().flat_map(|line| [b"- ".as_slice(), line]).flatten().copied().collect()
+}
+
 /// Removes the lock of the shared tables when the process that took it is gone; `true` then. The whole repository would stay
 /// closed to writes. The caller has waited for it: git keeps the file open for as long as it needs it.
 pub(super) fn clear_dead_lock(common_dir: &Path) -> bool {
