@@ -32,7 +32,9 @@ pub(crate) fn mend(app: &App, ui: &mut Ui) {
                 changes.len(),
                 file.display()
             ));
-            changes.iter().for_each(|change| ui.detail(&spoken(&change.name)));
+            for change in &changes {
+                ui.detail(&spoken(&change.name));
+            }
             ui.hint(
                 "events since that checkpoint are lost, unless a backup or a remote has them: git orchestrate sync",
             );

@@ -197,15 +197,25 @@ hook has the name; 2 not a repository, not a bare one (--server), or the target 
 
 /// Below `doctor`.
 pub(super) const DOCTOR: &str = "\
-Looks in every worktree whether git gets to the hooks, and prints one line per finding with the
-command that repairs it: not-installed, removed, disabled, not-executable, shadowed (core.hooksPath
+Prints one line per finding with the command that repairs it. --fix repairs what can be repaired inside
+the repository; what was wrong is kept aside, in the trash or below refs/orchestrate/rescue/.
+
+Hooks, in every worktree: not-installed, removed, disabled, not-executable, shadowed (core.hooksPath
 leads elsewhere), program-gone, replaced, git-too-old, unchained (a hook of another program that was
-added later and does not run). --fix does what `init` would do about the hooks.
+added later and does not run). --fix does what `init` would do.
+
+The record: unreadable-ref, broken-chain, lost-chain, rewound-chain (--fix goes back to the newest sound
+records: those before, a checkpoint, or what a remote had), newer-format (upgrade). Checkpoints of the
+record are made at the start and the end of every run, in .git/orchestrate/checkpoints and in the user's
+data directory; a record that was deleted comes back from there with the next command that writes.
+Whoever wants to forget it deletes both. What killed processes left: stale-lock, left-draft,
+half-made-worktree, orphaned-process, dead-run.
 
 It sees the git and the environment it is called with: another git program on this machine, or a
 single call with `-c core.hooksPath=...`, is not seen.
 
-Exit codes: 0 the gate is in force; 2 not a repository; 3 the gate is not in force.";
+Exit codes: 0 the gate is in force and the record is sound; 1 something else that commands fail at;
+2 not a repository; 3 the gate is not in force.";
 
 /// Below `completions`.
 pub(super) const COMPLETIONS: &str = "\
@@ -225,7 +235,12 @@ Examples:
 
 /// Below `backup`.
 pub(super) const BACKUP: &str = "\
-The file is a git bundle; `git bundle verify FILE` and `git fetch FILE` read it too.
+The file is a git bundle that needs nothing else: the record, story branches, rescued work and the
+target branch. `git bundle verify FILE` and `git fetch FILE` read it too. No file is written over.
+
+restore proves every record of the file before anything moves. What is newer here stays, unless
+--overwrite-newer; what both sides went on with is joined; story branches are never rewound, and the
+target branch never moves.
 
 Examples:
   git orchestrate backup before-upgrade.bundle
@@ -233,8 +248,19 @@ Examples:
 
 /// Below `sync`.
 pub(super) const SYNC: &str = "\
+Fetches the remote's record beside this one (refs/orchestrate-remote/REMOTE/), brings this one forward,
+joins what both went on with so that every machine comes to the same commit, and pushes with a lease on
+each ref, all or nothing. Branches of unfinished stories travel along; rescued work does not. Nothing is
+overwritten: where the two contradict each other (two landings, two open attempts) both are shown, and
+--ours ID or --theirs ID decides; the other stays reachable.
+
+The target branch is git's: push and pull it. A record that tells of landings which it lacks here waits
+for the pull. A story whose open attempt came from another machine is left to that one; `git orchestrate
+retry ID` takes it over.
+
 Examples:
   git orchestrate sync
   git orchestrate sync upstream --dry-run
+  git orchestrate sync origin --theirs 1.2
 
-Exit codes: 0 both sides agree; 1 the remote could not be reached or refused.";
+Exit codes: 0 both sides agree; 1 the remote could not be reached or refused, or something stays apart.";

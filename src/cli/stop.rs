@@ -61,7 +61,9 @@ fn stop_stories(ids: &[String], ui: &mut Ui) -> Result<Exit, CommandError> {
             written => written?,
         }
         app.machine.sweep(&attempt)?;
-        ui.status(&format!("story {key} was stopped; its work is kept, and git orchestrate resume goes on with it"));
+        ui.status(&format!(
+            "story {key} was stopped; its work is kept, and git orchestrate stories {key} goes on with it once the run has ended"
+        ));
     }
     Ok(Exit::DONE)
 }

@@ -110,7 +110,7 @@ pub fn standing(standing: &Standing<'_>) -> String {
         uncommitted.len()
     );
     if !uncommitted.is_empty() {
-        text.push_str("\n");
+        text.push('\n');
         text.push_str(&block("UNCOMMITTED", &uncommitted.join("\n")));
     }
     text

@@ -93,7 +93,7 @@ impl Attempt {
             return Err(Halt::fail(FailureClass::Agent, phase, message));
         }
         if state.dirty.is_empty() {
-            worktrees.settle(&self.spec).await.map_err(Halt::internal(phase))?;
+            worktrees.settle(&self.spec.branch, &self.spec.start).await.map_err(Halt::internal(phase))?;
             self.refuse_leak(phase, &state.head).await?;
             return Ok(state.head);
         }
@@ -103,7 +103,7 @@ impl Attempt {
         let message = format!("{message}\n\nStory: {}\n", self.track.key);
         let made = worktrees.commit_all(&self.spec, &message, &author).await.map_err(Halt::internal(phase))?;
         // What is on record as done must be there after a power cut.
-        worktrees.settle(&self.spec).await.map_err(Halt::internal(phase))?;
+        worktrees.settle(&self.spec.branch, &self.spec.start).await.map_err(Halt::internal(phase))?;
         let head = made.unwrap_or(state.head);
         self.refuse_leak(phase, &head).await?;
         Ok(head)

@@ -62,7 +62,7 @@ impl Worktrees for FakeGit {
         Ok(self.repo().commit_desk(&spec.path, author, message))
     }
 
-    async fn settle(&self, _: &WorktreeSpec) -> Result<(), PortError> {
+    async fn settle(&self, _: &BranchRef, _: &Oid) -> Result<(), PortError> {
         self.ask("settle")
     }
 

@@ -109,6 +109,9 @@ impl Attempt {
                 let Some((_, landing)) = merged.into_iter().find(|(key, _)| *key == self.track.key) else {
                     return Ok(false);
                 };
+                // A person's git does not sync the move of a branch.
+                let settled = ports.worktrees.settle(&target, &landing.base).await;
+                settled.map_err(Halt::internal(Phase::Readiness))?;
                 let attempt = self.track.attempt.clone();
                 self.track.note(ItemEvent::LandingIntended { attempt, landing: landing.clone() })?;
                 self.track.tell(format!("a person merged it: {} is recorded as its landing", landing.merge.short()));

@@ -240,9 +240,9 @@ pub trait Worktrees {
     /// Commits everything that is not ignored on the story branch; `None` when there is nothing to commit.
     async fn commit_all(&self, spec: &WorktreeSpec, message: &str, author: &str) -> Result<Option<Oid>, PortError>;
 
-    /// Makes the story branch and everything it leads to survive a power cut. Called before work is put on record: neither
-    /// an agent's git nor another client syncs the move of a branch.
-    async fn settle(&self, spec: &WorktreeSpec) -> Result<(), PortError>;
+    /// Makes a branch and everything it leads to beyond `since` survive a power cut. Called before something is put on record
+    /// that depends on it: neither an agent's git nor another client syncs the move of a branch.
+    async fn settle(&self, branch: &BranchRef, since: &Oid) -> Result<(), PortError>;
 
     /// Makes a detached worktree of a commit for checks; an existing one at the path is moved to that commit.
     async fn check_out(&self, commit: &Oid, path: &std::path::Path) -> Result<(), PortError>;

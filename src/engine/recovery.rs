@@ -48,6 +48,8 @@ async fn complete(ports: &Ports, key: &ItemKey, landing: &Landing) -> Result<boo
     if !ports.lander.contains(&tip, &landing.tip).await? {
         return Ok(false);
     }
+    // Whoever moved the branch may have died before it was synced.
+    ports.worktrees.settle(&landing.target, &landing.base).await?;
     append(ports, key, ItemEvent::Landed { landing: landing.clone() }).await?;
     Ok(true)
 }

@@ -2,10 +2,21 @@
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::{Child, Stdio};
 use std::time::{Duration, SystemTime};
 
 use crate::project::{Project, until};
 use crate::support::{Ran, Scratch};
+
+/// A process that does not outlive the test, however that ends.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
 
 fn put(path: &Path, old: bool) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -63,22 +74,25 @@ fn doctor_ends_processes_of_attempts_that_are_over_and_names_runs_that_died() {
     ));
     let live = project.start(&["stories"]);
     until("the agent", || project.meeting("at").exists());
-    let attempt = project.journal()[0]["attempt"].as_str().unwrap().to_owned();
-    // A process of the attempt in a session of its own, out of reach of whoever ends the agent.
-    let mut orphan = project.scratch.command("sleep");
-    let mut orphan = orphan.arg("1000").env("ORCHESTRATE_ATTEMPT", &attempt).process_group(0).spawn().unwrap();
     let during = project.orchestrate(&["doctor"]);
     assert!(!during.stdout.contains("orphaned-process"), "the attempt is alive: {during:?}");
     live.kill();
-    let pid = orphan.id().to_string();
     let after = project.orchestrate(&["doctor"]);
-    assert!(finds(&after, "orphaned-process", &pid), "{after:?}");
     assert!(finds(&after, "dead-run", "git orchestrate resume"), "{after:?}");
-    assert!(orphan.try_wait().unwrap().is_none(), "looking ends nothing");
+    assert_eq!(project.orchestrate(&["resume"]).code, 0);
+
+    // A process of an attempt that is over, out of reach of whoever ends agents.
+    let attempt = project.journal().last().unwrap()["attempt"].as_str().unwrap().to_owned();
+    let mut orphan = project.scratch.command("sleep");
+    orphan.arg("1000").env("ORCHESTRATE_ATTEMPT", &attempt).process_group(0);
+    let mut orphan = Ended(orphan.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let pid = orphan.0.id().to_string();
+    let found = project.orchestrate(&["doctor"]);
+    assert!(finds(&found, "orphaned-process", &pid), "{found:?}");
+    assert!(orphan.0.try_wait().unwrap().is_none(), "looking ends nothing");
     let fixed = project.orchestrate(&["doctor", "--fix"]);
     assert!(fixed.stderr.contains("ended "), "{fixed:?}");
-    assert!(!orphan.wait().unwrap().success());
-    assert_eq!(project.orchestrate(&["resume"]).code, 0);
+    assert!(!orphan.0.wait().unwrap().success());
     let last = project.orchestrate(&["doctor"]);
     assert_eq!((last.code, last.stdout.lines().count()), (0, 1), "{last:?}");
     project.assert_tidy();

@@ -167,6 +167,10 @@ fn what_another_machine_works_on_is_left_to_it_until_it_is_taken_over() {
     ));
     let live = project.start(&["stories"]);
     crate::project::until("the commit", || project.meeting("at").exists());
+    let file = project.scratch.outside().join("live.bundle");
+    done(&project, &["backup", file.to_str().unwrap()]);
+    let ran = project.orchestrate(&["restore", file.to_str().unwrap()]);
+    assert!(ran.code == 2 && ran.stderr.contains("nothing is restored under it"), "{ran:?}");
     live.kill();
     let ran = done(&project, &["sync"]);
     assert!(ran.stdout.contains("branch story/1.1-first: pushed at "), "{ran:?}");
@@ -238,4 +242,20 @@ fn a_backup_brings_back_everything_and_takes_nothing_newer_away() {
     assert_eq!(project.orchestrate(&["restore", "README.md"]).code, 2);
     assert_eq!(records(&project.scratch), before);
     project.assert_sound();
+
+    // Of checkpoints the newest five stay, and there is no new one where nothing changed.
+    let folder = project.scratch.root().join(".git/orchestrate/checkpoints");
+    let kept = || {
+        let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        names.sort();
+        names
+    };
+    for _ in 0..3 {
+        done(&project, &["retry", "1.2", "--reopen"]);
+        done(&project, &["restore", file]);
+    }
+    let five = kept();
+    assert_eq!(five.len(), 5, "{five:?}");
+    done(&project, &["restore", file]);
+    assert_eq!(kept(), five);
 }

@@ -213,7 +213,8 @@ fn delete(place: &Path) -> io::Result<()> {
 /// `<name>-<milliseconds>-c<counted milliseconds>-<number>`, not taken.
 fn free_place(repo: &Repo, dir: &Path, name: &str) -> PathBuf {
     let (now, counted) = (now().0, trash_clock::advance(&repo.state_dir()));
-    let name = &name[..name.floor_char_boundary(NAME)];
+    let end = (0..=NAME.min(name.len())).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
+    let name = &name[..end];
     let mut number = 0u32;
     loop {
         let place = dir.join(format!("{name}-{now}-c{counted}-{number}"));

@@ -401,13 +401,13 @@ impl Worktrees for GitWorktrees {
         self.apart(move |this| this.commit_now(&spec, &message, &author)).await
     }
 
-    async fn settle(&self, spec: &WorktreeSpec) -> Result<(), PortError> {
-        let spec = spec.clone();
+    async fn settle(&self, branch: &BranchRef, since: &Oid) -> Result<(), PortError> {
+        let (branch, since) = (branch.clone(), since.clone());
         self.apart(move |this| {
-            let Some(tip) = refs::tip(&this.repo, spec.branch.as_str())? else { return Ok(()) };
-            let (base, tip) = (this.repo.object_id(&spec.start)?, this.repo.object_id(&tip)?);
+            let Some(tip) = refs::tip(&this.repo, branch.as_str())? else { return Ok(()) };
+            let (base, tip) = (this.repo.object_id(&since)?, this.repo.object_id(&tip)?);
             landing::sync_line(&this.repo, &this.repo.gix(), base, tip)?;
-            locked(&this.writer).settle_ref(spec.branch.as_str())
+            locked(&this.writer).settle_ref(branch.as_str())
         })
         .await
     }

@@ -68,7 +68,14 @@ impl Store {
 
     /// Before these refs are read or built on: mends whatever is not as it was left.
     pub(super) fn settle(&mut self, names: &[String]) -> Result<(), LedgerError> {
+        self.restore_pruned()?;
         if self.is_as_left(names) { Ok(()) } else { self.mend() }
+    }
+
+    /// Makes good what a gc beside us took although a ref names it by now; how many objects that were.
+    pub(super) fn restore_pruned(&mut self) -> Result<usize, LedgerError> {
+        let git = &self.git;
+        Ok(self.objects.restore(|id| git.has_object(id))?)
     }
 
     /// Whether refs are what is remembered; so too when nothing is.
@@ -85,6 +92,7 @@ impl Store {
 
     /// Looks at every ref, takes over what others wrote by the rules, and puts the rest back.
     pub(super) fn mend(&mut self) -> Result<(), LedgerError> {
+        self.restore_pruned()?;
         let Some(mut guarded) = self.guarded.take() else { return Ok(()) };
         let mended = self.mend_all(&mut guarded);
         self.guarded = Some(guarded);

@@ -89,23 +89,26 @@ pub fn all(repo: &Repo) -> Vec<Checkpoint> {
     found
 }
 
+/// What a checkpoint has and the repository has not: the file and the refs.
+type Lost = (PathBuf, BTreeMap<String, Oid>);
+
 /// Chains that the newest checkpoint has and the repository has not. A look at refs and one file; nothing is changed.
-pub fn lost(repo: &Repo) -> Result<Option<(Checkpoint, BTreeMap<String, Oid>)>, PortError> {
-    let Some((newest, head)) = readable(repo).next() else { return Ok(None) };
+fn lost(repo: &Repo) -> Result<Option<Lost>, PortError> {
+    let Some((file, head)) = newest(repo) else { return Ok(None) };
     let now: BTreeMap<String, Oid> = refs::list(repo, OURS)?.into_iter().collect();
     let gone: BTreeMap<String, Oid> = head.refs.into_iter().filter(|(name, _)| !now.contains_key(name)).collect();
-    Ok((!gone.is_empty()).then_some((newest, gone)))
+    Ok((!gone.is_empty()).then_some((file, gone)))
 }
 
 /// Brings back what was lost. The names of the refs that are there again, and what they came from.
 pub fn bring_back(store: &mut Store, repo: &Repo) -> Result<Option<(PathBuf, Vec<Change>)>, LedgerError> {
-    let Some((checkpoint, gone)) = lost(repo)? else { return Ok(None) };
+    let Some((file, gone)) = lost(repo)? else { return Ok(None) };
     if !all_there(repo, &gone) {
-        bundle::unpack(repo, &checkpoint.file)?;
+        bundle::unpack(repo, &file)?;
     }
     let mut changes = store.bring(&gone, &Wish::default())?;
     changes.retain(|change| change.how == How::Created);
-    Ok((!changes.is_empty()).then_some((checkpoint.file, changes)))
+    Ok((!changes.is_empty()).then_some((file, changes)))
 }
 
 /// The newest checkpoint that can be read, and what it holds.

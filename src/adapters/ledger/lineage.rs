@@ -145,7 +145,7 @@ fn landing(git: &gix::Repository, name: &str, tip: ObjectId) -> Result<(), Damag
     };
     let tree = name.strip_prefix(LANDINGS).unwrap_or_default();
     let landed = ObjectId::from_hex(landing.tip.as_str().as_bytes()).ok().and_then(|tip| git.find_commit(tip).ok());
-    let landed = landed.map(|commit| commit.tree_id().is_ok_and(|id| id.to_string() == tree));
+    let landed = landed.map(|commit| commit.tree_id().is_ok_and(|id| id.to_hex().to_string().as_str() == tree));
     // Without the commit nobody can tell which tree the write-back made.
     if landing.merge_tree.as_str() == tree || landed.unwrap_or(true) {
         return Ok(());

@@ -1,9 +1,10 @@
 //! Writes loose objects so that they survive a power cut. gix hashes, encodes and compresses; it never syncs, so the file is
 //! ours. Must not touch a ref.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use gix::ObjectId;
 use gix::objs::{Kind, WriteTo};
@@ -21,6 +22,15 @@ const EMAIL: &str = "git-orchestrate@localhost";
 /// How often a fan-out directory is made again when `git gc` removes it under us.
 const TRIES: u32 = 5;
 
+/// How long written objects are remembered: longer than a `git gc` of a usual repository runs.
+const RECENT: Duration = Duration::from_secs(60);
+
+/// How much of them is, in bytes.
+const MOST_RECENT: usize = 8 * 1024 * 1024;
+
+/// An object on its way to the disk.
+type Object = (ObjectId, (Kind, Vec<u8>));
+
 /// Objects of one append, not on disk yet.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -35,6 +45,8 @@ pub(super) struct Objects {
     settled: HashMap<PathBuf, Identity>,
     /// Blobs that wait for the append that references them.
     held: Batch,
+    /// What was written lately, to be written again when a gc took it.
+    recent: VecDeque<(Instant, Vec<Object>)>,
     /// Objects written since the store was opened.
     written: u64,
 }
@@ -50,7 +62,14 @@ pub(super) struct NewCommit<'a> {
 impl Objects {
     pub(super) fn of(repo: &Repo) -> Self {
         let directory = repo.common_dir().join("objects");
-        Self { directory, hash: repo.object_hash(), settled: HashMap::new(), held: Batch::default(), written: 0 }
+        Self {
+            directory,
+            hash: repo.object_hash(),
+            settled: HashMap::new(),
+            held: Batch::default(),
+            recent: VecDeque::new(),
+            written: 0,
+        }
     }
 
     /// Keeps a blob for the next [`publish`](Self::publish).
@@ -80,25 +99,83 @@ impl Objects {
     /// Writes a batch and all held blobs; returns when files and directories are on disk. An object that is there already
     /// is written again: what is there may never have been synced, or be about to be pruned.
     pub(super) fn publish(&mut self, batch: &Batch) -> Result<(), PortError> {
+        let held = std::mem::take(&mut self.held);
+        let all: Vec<_> = held.objects.into_iter().chain(batch.objects.clone()).collect();
+        if let Err(error) = self.put(&all) {
+            let blobs = all.into_iter().filter(|(_, (kind, _))| *kind == Kind::Blob);
+            // Whoever tries again finds what the records of this batch refer to.
+            self.held.objects.extend(blobs);
+            return Err(error);
+        }
+        self.remember(all);
+        Ok(())
+    }
+
+    /// Writes again what a `gc --prune=now` beside us took between its writing and the move of the ref that names it: what
+    /// was written lately and lies neither loose nor, by `packed`, in a pack. Answers with how many objects that were.
+    pub(super) fn restore(&mut self, packed: impl Fn(&ObjectId) -> bool) -> Result<usize, PortError> {
+        self.recent.retain(|(at, _)| at.elapsed() < RECENT);
+        let written = self.recent.iter().flat_map(|(_, batch)| batch);
+        let lost: Vec<_> = written.filter(|(id, _)| !self.path(id).is_file() && !packed(id)).cloned().collect();
+        if !lost.is_empty() {
+            self.put(&lost)?;
+        }
+        Ok(lost.len())
+    }
+
+    fn remember(&mut self, batch: Vec<Object>) {
+        let now = Instant::now();
+        self.recent.push_back((now, batch));
+        let size = |(_, batch): &(Instant, Vec<Object>)| batch.iter().map(|(_, (_, bytes))| bytes.len()).sum::<usize>();
+        let mut total: usize = self.recent.iter().map(size).sum();
+        while total > MOST_RECENT || self.recent.front().is_some_and(|(at, _)| at.elapsed() > RECENT) {
+            let Some(oldest) = self.recent.pop_front() else { return };
+            total -= size(&oldest);
+        }
+    }
+
+    /// Writes objects; returns when files and directories are on disk.
+    fn put(&mut self, objects: &[Object]) -> Result<(), PortError> {
         let mut staged = Vec::new();
         let mut directories = BTreeSet::new();
-        for (id, (kind, bytes)) in self.held.objects.iter().chain(&batch.objects) {
+        for (id, (kind, bytes)) in objects {
             let path = self.path(id);
-            let fan_out = path.parent().expect("a loose object lies in a folder");
-            let file = stage(fan_out, *kind, bytes)
+            let file = stage(folder_of(&path), *kind, bytes)
                 .map_err(|error| PortError::new(format!("cannot write object {id}")).because(error))?;
-            staged.push((file, path));
+            staged.push((file, path, (kind, bytes)));
         }
-        for (file, path) in staged {
-            file.as_file().sync_all().map_err(|error| PortError::new("cannot sync an object").because(error))?;
-            file.persist(&path)
-                .map_err(|error| PortError::new(format!("cannot write {}", path.display())).because(error.error))?;
+        for (mut file, path, (kind, bytes)) in staged {
+            let mut tries = 0;
+            loop {
+                file.as_file().sync_all().map_err(|error| PortError::new("cannot sync an object").because(error))?;
+                tries += 1;
+                match file.persist(&path) {
+                    Ok(_) => break,
+                    // `git prune --expire=now` takes files that are being written, too.
+                    Err(error) if error.error.kind() == ErrorKind::NotFound && tries < TRIES => {
+                        file = stage(folder_of(&path), *kind, bytes)
+                            .map_err(|error| PortError::new("cannot write an object").because(error))?;
+                    }
+                    Err(error) => {
+                        let message = format!("cannot write {}", path.display());
+                        return Err(PortError::new(message).because(error.error));
+                    }
+                }
+            }
             directories.extend(path.parent().map(Path::to_owned));
             self.written += 1;
         }
-        self.held = Batch::default();
+        self.settle(directories)
+    }
+
+    /// Syncs the folders of what was written.
+    fn settle(&mut self, directories: BTreeSet<PathBuf>) -> Result<(), PortError> {
         let mut unsettled = Vec::new();
         for directory in directories {
+            if !directory.exists() {
+                // Removed as empty by a gc beside us, which `restore` makes good.
+                continue;
+            }
             sync(&directory)?;
             // The folder itself may be new, made by us or by somebody who does not sync.
             let identity = identity(&directory);
@@ -182,6 +259,10 @@ fn encoded(object: &dyn WriteTo) -> Result<Vec<u8>, PortError> {
     let mut bytes = Vec::new();
     object.write_to(&mut bytes).map_err(|error| PortError::new("cannot encode an object").because(error))?;
     Ok(bytes)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().expect("a loose object lies in a folder")
 }
 
 /// Writes an object under a name that `git prune` recognises as left over.

@@ -282,6 +282,7 @@ impl Store {
         match written {
             Ok(()) => {
                 crate::fail_point::reach(if moved.is_some() { "ref-moved" } else { "record-written" });
+                self.restore_pruned()?;
                 self.note_written(&work.updates);
                 self.items.adopt(work.items.into_iter().map(|(key, draft)| (key, draft.now)));
                 self.runs.adopt(work.runs.into_iter().map(|(key, draft)| (key, draft.now)));
@@ -292,7 +293,11 @@ impl Store {
                 Some(moved) if name == moved.branch.as_str() => Err(moved.lost()),
                 Some(_) | None => Ok(Tried::Lost),
             },
-            Err(error) => Err(LedgerError::Port(error.into())),
+            // Git refuses a ref to an object that a gc took meanwhile.
+            Err(error) => match self.restore_pruned()? {
+                0 => Err(LedgerError::Port(error.into())),
+                _ => Ok(Tried::Lost),
+            },
         }
     }
 

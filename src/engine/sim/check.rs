@@ -151,7 +151,9 @@ pub(super) fn at_rest(world: &mut World) {
         wrong.push(format!("I5: {path} is in no commit, worktree or trash"));
     }
     wrong.extend(target(world));
-    wrong.into_iter().for_each(|what| world.wrong(what));
+    for what in wrong {
+        world.wrong(what);
+    }
 }
 
 /// I18: the state beside the last record is what the records give, byte for byte.
@@ -256,7 +258,19 @@ pub(super) fn at_end(world: &mut World) {
             (_, status) => wrong.push(format!("I16: {key} is left {status:?}")),
         }
     }
-    wrong.into_iter().for_each(|what| world.wrong(what));
+    for what in wrong {
+        world.wrong(what);
+    }
+}
+
+/// Whether nothing is left to be done for a story: it has landed or failed, or what it needs has failed.
+pub(super) fn is_over(world: &World, key: &ItemKey) -> bool {
+    let state = state_of(world, key).unwrap_or_default();
+    match &state.outcome {
+        Some(Outcome::Landed | Outcome::Failed { .. }) => true,
+        Some(Outcome::Blocked { by }) => failed(world, by.last()),
+        Some(Outcome::NoChange { .. } | Outcome::Stopped { .. } | Outcome::Interrupted { .. }) | None => false,
+    }
 }
 
 fn failed(world: &World, key: Option<&ItemKey>) -> bool {

@@ -68,7 +68,7 @@ pub(super) fn merge_by_agent(world: &mut World, path: &Path) {
             let mut files: Files = (*theirs).clone();
             files.extend(ours.iter().map(|(path, text)| (path.clone(), text.clone())));
             for path in conflicts {
-                let line = ours.get(&path).map_or(String::new(), |text| text.to_string());
+                let line = ours.get(&path).map_or(String::new(), ToString::to_string);
                 let before = theirs.get(&path).cloned().unwrap_or_else(|| "".into());
                 files.insert(path.clone(), before);
                 append(&mut files, &path, &line);
@@ -186,14 +186,14 @@ impl Worktrees for SimGit {
         self.0.act("commit what was left", commit).await
     }
 
-    async fn settle(&self, spec: &WorktreeSpec) -> Result<(), PortError> {
+    async fn settle(&self, branch: &BranchRef, since: &Oid) -> Result<(), PortError> {
         let sync = |world: &mut World| {
             if !world.sabotaged(Sabotage::Unsettled)
-                && let Some(tip) = world.disk.tip(spec.branch.as_str()).cloned()
+                && let Some(tip) = world.disk.tip(branch.as_str()).cloned()
             {
-                let new = world.disk.range(&spec.start, &tip);
+                let new = world.disk.range(since, &tip);
                 world.disk.sync_commits(new);
-                world.disk.sync_ref(spec.branch.as_str());
+                world.disk.sync_ref(branch.as_str());
             }
             Ok(Ok(()))
         };
@@ -211,7 +211,11 @@ impl Worktrees for SimGit {
     }
 
     async fn discard(&self, path: &Path) -> Result<(), PortError> {
-        self.0.act("discard a candidate", |world| Ok(Ok(drop(world.desks.remove(path))))).await
+        let discard = |world: &mut World| {
+            world.desks.remove(path);
+            Ok(Ok(()))
+        };
+        self.0.act("discard a candidate", discard).await
     }
 
     async fn retire(&self, spec: &WorktreeSpec, merged_into: Option<&Oid>) -> Result<Retired, PortError> {

@@ -120,19 +120,20 @@ impl SimLedger {
             }
             Ok(Ok(Ok(())))
         });
-        self.settle(answer)
-    }
-
-    fn settle<T>(&self, answer: Result<Result<Result<T, LedgerError>, PortError>, Gone>) -> Result<T, LedgerError> {
-        match answer {
-            Err(Gone) => Err(dead().into()),
-            Ok(Err(error)) => Err(error.into()),
-            Ok(Ok(answer)) => answer,
-        }
+        heard(answer)
     }
 
     fn read<T>(&self, look: impl FnOnce(&World) -> T) -> Result<T, LedgerError> {
-        self.settle(self.0.ask_now("reading the ledger", |world| Ok(Ok(look(world)))))
+        heard(self.0.ask_now("reading the ledger", |world| Ok(Ok(look(world)))))
+    }
+}
+
+/// What the writer gets to hear.
+fn heard<T>(answer: Result<Result<Result<T, LedgerError>, PortError>, Gone>) -> Result<T, LedgerError> {
+    match answer {
+        Err(Gone) => Err(dead().into()),
+        Ok(Err(error)) => Err(error.into()),
+        Ok(Ok(answer)) => answer,
     }
 }
 

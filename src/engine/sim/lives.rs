@@ -16,19 +16,30 @@ use super::git::SimGit;
 use super::ledger::{SimLedger, state_of};
 use super::machine::{SimMachine, SimReporter};
 use super::sabotage::Sabotage;
-use super::world::{Death, Deed, Fate, Handle, MAIN, World};
+use super::world::{Death, Deed, Fate, Handle, MAIN, When, World};
 use crate::domain::event::{Failure, RunEvent};
 use crate::domain::names::{BranchRef, ItemKey, PolicyVersion, RunId};
 use crate::domain::plan::{Assignment, PlannedItem};
 use crate::domain::policy::Policy;
 use crate::domain::settings::Settings;
-use crate::domain::state::{Outcome, Status};
+use crate::domain::state::{ItemState, Outcome, Status};
 use crate::engine::dispatcher::{RunRequest, ledger_error, run};
 use crate::engine::fake;
 use crate::engine::ports::{Cancel, Ledger, PortError};
 use crate::engine::recorder::Recorder;
 use crate::engine::recovery;
 use crate::engine::world::{Decisions, Ports};
+
+/// Points inside of effects that have several steps: rare, and the most delicate ones.
+const BETWEEN: [&str; 7] = [
+    "target moved",
+    "landing written",
+    "leftovers written",
+    "rescue ref written",
+    "worktree gone",
+    "branch made",
+    "worktree registered",
+];
 
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
@@ -157,8 +168,8 @@ impl Play {
     /// Eras with deaths and accidents, and at last the calm.
     async fn perform(self: &Rc<Self>, dice: &mut Dice) {
         self.plan_others(dice);
-        for _ in 0..dice.between(1, 4) {
-            self.era(dice).await;
+        for _ in 0..dice.between(1, 3) {
+            Box::pin(self.era(dice)).await;
             check::at_rest(&mut self.world());
             tokio::time::sleep(Duration::from_millis(dice.below(5_000))).await;
         }
@@ -202,10 +213,15 @@ impl Play {
     }
 
     fn birth(&self, dice: &mut Dice) -> u32 {
-        let span = [80, 300, 900][dice.index(3)];
+        let when = if dice.chance(40) {
+            When::Named(BETWEEN[dice.index(BETWEEN.len())], dice.between(1, 3))
+        } else {
+            let span = [80, 300, 900][dice.index(3)];
+            When::Point(dice.between(1, span))
+        };
         let power = dice.chance(35);
         let death = if power { Death::Power } else { Death::Process };
-        let dies = dice.chance(80).then(|| (dice.between(1, span), death));
+        let dies = dice.chance(80).then_some((when, death));
         let fails = dice.chance(15).then(|| (dice.between(1, 250), dice.chance(50)));
         let mut world = self.world();
         let pid = world.give_birth(Fate { dies, fails });
@@ -253,11 +269,7 @@ impl Play {
 
     fn is_over(&self) -> bool {
         let world = self.world();
-        let over = |key: &ItemKey| {
-            let status = state_of(&world, key).unwrap_or_default().status();
-            matches!(status, Status::Landed | Status::Failed | Status::Blocked)
-        };
-        world.tales.keys().all(over)
+        world.tales.keys().all(|key| check::is_over(&world, key))
     }
 
     /// The life of one orchestrator, to its end or its death.
@@ -311,7 +323,7 @@ impl Play {
         let states = ledger.items().map_err(ledger_error)?;
         let open = |id: &str| {
             let key = ItemKey::new(id);
-            scope.is_none_or(|scope| scope.contains(&key)) && !states.get(&key).is_some_and(|state| state.is_done())
+            scope.is_none_or(|scope| scope.contains(&key)) && !states.get(&key).is_some_and(ItemState::is_done)
         };
         let stories = self.stories.iter().filter(|(id, _)| open(id));
         let after: Vec<(&str, Vec<&str>)> = stories
@@ -403,7 +415,7 @@ fn ports(hand: &Handle) -> Ports {
 /// Items that failed in this very run; a resume does not try them again.
 fn settled(ledger: &mut SimLedger, run: &RunId) -> Result<BTreeMap<ItemKey, Failure>, PortError> {
     let states = ledger.items().map_err(ledger_error)?;
-    let failed = |(key, state): (ItemKey, crate::domain::state::ItemState)| match (state.outcome, state.attempt) {
+    let failed = |(key, state): (ItemKey, ItemState)| match (state.outcome, state.attempt) {
         (Some(Outcome::Failed { failure }), Some(attempt)) if attempt.run == *run => Some((key, failure)),
         _ => None,
     };

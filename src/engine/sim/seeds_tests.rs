@@ -8,7 +8,11 @@ use super::lives::{Tally, Verdict, simulate};
 use super::sabotage::Sabotage;
 
 /// Seeds that once failed, with what they found. None is ever taken away.
-const REGRESSIONS: [(u64, &str); 0] = [];
+const REGRESSIONS: [(u64, &str); 3] = [
+    (8, "after a power cut a story landed without work that was on record: its branch had not been synced"),
+    (871, "a resume recorded a landing whose move nobody had synced, and a power cut took the move"),
+    (1650, "the same, with other stories in between"),
+];
 
 /// Seeds of a normal test run.
 const SEEDS: u64 = 2_000;
@@ -35,6 +39,24 @@ fn failure(seed: u64, verdict: &Verdict) -> Option<String> {
     Some(text)
 }
 
+/// What one thread saw.
+struct Part {
+    failures: Vec<(u64, String)>,
+    tally: Tally,
+    points: u64,
+}
+
+fn play(seeds: impl Iterator<Item = u64>) -> Part {
+    let mut part = Part { failures: Vec::new(), tally: Tally::default(), points: 0 };
+    for seed in seeds {
+        let verdict = simulate(seed, None, false);
+        part.tally = part.tally + verdict.tally;
+        part.points += verdict.points;
+        part.failures.extend(failure(seed, &verdict).map(|text| (seed, text)));
+    }
+    part
+}
+
 #[test]
 fn every_seed_keeps_the_promises() {
     if let Some(seed) = asked("ORCHESTRATE_SIM_SEED") {
@@ -45,21 +67,23 @@ fn every_seed_keeps_the_promises() {
     }
     let from: u64 = asked("ORCHESTRATE_SIM_FROM").unwrap_or(0);
     let count: u64 = asked("ORCHESTRATE_SIM_SEEDS").unwrap_or(SEEDS);
-    let mut failures = Vec::new();
-    let (mut total, mut points) = (Tally::default(), 0);
-    for seed in from..from + count {
-        let verdict = simulate(seed, None, false);
-        total = total + verdict.tally;
-        points += verdict.points;
-        failures.extend(failure(seed, &verdict));
-    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let parts: Vec<Part> = std::thread::scope(|scope| {
+        let each = |first: usize| scope.spawn(move || play((from..from + count).skip(first).step_by(threads)));
+        let started: Vec<_> = (0..threads).map(each).collect();
+        started.into_iter().map(|thread| thread.join().expect("no simulation panics")).collect()
+    });
+    let mut failures: Vec<(u64, String)> = parts.iter().flat_map(|part| part.failures.clone()).collect();
+    failures.sort();
+    let total = parts.iter().fold(Tally::default(), |sum, part| sum + part.tally);
+    let points: u64 = parts.iter().map(|part| part.points).sum();
     if count >= SEEDS {
         // What the simulation is for does happen in it.
         assert!(total.crashes > count / 4 && total.power_cuts > count / 8 && total.doubles > count / 8, "{total:?}");
         assert!(total.faults > 50 && total.failed > 50 && total.landed > 2 * count, "{total:?}");
     }
     println!("{count} seeds from {from}: {points} points, {total:?}, {} failed", failures.len());
-    let shown = failures.iter().take(10).cloned().collect::<String>();
+    let shown = failures.iter().take(10).map(|(_, text)| text.as_str()).collect::<String>();
     assert!(failures.is_empty(), "{} of {count} seeds fail\n{shown}", failures.len());
 }
 

@@ -35,11 +35,20 @@ pub(super) enum Death {
 #[derive(Debug)]
 pub(super) struct Gone;
 
+/// A point in the life of an orchestrator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// By its number.
+    Point(u64),
+    /// The nth one of that name.
+    Named(&'static str, u64),
+}
+
 /// What will befall an orchestrator.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fate {
-    /// Number of the point at which it dies, and how.
-    pub(super) dies: Option<(u64, Death)>,
+    /// When it dies, and how.
+    pub(super) dies: Option<(When, Death)>,
     /// Number of the call that answers with an error, and whether its effect happens nevertheless.
     pub(super) fails: Option<(u64, bool)>,
 }
@@ -260,7 +269,13 @@ impl World {
     pub(super) fn point(&mut self, pid: u32, name: &str) -> Result<(), Gone> {
         let life = self.lives.get_mut(&pid).filter(|life| !life.dead).ok_or(Gone)?;
         life.points += 1;
-        let (points, dies) = (life.points, life.fate.dies);
+        let points = life.points;
+        if let Some((When::Named(wanted, left), _)) = &mut life.fate.dies
+            && *wanted == name
+        {
+            *left -= 1;
+        }
+        let dies = life.fate.dies;
         self.mark(pid, name);
         self.tell(|_| format!("[{pid}] {points} {name}"));
         if points > MOST_POINTS {
@@ -269,7 +284,11 @@ impl World {
             return Err(Gone);
         }
         match dies {
-            Some((at, death)) if at == points => {
+            Some((When::Point(at), death)) if at == points => {
+                self.die(pid, death);
+                Err(Gone)
+            }
+            Some((When::Named(wanted, 0), death)) if wanted == name => {
                 self.die(pid, death);
                 Err(Gone)
             }
@@ -321,7 +340,9 @@ impl World {
             Death::Power => {
                 self.tally.power_cuts += 1;
                 let all: Vec<u32> = self.lives.keys().copied().collect();
-                all.into_iter().for_each(|pid| self.bury(pid));
+                for pid in all {
+                    self.bury(pid);
+                }
                 self.procs.clear();
                 self.go_dark();
             }

@@ -119,7 +119,7 @@ fn stop_ends_a_story_or_asks_a_live_run_to_end() {
     assert_eq!(asked.code, 0, "{asked:?}");
     let ran = ends_within(live, 75);
     assert_eq!(ran.code, 4, "the rest of the run goes on to its end: {}\n{}", ran.stdout, ran.stderr);
-    let live = started(&project, "resume", 2);
+    let live = started(&project, "stories", 2);
     let asked = project.orchestrate(&["stop"]);
     assert_eq!(asked.code, 0, "{asked:?}");
     assert_eq!(ends_within(live, 75).code, 143);

@@ -128,14 +128,12 @@ fn a_record_that_was_deleted_comes_back_from_outside_the_repository() {
 #[test]
 #[ignore = "battery"]
 fn a_record_that_was_deleted_by_an_agent_whose_work_is_refused_comes_back() {
-    // Without hooks and record nothing lands unreviewed either: the reviewer keeps asking for changes.
     let project = two_stories();
     let git = project.scratch.root().join(".git");
     let delete = format!("rm -rf '{0}/refs/orchestrate' '{0}/orchestrate/checkpoints' '{0}/hooks'", git.display());
     project.script(&format!(
         "[[step]]\nphase = \"implementation\"\nitem = \"1.1\"\n\
-         do = [{{ write = {{ path = \"first.txt\", text = \"first\" }} }}, {{ commit = \"first\" }}, {{ run = [\"sh\", \"-c\", {:?}] }}]\n",
-        delete
+         do = [{{ write = {{ path = \"first.txt\", text = \"first\" }} }}, {{ commit = \"first\" }}, {{ run = [\"sh\", \"-c\", {delete:?}] }}]\n"
     ));
     let main = project.scratch.git(&["rev-parse", "main"]);
     let ran = project.stories(&["1.1"]);

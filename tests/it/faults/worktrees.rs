@@ -311,7 +311,14 @@ fn f51_a_time_out_in_the_middle_of_a_commit_costs_no_work() {
     let (at, hooks) = (project.meeting("at"), project.meeting("hooks"));
     std::fs::create_dir_all(&hooks).unwrap();
     let hook = hooks.join("pre-commit");
-    std::fs::write(&hook, format!("#!/bin/sh\n: > '{}'\nexec sleep 1000\n", at.display())).unwrap();
+    std::fs::write(
+        &hook,
+        format!(
+            "#!/bin/sh\n: > '{}'\n# It cannot clean up when it is asked to end.\nkill -STOP $PPID\nexec sleep 1000\n",
+            at.display()
+        ),
+    )
+    .unwrap();
     std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let commit = shell(&format!("git add -A && git -c core.hooksPath='{}' commit -q -m never", hooks.display()));
     project.script(&author("1.1", 1, &format!("{{ write = {{ path = \"late.txt\", text = \"late\" }} }}, {commit}")));

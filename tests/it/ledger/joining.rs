@@ -36,7 +36,7 @@ impl Pair {
         Self { left, right, base, story }
     }
 
-    fn append(&self, scratch: &Scratch, events: &[ItemEvent]) {
+    fn append(scratch: &Scratch, events: &[ItemEvent]) {
         for event in events {
             store(scratch).append(&[record("1.1", event.clone())]).unwrap();
         }
@@ -44,7 +44,7 @@ impl Pair {
 
     /// What each side makes of the other's chain.
     fn meet(&self, wish: &Wish) -> (How, How) {
-        let tips = [&self.left, &self.right].map(|side| tip(side));
+        let tips = [&self.left, &self.right].map(tip);
         for (here, there) in [(&self.left, &self.right), (&self.right, &self.left)] {
             let from = there.root();
             here.git(&["fetch", "-q", from.to_str().unwrap(), "+refs/orchestrate/*:refs/orchestrate-remote/other/*"]);
@@ -84,8 +84,8 @@ fn not_applicable(phase: Phase) -> ItemEvent {
 #[test]
 fn both_sides_join_to_the_same_commit_and_go_on_from_it() {
     let pair = Pair::new();
-    pair.append(&pair.left, &[done(1, Phase::Setup, "made"), not_applicable(Phase::Issue)]);
-    pair.append(&pair.right, &[not_applicable(Phase::Issue), done(1, Phase::Branch, "branched"), interrupted(1)]);
+    Pair::append(&pair.left, &[done(1, Phase::Setup, "made"), not_applicable(Phase::Issue)]);
+    Pair::append(&pair.right, &[not_applicable(Phase::Issue), done(1, Phase::Branch, "branched")]);
     let (ours, theirs) = (tip(&pair.left), tip(&pair.right));
     let (left, right) = pair.meet(&Wish::default());
     assert!(matches!(left, How::Joined(_)), "{left:?}");
@@ -96,13 +96,13 @@ fn both_sides_join_to_the_same_commit_and_go_on_from_it() {
     }
     let state = store(&pair.left).item(&key("1.1")).unwrap().unwrap();
     assert_eq!(state, store(&pair.left).refold(&key("1.1")).unwrap());
-    assert!(state.open_attempt().is_none());
     assert_eq!(state.phases.keys().copied().collect::<Vec<_>>(), [Phase::Setup, Phase::Issue, Phase::Branch]);
     let told = store(&pair.left).history(&key("1.1")).unwrap();
     assert_eq!(told.iter().filter(|(_, _, event)| *event == not_applicable(Phase::Issue)).count(), 1, "told once");
 
+    // Either way round is legal here, and both sides took the same.
     // A third copy that has one of the ends follows, and everybody can append.
-    pair.append(&pair.left, &[started(2, Some(1), "Title", &pair.base, &pair.story)]);
+    Pair::append(&pair.left, &[started(2, Some(1), "Title", &pair.base, &pair.story)]);
     assert_eq!(pair.meet(&Wish::default()), (How::Newer, How::Forwarded));
     assert_eq!(tip(&pair.left), tip(&pair.right));
 }
@@ -111,8 +111,8 @@ fn both_sides_join_to_the_same_commit_and_go_on_from_it() {
 fn what_is_rejected_one_way_round_is_joined_the_other() {
     let pair = Pair::new();
     // By time it would come first, and then the other's phase would be of an attempt that has ended.
-    pair.append(&pair.left, &[interrupted(1), started(2, Some(1), "Title", &pair.base, &pair.story)]);
-    pair.append(&pair.right, &[done(1, Phase::Setup, "made"), interrupted(1)]);
+    Pair::append(&pair.left, &[interrupted(1), started(2, Some(1), "Title", &pair.base, &pair.story)]);
+    Pair::append(&pair.right, &[done(1, Phase::Setup, "made"), interrupted(1)]);
     let (left, right) = pair.meet(&Wish::default());
     assert!(matches!(left, How::Joined(_)), "{left:?}");
     assert_eq!(left, right);
@@ -124,8 +124,8 @@ fn what_is_rejected_one_way_round_is_joined_the_other() {
 #[test]
 fn two_open_attempts_stay_apart_until_a_person_decides() {
     let pair = Pair::new();
-    pair.append(&pair.left, &[started(2, Some(1), "Title", &pair.base, &pair.story)]);
-    pair.append(&pair.right, &[started(3, Some(1), "Title", &pair.base, &pair.story)]);
+    Pair::append(&pair.left, &[started(2, Some(1), "Title", &pair.base, &pair.story)]);
+    Pair::append(&pair.right, &[started(3, Some(1), "Title", &pair.base, &pair.story)]);
     let (ours, theirs) = (tip(&pair.left), tip(&pair.right));
     let (left, right) = pair.meet(&Wish::default());
     assert!(matches!((&left, &right), (How::Contradicts(_), How::Contradicts(_))), "{left:?} {right:?}");
@@ -142,9 +142,29 @@ fn two_open_attempts_stay_apart_until_a_person_decides() {
 }
 
 #[test]
+fn a_run_that_watches_over_its_record_takes_a_join_for_what_it_is() {
+    let pair = Pair::new();
+    Pair::append(&pair.left, &[done(1, Phase::Setup, "made")]);
+    Pair::append(&pair.right, &[not_applicable(Phase::Issue)]);
+    let watches = [&pair.left, &pair.right].map(|side| {
+        let mut watching = store(side);
+        watching.guard().unwrap();
+        watching
+    });
+    let (left, right) = pair.meet(&Wish::default());
+    assert!(matches!(left, How::Joined(_)) && left == right, "{left:?} {right:?}");
+    // One of the two was on the first line of the join, the other came in by the side.
+    for (mut watching, side) in watches.into_iter().zip([&pair.left, &pair.right]) {
+        assert_eq!(watching.audit().unwrap(), []);
+        let How::Joined(joined) = &left else { unreachable!() };
+        assert_eq!(&tip(side), joined);
+    }
+}
+
+#[test]
 fn a_chain_that_does_not_prove_itself_is_not_taken() {
     let pair = Pair::new();
-    pair.append(&pair.right, &[done(1, Phase::Setup, "made")]);
+    Pair::append(&pair.right, &[done(1, Phase::Setup, "made")]);
     let message = pair.right.git(&["log", "-1", "--format=%B", NAME]).replace("\"attempts\":1", "\"attempts\":0");
     let tree = pair.right.git(&["rev-parse", &format!("{NAME}^{{tree}}")]);
     let forged = pair.right.git(&["commit-tree", &tree, "-p", &format!("{NAME}~1"), "-m", &message]);
