@@ -14,7 +14,7 @@ use super::ui::Ui;
 use crate::adapters::agents::Registry;
 use crate::adapters::pressure::{cores, memory_free};
 use crate::adapters::elsewhere;
-use crate::adapters::git::room;
+use crate::adapters::git::{behind, room};
 use crate::adapters::ledger::checkpoint::Occasion;
 use crate::adapters::process::signals;
 use crate::adapters::runs::{self, RunLock};
@@ -108,6 +108,9 @@ pub(crate) fn recover(app: &App, ui: &mut Ui) -> Result<(), CommandError> {
         runs::clear_dead(&app.repo.state_dir().join(folder));
     }
     super::emergency::recover(app, ui)?;
+    for line in behind::catch_up(&app.repo)? {
+        ui.status(&line);
+    }
     let mut store = app.ledger();
     let states: Vec<_> = store.items()?.into_iter().filter(|(_, state)| recovery::is_pending(state)).collect();
     if states.is_empty() {

@@ -26,7 +26,8 @@ impl Scratch {
         scratch
     }
 
-    /// A repository on branch `main` without a commit.
+    /// A repository on branch `main` without a commit. Its refs lie where `GIT_ORCHESTRATE_TEST_REF_FORMAT` says (`reftable`):
+    /// all tests can be run so, and those pass that do not touch or count the files of refs.
     pub fn unborn() -> Self {
         let scratch = Self::empty();
         let format = std::env::var("GIT_ORCHESTRATE_TEST_REF_FORMAT").ok();

@@ -16,7 +16,7 @@ use super::commit::tree_of;
 use super::index_lock::IndexLock;
 use super::merge::{self, FileChange, Side};
 use super::repo::{Repo, git_error};
-use super::{checkout, cli, settle, stale, status};
+use super::{behind, checkout, cli, settle, stale, status};
 use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::PortError;
 
@@ -95,8 +95,18 @@ pub fn obstacle(repo: &Repo, branch: &BranchRef, from: &Oid, to: &Oid) -> Result
     Ok(None)
 }
 
-/// Brings every checkout of the branch along. One that is there already is left alone.
+/// Brings every checkout of the branch along. One that is there already is left alone; one that resists is noted, so that
+/// [`behind::catch_up`](super::behind::catch_up) tries again.
 pub fn follow(repo: &Repo, branch: &BranchRef, from: &Oid, to: &Oid) -> Result<(), PortError> {
+    let followed = follow_all(repo, branch, from, to);
+    if followed.is_err() {
+        behind::note(repo, branch, from, to);
+    }
+    followed
+}
+
+/// [`follow`] without a note.
+pub(super) fn follow_all(repo: &Repo, branch: &BranchRef, from: &Oid, to: &Oid) -> Result<(), PortError> {
     let git = repo.gix();
     let changes = changes(repo, &git, from, to)?;
     for checkout in checkouts(repo, branch)? {

@@ -2,6 +2,7 @@
 //! the program.
 
 pub mod admin;
+pub mod behind;
 pub mod bundle;
 pub mod checkout;
 pub mod cli;

@@ -1,7 +1,6 @@
 //! A story branch whose newest objects are gone: a `gc --prune=now` beside a commit takes what no ref names yet. The files of
 //! the worktree are there still. Must not touch a branch that can be read.
 
-use std::fs;
 use std::sync::Mutex;
 
 use gix::ObjectId;
@@ -63,10 +62,10 @@ impl Pruned<'_> {
 
     /// The newest commit of the reflogs that is whole, else where the branch began.
     fn last_whole(&self, git: &gix::Repository) -> ObjectId {
-        let branch = self.repo.common_dir().join("logs").join(self.branch.as_str());
-        for log in [branch, self.entry.dir.join("logs/HEAD")] {
-            let text = fs::read(log).unwrap_or_default();
-            let ids = text.lines().filter_map(|line| ObjectId::from_hex(line.split_str(" ").nth(1)?).ok());
+        let branch = refs::reflog(git, self.repo.common_dir(), self.branch.as_str());
+        for text in [branch, refs::reflog(git, &self.entry.dir, "HEAD")] {
+            let new = |line: &[u8]| ObjectId::from_hex(line.split(|byte| b" \t".contains(byte)).nth(1)?).ok();
+            let ids = text.lines().filter_map(new);
             if let Some(whole) = ids.collect::<Vec<_>>().into_iter().rev().find(|id| self.is_whole(git, *id)) {
                 return whole;
             }

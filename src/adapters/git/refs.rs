@@ -208,6 +208,15 @@ pub fn head_of(repo: &Repo, git_dir: &Path) -> Option<String> {
     }
 }
 
+/// The reflog of HEAD or a ref, oldest entry first: lines of `<old> <new> ...<tab><why>`; the old value may be left out by a
+/// `-`. Empty when there is none. `git_dir` is a worktree's private one for its HEAD, else the shared one.
+pub(super) fn reflog(git: &gix::Repository, git_dir: &Path, name: &str) -> Vec<u8> {
+    if tables::are_used(git) {
+        return tables::reflog(git.common_dir(), git_dir, name);
+    }
+    fs::read(git_dir.join("logs").join(name)).unwrap_or_default()
+}
+
 /// Whether a ref may lie in a file of its own, so that nothing is known of how its objects are kept.
 pub(crate) fn is_loose(git: &gix::Repository, name: &str) -> bool {
     tables::are_used(git) || git.common_dir().join(name).is_file()

@@ -53,7 +53,8 @@ pub(super) fn clear_branch(repo: &Repo, branch: &BranchRef) {
 }
 
 fn locks(repo: &Repo, entry: &Entry, branch: Option<&BranchRef>) -> Vec<PathBuf> {
-    let own = ["index.lock", "HEAD.lock", "ORIG_HEAD.lock"].map(|name| entry.dir.join(name));
+    let own =
+        ["index.lock", "HEAD.lock", "ORIG_HEAD.lock", "reftable/tables.list.lock"].map(|name| entry.dir.join(name));
     let branch = branch.map(|branch| repo.common_dir().join(format!("{}.lock", branch.as_str())));
     own.into_iter().chain(branch).filter(|lock| lock.symlink_metadata().is_ok()).collect()
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
@@ -38,8 +38,9 @@ pub(super) fn of(
     reachable: &[ObjectId],
 ) -> Result<Vec<ObjectId>, PortError> {
     let mut named = named(git, &entry.dir);
+    named.extend(ids_in(git, &refs::reflog(git, &entry.dir, "HEAD")));
     if let Some(branch) = branch {
-        named.extend(ids(git, &repo.common_dir().join("logs").join(branch.as_str())));
+        named.extend(ids_in(git, &refs::reflog(git, repo.common_dir(), branch.as_str())));
     }
     let stashed = stashes(repo, git, branch, &named);
     let known: Vec<ObjectId> = reachable.iter().copied().filter(|id| git.find_commit(*id).is_ok()).collect();
@@ -61,9 +62,9 @@ pub(super) fn of(
 
 /// The last commit that the worktree had checked out, by its reflog.
 pub(super) fn last_logged(git: &gix::Repository, entry: &Entry) -> Option<ObjectId> {
-    let log = fs::read(entry.dir.join("logs/HEAD")).ok()?;
+    let log = refs::reflog(git, &entry.dir, "HEAD");
     let line = log.lines().rfind(|line| !line.is_empty())?;
-    let id = ObjectId::from_hex(line.split_str(" ").nth(1)?).ok()?;
+    let id = ObjectId::from_hex(line.split(|byte| b" \t".contains(byte)).nth(1)?).ok()?;
     git.find_commit(id).is_ok().then_some(id)
 }
 
@@ -88,7 +89,10 @@ fn named(git: &gix::Repository, dir: &Path) -> BTreeSet<ObjectId> {
 /// Commits named in a file.
 fn ids(git: &gix::Repository, file: &Path) -> BTreeSet<ObjectId> {
     let small = file.symlink_metadata().is_ok_and(|about| about.is_file() && about.len() <= LARGEST);
-    let text = if small { fs::read(file).unwrap_or_default() } else { Vec::new() };
+    ids_in(git, &if small { fs::read(file).unwrap_or_default() } else { Vec::new() })
+}
+
+fn ids_in(git: &gix::Repository, text: &[u8]) -> BTreeSet<ObjectId> {
     let length = git.object_hash().len_in_hex();
     let words = text.split(|byte| !byte.is_ascii_hexdigit()).filter(|word| word.len() == length);
     let ids: BTreeSet<ObjectId> = words.filter_map(|word| ObjectId::from_hex(word).ok()).collect();
@@ -103,8 +107,7 @@ fn stashes(
     branch: Option<&BranchRef>,
     named: &BTreeSet<ObjectId>,
 ) -> BTreeSet<ObjectId> {
-    let log: PathBuf = repo.common_dir().join("logs/refs/stash");
-    let text = fs::read(log).unwrap_or_default();
+    let text = refs::reflog(git, repo.common_dir(), "refs/stash");
     let mine = |line: &[u8]| {
         let (ids, message) = line.split_once_str("\t")?;
         let id = ObjectId::from_hex(ids.split_str(" ").nth(1)?).ok()?;

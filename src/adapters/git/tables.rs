@@ -17,6 +17,9 @@ use crate::engine::ports::PortError;
 const LOOKS: u32 = 20;
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Most entries of a reflog that are asked for one by one.
+const ENTRIES: usize = 200;
+
 /// One line per ref: name, value, and what a symbolic one leads to.
 const FORMAT: &str = "--format=%(refname)%00%(objectname)%00%(symref)";
 
@@ -132,6 +135,68 @@ pub(super) fn settle(common_dir: &Path) -> Result<(), PortError> {
     }
     sync(&folder.join("tables.list"))?;
     sync(&folder)
+}
+
+/// The reflog of a ref in the form of git's files, oldest entry first, without times and persons; empty when there is none.
+pub(super) fn reflog(common_dir: &Path, git_dir: &Path, name: &str) -> Vec<u8> {
+    let said = shown_log(common_dir, git_dir, name)
+        .or_else(|| log_of_a_copy(common_dir, git_dir).filter(|_| name == "HEAD"))
+        .unwrap_or_else(|| values_logged(common_dir, git_dir, name));
+    let mut lines: Vec<&[u8]> = said.split_inclusive(|byte| *byte == b'\n').collect();
+    lines.reverse();
+    lines.into_iter().flat_map(|line| [b"- ".as_slice(), line]).flatten().copied().collect()
+}
+
+/// Values and reasons, newest first; `None` where git shows no log: a commit is gone, or HEAD names a branch that is.
+fn shown_log(common_dir: &Path, git_dir: &Path, name: &str) -> Option<Vec<u8>> {
+    let mut log = cli::git_dir(common_dir, git_dir);
+    log.args(["log", "--walk-reflogs", "--no-color", "--format=%H%x09%gs", "--end-of-options", name, "--"]);
+    cli::output(&mut log).ok().filter(|output| output.status.success()).map(|output| output.stdout)
+}
+
+/// The same of a worktree whose HEAD names no commit.
+fn log_of_a_copy(common_dir: &Path, git_dir: &Path) -> Option<Vec<u8>> {
+    let copy = copy_on_a_branch(common_dir, git_dir).ok().filter(|_| git_dir != common_dir)?;
+    let log = shown_log(common_dir, copy.path(), "HEAD")?;
+    // What the copy did to its own HEAD is its first entry.
+    let end = log.iter().position(|byte| *byte == b'\n')?;
+    Some(log[end + 1..].to_vec())
+}
+
+/// The newest values, newest first, for which git needs no commit.
+fn values_logged(common_dir: &Path, git_dir: &Path, name: &str) -> Vec<u8> {
+    let mut parse = cli::git_dir(common_dir, git_dir);
+    parse.arg("rev-parse").args((0..ENTRIES).map(|number| format!("{name}@{{{number}}}")));
+    // It ends with an error where the log does.
+    let said = cli::output(&mut parse).map(|output| output.stdout).unwrap_or_default();
+    let is_id =
+        |line: &&[u8]| matches!(line.len(), 41 | 65) && line[..line.len() - 1].iter().all(u8::is_ascii_hexdigit);
+    said.split_inclusive(|byte| *byte == b'\n').filter(is_id).flatten().copied().collect()
+}
+
+/// A copy of a worktree's tables in which HEAD is on a branch that exists: git reads the log of no other.
+fn copy_on_a_branch(common_dir: &Path, git_dir: &Path) -> Result<tempfile::TempDir, PortError> {
+    let refs = listing(common_dir)?;
+    let branch = refs.refs.keys().find(|name| name.starts_with("refs/heads/"));
+    let branch = branch.ok_or_else(|| PortError::new("there is no branch"))?;
+    let copy = || -> std::io::Result<tempfile::TempDir> {
+        let copy = tempfile::Builder::new().prefix("reflog-").tempdir_in(common_dir.join("orchestrate"))?;
+        fs::create_dir(copy.path().join("refs"))?;
+        for file in ["commondir", "gitdir"] {
+            fs::copy(git_dir.join(file), copy.path().join(file))?;
+        }
+        lay_out(copy.path())?;
+        for file in fs::read_dir(tables(git_dir))? {
+            let file = file?;
+            if file.path().extension().is_none_or(|extension| extension != "lock") {
+                fs::copy(file.path(), tables(copy.path()).join(file.file_name()))?;
+            }
+        }
+        Ok(copy)
+    };
+    let copy = copy().map_err(|error| PortError::new("the tables of a worktree cannot be copied").because(error))?;
+    set_head(common_dir, copy.path(), &NewHead::Branch(branch))?;
+    Ok(copy)
 }
 
 /// Removes the lock of the shared tables when the process that took it is gone; `true` then. The whole repository would stay
