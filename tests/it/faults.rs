@@ -7,6 +7,9 @@ mod secrets;
 
 use std::io::Write;
 
+mod power;
+mod processes;
+
 /// Whether the whole battery was asked for.
 pub fn full() -> bool {
     std::env::var_os("ORCHESTRATE_TEST_BATTERY").is_some()

@@ -69,10 +69,21 @@ impl Project {
 
     /// Starts `git orchestrate ARGS` in the background; what it prints goes to files.
     pub fn start(&self, args: &[&str]) -> Live {
+        self.start_with(args, &[])
+    }
+
+    /// The same with variables of its own.
+    pub fn start_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Live {
         let path = |name: &str| self.scratch.outside().join(name);
         let file = |name: &str| std::fs::File::create(path(name)).unwrap();
         let mut command = self.scratch.orchestrate_command();
-        let child = command.args(args).stdout(file("live.out")).stderr(file("live.err")).spawn().unwrap();
+        let child = command
+            .args(args)
+            .envs(variables.iter().copied())
+            .stdout(file("live.out"))
+            .stderr(file("live.err"))
+            .spawn()
+            .unwrap();
         Live { child, out: path("live.out"), err: path("live.err") }
     }
 

@@ -16,7 +16,7 @@ use super::commit::tree_of;
 use super::index_lock::IndexLock;
 use super::merge::{self, FileChange, Side};
 use super::repo::{Repo, git_error};
-use super::{checkout, cli, status};
+use super::{checkout, cli, settle, status};
 use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::PortError;
 
@@ -100,6 +100,9 @@ pub fn follow(repo: &Repo, branch: &BranchRef, from: &Oid, to: &Oid) -> Result<(
     let changes = changes(repo, &git, from, to)?;
     for checkout in checkouts(repo, branch)? {
         follow_one(repo, &git, &checkout, &changes, from, to)?;
+        // Before the landing is reported as followed: a file that a power cut leaves empty looks like an edit afterwards.
+        let paths: Vec<PathBuf> = changes.keys().filter_map(|path| path.to_path().ok().map(Path::to_owned)).collect();
+        settle::settle(&checkout.root, &checkout.git_dir, paths.iter().map(PathBuf::as_path))?;
         if let Some(entry) = &checkout.linked {
             // The main worktree's reflog was written with the branch.
             entry.note_move(Some(from), to, super::trash::now(), "landing: by git-orchestrate");

@@ -2,7 +2,6 @@
 //! protected branch: that takes a permit and the ledger.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 
 use async_trait::async_trait;
 use gix::ObjectId;
@@ -11,7 +10,7 @@ use gix::objs::tree::EntryKind;
 use super::commit::{self, AGENT_ADDRESS, Draft, TOOL, TOOL_ADDRESS};
 use super::repo::{Repo, git_error, oid};
 use super::worktree::apart;
-use super::{admin, content, follow, leak, merge, refs, signing};
+use super::{content, follow, leak, merge, refs, settle, signing};
 use crate::adapters::config;
 use crate::domain::bookkeep::{DONE, bookkeep};
 use crate::domain::diagnostic::Severity;
@@ -109,9 +108,7 @@ impl GitLander {
     }
 
     fn sync_everything(&self) -> Result<(), PortError> {
-        let path = self.repo.common_dir().join("objects");
-        let dir = File::open(&path).map_err(|error| admin::io_error("cannot open", &path, error))?;
-        sync_file_system(&dir).map_err(|error| admin::io_error("cannot sync", &path, error))
+        settle::sync_all_around(&self.repo.common_dir().join("objects"))
     }
 }
 
@@ -300,15 +297,4 @@ fn bookkeeping_commit(
     let written = editor.write().map_err(failed)?.detach();
     let draft = Draft { tree: written, parents: &[merge], author: TOOL, message: &kept.message, at };
     commit::write_commit(git, &draft).map(Some)
-}
-
-#[cfg(target_os = "linux")]
-fn sync_file_system(dir: &File) -> std::io::Result<()> {
-    Ok(nix::unistd::syncfs(dir)?)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn sync_file_system(_dir: &File) -> std::io::Result<()> {
-    nix::unistd::sync();
-    Ok(())
 }

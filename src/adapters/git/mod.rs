@@ -19,6 +19,7 @@ pub mod pool;
 pub mod refs;
 pub mod repo;
 mod retire;
+mod settle;
 pub mod signing;
 mod stale;
 pub mod status;

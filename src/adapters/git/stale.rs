@@ -2,6 +2,7 @@
 //! where a person works: there a lock is named and stays.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,6 +31,23 @@ pub(super) fn clear(repo: &Repo, entry: &Entry, path: &Path, branch: Option<&Bra
             return;
         }
         std::thread::sleep(LOOK);
+    }
+}
+
+/// Removes the lock of a story's branch that was left without its worktree: by a power cut, which can lose the one and keep
+/// the other. One that stays the same for longer than git holds any is nobody's; the caller holds the item's lock.
+pub(super) fn clear_branch(repo: &Repo, branch: &BranchRef) {
+    let lock = repo.common_dir().join(format!("{}.lock", branch.as_str()));
+    let identity = || lock.symlink_metadata().ok().map(|found| (found.ino(), found.mtime_nsec()));
+    let first = identity();
+    for _ in 0..LOOKS {
+        if first.is_none() || identity() != first {
+            return;
+        }
+        std::thread::sleep(LOOK);
+    }
+    if !is_open(&lock) {
+        drop(fs::remove_file(lock));
     }
 }
 

@@ -98,6 +98,7 @@ impl GitWorktrees {
             if there {
                 self.clear_the_place(&spec.path)?;
             }
+            stale::clear_branch(&self.repo, &spec.branch);
             return Ok(None);
         };
         if there && admin::is_usable(&entry, &spec.path)? {
@@ -105,6 +106,7 @@ impl GitWorktrees {
             return Ok(Some(entry));
         }
         retire::set_aside(&self.repo, &self.writer, lock, &entry, &spec.path)?;
+        stale::clear_branch(&self.repo, &spec.branch);
         Ok(None)
     }
 

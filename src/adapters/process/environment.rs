@@ -100,7 +100,13 @@ impl Environment {
         // A replace ref would show a reviewer another change than the one that lands.
         self.set("GIT_NO_REPLACE_OBJECTS", "1");
         // By variables: repository configuration is never changed for a run. A gc of one agent breaks the others' branches.
-        let config = [("gc.auto", "0"), ("gc.pruneExpire", "2.weeks.ago"), ("maintenance.auto", "false")];
+        let config = [
+            ("gc.auto", "0"),
+            ("gc.pruneExpire", "2.weeks.ago"),
+            ("maintenance.auto", "false"),
+            // Git syncs no loose object by itself: a power cut would leave the story's branch at an empty one.
+            ("core.fsync", "committed,reference"),
+        ];
         self.set("GIT_CONFIG_COUNT", config.len().to_string());
         for (index, (key, value)) in config.into_iter().enumerate() {
             self.set(format!("GIT_CONFIG_KEY_{index}"), key);
@@ -146,6 +152,12 @@ mod tests {
     }
 
     #[test]
+    fn the_users_ssh_agent_is_for_commands_and_whoever_asks() {
+        assert_eq!(filtered(&["SSH_AUTH_SOCK"], &[]), [""; 0]);
+        assert_eq!(filtered(&["SSH_AUTH_SOCK"], &OF_COMMANDS), OF_COMMANDS);
+    }
+
+    #[test]
     fn an_adapter_may_ask_for_more_but_never_for_ours_or_gits() {
         let names = ["ANTHROPIC_API_KEY", "GIT_DIR", "GIT_ORCHESTRATE_JOBS", "ORCHESTRATE_ATTEMPT", "GIT_CONFIG_KEY_0"];
         assert_eq!(filtered(&names, &["*"]), ["ANTHROPIC_API_KEY"]);
@@ -156,7 +168,7 @@ mod tests {
     fn git_is_quiet_and_collects_no_garbage() {
         let environment = Environment::filtered([], &[]);
         assert_eq!(environment.value("GIT_TERMINAL_PROMPT"), Some(OsStr::new("0")));
-        assert_eq!(environment.value("GIT_CONFIG_COUNT"), Some(OsStr::new("3")));
+        assert_eq!(environment.value("GIT_CONFIG_COUNT"), Some(OsStr::new("4")));
         assert_eq!(environment.value("GIT_CONFIG_KEY_0"), Some(OsStr::new("gc.auto")));
     }
 }

@@ -17,7 +17,7 @@ use super::sweep::{Swept, sweep_blocking};
 /// How long a supervisor that was told to end may take; it gives up on processes that do not die a little earlier.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// The same for one that was killed.
+/// The same for one that was killed, and how long the next process of an attempt waits for the lock.
 const DYING: Duration = Duration::from_secs(2);
 
 /// Between two looks.
@@ -43,7 +43,7 @@ pub fn end(state_dir: &Path, attempt: &str) -> Swept {
 
 /// Takes the lock for this process and writes down who it is. Waits a little for one that is about to end.
 pub(super) fn take(path: &Path) -> io::Result<Flock<File>> {
-    let give_up = Instant::now() + PATIENCE;
+    let give_up = Instant::now() + DYING;
     let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
     let mut file = Some(file);
     while let Some(open) = file.take() {

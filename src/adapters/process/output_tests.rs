@@ -26,7 +26,10 @@ fn a_log_above_the_cap_keeps_its_head_its_newest_lines_and_says_so() {
     assert_eq!(text.matches("bytes of output left out here").count(), 1);
     let written: usize = text.lines().map(|line| line.len() + 1).sum();
     let mark = text.lines().find(|line| line.contains("left out here")).unwrap().len() + 2;
-    let all = 11 + (0..10).map(|round| (0..2000).map(|line| format!("round {round} line {line}\n").len()).sum::<usize>()).sum::<usize>();
+    let all = 11
+        + (0..10)
+            .map(|round| (0..2000).map(|line| format!("round {round} line {line}\n").len()).sum::<usize>())
+            .sum::<usize>();
     assert_eq!(log.left_out(), (all - (written - mark)) as u64, "every byte is kept or counted");
 }
 

@@ -20,7 +20,10 @@ fn invocations_are_found_in_order_with_their_ends() {
     let folder = left(dir.path(), "2-implementation", Some(Finish::Exit(0)));
     fs::write(attempt_folder(dir.path(), "a-1").join("1-check.log"), "").unwrap();
     let found = invocations(dir.path(), "a-1");
-    assert_eq!(found[0], Invocation { folder, number: 2, phase: "implementation".to_owned(), ended: Some(Ended::Exit(0)) });
+    assert_eq!(
+        found[0],
+        Invocation { folder, number: 2, phase: "implementation".to_owned(), ended: Some(Ended::Exit(0)) }
+    );
     let rest: Vec<_> = found[1..].iter().map(|one| (one.number, one.phase.as_str(), one.ended.clone())).collect();
     assert_eq!(rest, [(9, "review-response", None), (10, "review", None)]);
 }

@@ -20,8 +20,8 @@ use crate::domain::diagnostic::escape_line;
 use crate::engine::ports::{Cancel, CancelSignal, Ended};
 use crate::fail_point;
 
-/// How much longer than its limits a supervisor may take before it is given up. It waits 5 s each for processes that do not
-/// die, and 8 s for an earlier one of the attempt.
+/// How much longer than its limits a supervisor may take before it is given up. It waits up to 5 s each for its children
+/// and for marked processes that do not die, and 2 s for an earlier one of the attempt.
 const SLACK: Duration = Duration::from_secs(30);
 
 /// Longest line a supervisor says, in bytes; a report is far shorter.

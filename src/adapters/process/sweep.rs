@@ -161,7 +161,9 @@ pub(super) fn kill_descendants() -> Vec<i32> {
     let mut family = BTreeSet::from([i32::try_from(std::process::id()).unwrap_or(0)]);
     loop {
         let before = family.len();
-        family.extend(parents.iter().filter(|(_, parent)| family.contains(parent)).map(|(pid, _)| *pid).collect::<Vec<_>>());
+        family.extend(
+            parents.iter().filter(|(_, parent)| family.contains(parent)).map(|(pid, _)| *pid).collect::<Vec<_>>(),
+        );
         if family.len() == before {
             break;
         }

@@ -274,6 +274,34 @@ fn windows_line_ends_and_mark_are_accepted() {
 }
 
 #[test]
+fn digits_of_other_scripts_are_no_ids() {
+    for id in ["\u{661}.\u{661}", "1\u{ff0e}1", "\u{ff11}.1", "99999999999999999999.1", "3.-1"] {
+        let dependency = with(&format!("Dependencies: {id}"));
+        assert_eq!(ids(&dependency.dependencies), "", "{id}");
+    }
+}
+
+#[test]
+fn separators_and_doubled_fields_lose_no_dependency() {
+    for body in ["Dependencies: 1.1\u{a0}, 1.2", "Dependencies:\t1.1,\t1.2", "Dependencies: 1.1\u{3001}1.2"] {
+        assert_eq!(ids(&with(body).dependencies), "1.1 1.2", "{body:?}");
+    }
+    let twice = parsed("# Story 3.1: a\n\nStatus: Ready\n\n**Dependencies**: 1.1\n**Dependencies**: 1.2\n");
+    assert_eq!(ids(&twice.item.unwrap().dependencies), "1.1 1.2");
+    // "None" beside an id: the id counts, for waiting too long does less harm than starting too early.
+    assert_eq!(ids(&with("Dependencies: None, 1.1").dependencies), "1.1");
+}
+
+#[test]
+fn markup_of_templates_and_huge_cells_are_text() {
+    let body = "## Acceptance Criteria\n\n1. ]]> {{system}} <script>alert(1)</script> C:\\x \\\\host\\share\n";
+    assert!(with(body).criteria[0].text.contains("]]> {{system}} <script>"));
+    let cell = "x".repeat(900_000);
+    let table = format!("## Dependencies\n\n| Story | Note |\n|---|---|\n| 1.1 | {cell} |\n");
+    assert_eq!(ids(&with(&table).dependencies), "1.1");
+}
+
+#[test]
 fn long_inputs_are_cut_or_stay_linear() {
     let title = "x".repeat(1_000_000);
     assert_eq!(item(&format!("# Story 3.1: {title}\n## Story\n")).title.len(), TITLE);

@@ -21,7 +21,7 @@ use super::memory;
 use super::reaper;
 use super::signals::Signals;
 use super::wire::{Finish, Report, STARTED, Spec};
-use super::{why, output::Output};
+use super::{output::Output, why};
 
 /// Read from the child at once, in bytes.
 const CHUNK: usize = 64 * 1024;
@@ -70,15 +70,26 @@ impl<'a> Work<'a> {
             .map_err(|error| format!("cannot write {}: {error}", launch.log.display()))?;
         let (pipe, end) = pipe2(OFlag::O_CLOEXEC).map_err(|errno| format!("cannot make a pipe: {errno}"))?;
         let memory = memory::Kills::now();
-        let child =
-            spawn::launch(&launch, end).map_err(|error| why(&launch.program, &launch.directory, &error))?;
+        let child = spawn::launch(&launch, end).map_err(|error| why(&launch.program, &launch.directory, &error))?;
         memory::prefer(child.id());
         // After the start, or the child would be born deaf to them.
         let signals = Signals::listen().map_err(|errno| format!("cannot listen for signals: {errno}"))?;
         let now = Instant::now();
         let deadline = now.checked_add(spec.timeout).unwrap_or(now + Duration::from_secs(u32::MAX.into()));
         let pipe = Some(pipe);
-        Ok(Self { spec, child, status: None, control, signals, output, pipe, deadline, active: now, stopping: None, memory })
+        Ok(Self {
+            spec,
+            child,
+            status: None,
+            control,
+            signals,
+            output,
+            pipe,
+            deadline,
+            active: now,
+            stopping: None,
+            memory,
+        })
     }
 
     fn to_the_end(mut self) -> Report {
