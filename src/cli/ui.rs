@@ -106,7 +106,7 @@ impl Ui {
 
     /// Writes data to stdout, without secrets.
     pub fn data(&mut self, text: &str) -> Result<(), CommandError> {
-        let written = self.out.write_all(self.safe(text, self.out_color).as_bytes()).and_then(|()| self.out.flush());
+        let written = self.out.write_all(self.safe(text).as_bytes()).and_then(|()| self.out.flush());
         written.map_err(|error| match CommandError::from(error) {
             broken if broken.kind == Kind::BrokenPipe => broken,
             other => CommandError { message: format!("cannot write to standard output: {}", other.message), ..other },
@@ -121,9 +121,9 @@ impl Ui {
             .map_err(CommandError::from)
     }
 
-    /// A text without secrets, and with nothing in it that a terminal would obey but line ends, tabs and, where they are
-    /// wanted, colours. Whoever makes a text escapes what is foreign in it; this is the net below them.
-    fn safe(&self, text: &str, color: bool) -> String {
+    /// A text without secrets, and with nothing in it that a terminal would obey but line ends, tabs and colours, which the stream
+    /// takes out where they are not wanted. Whoever makes a text escapes what is foreign in it; this is the net below them.
+    fn safe(&self, text: &str) -> String {
         let text = self.redactor.redact(text);
         if !text.chars().any(is_unsafe) {
             return text;
@@ -132,7 +132,7 @@ impl Ui {
         let mut rest = text.as_str();
         while let Some(at) = rest.find('\u{1b}') {
             out.push_str(&escape(&rest[..at]));
-            let length = if color { color_length(&rest[at..]) } else { 0 };
+            let length = color_length(&rest[at..]);
             match length {
                 0 => out.push_str(&escape("\u{1b}")),
                 _ => out.push_str(&rest[at..at + length]),
@@ -177,7 +177,7 @@ impl Ui {
     /// Writes text to stderr whatever the loudness, with a line end.
     pub fn message(&mut self, text: &str) {
         // A terminal that went away must not end the work.
-        let text = self.safe(text, self.err_color);
+        let text = self.safe(text);
         drop(writeln!(self.err, "{}", text.trim_end_matches('\n')).and_then(|()| self.err.flush()));
     }
 
@@ -271,7 +271,6 @@ mod tests {
         ui.hide(Redactor::new(["a secret value".to_owned()]));
         let text = "\u{1b}[1;31mred\u{1b}[0m \u{1b}]0;x\u{7} \u{1b}[2J \u{9b}1m \u{202e}\n\ta secret value";
         let shown = "\u{1b}[1;31mred\u{1b}[0m \\x1b]0;x\\x07 \\x1b[2J \\x9b1m \\u202e\n\t[redacted]";
-        assert_eq!(ui.safe(text, true), shown);
-        assert_eq!(ui.safe(text, false), shown.replace('\u{1b}', "\\x1b"));
+        assert_eq!(ui.safe(text), shown);
     }
 }

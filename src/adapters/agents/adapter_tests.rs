@@ -100,3 +100,33 @@ fn an_agent_without_program_or_prompt_is_refused() {
 fn one_bad_adapter_does_not_hide_another() {
     assert_eq!(load(&[("a", "x = 1"), ("b", "y = 1")]).unwrap_err().len(), 2);
 }
+
+#[test]
+fn each_client_gets_its_own_keys_only() {
+    use crate::adapters::process::environment::Environment;
+    let keys = [("claude", "ANTHROPIC_API_KEY"), ("codex", "OPENAI_API_KEY"), ("gemini", "GEMINI_API_KEY")];
+    let parent = || keys.iter().map(|(_, key)| ((*key).into(), "value".into()));
+    let registry = load(&[]).unwrap();
+    for name in registry.names() {
+        let environment = Environment::filtered(parent(), &registry.adapter(name).unwrap().env_pass);
+        for (owner, key) in keys {
+            assert_eq!(environment.value(key).is_some(), owner == name, "{name}: {key}");
+        }
+    }
+}
+
+#[test]
+fn a_sandbox_is_a_word_or_a_table_and_its_kind_may_come_from_the_settings() {
+    let of = |text: &str, kind| {
+        let adapters = [("claude".to_owned(), text.to_owned())].into();
+        let registry = Registry::load(&Settings { adapters, sandbox: kind, ..Settings::default() }).unwrap();
+        let sandbox = registry.adapter("claude").unwrap().sandbox.clone();
+        (sandbox.kind, sandbox.write.len(), sandbox.hide.contains(&"~/.ssh".to_owned()))
+    };
+    let (none, landlock, bwrap) = (SandboxKind::None, SandboxKind::Landlock, SandboxKind::Bwrap);
+    assert_eq!(of("", landlock), (landlock, 4, true));
+    assert_eq!(of("sandbox = \"none\"", landlock), (none, 4, true));
+    assert_eq!(of("sandbox = { kind = \"bwrap\", write = [\"/a\"], hide = [] }", none), (bwrap, 1, false));
+    assert_eq!(of("sandbox.write = []", none), (none, 0, true));
+    assert_eq!(only_error(&[("claude", "sandbox = \"jail\"")]).place.unwrap().line, 1);
+}

@@ -154,6 +154,12 @@ mod tests {
     }
 
     #[test]
+    fn the_users_ssh_agent_is_for_commands_and_whoever_asks() {
+        assert_eq!(filtered(&["SSH_AUTH_SOCK"], &[]), [""; 0]);
+        assert_eq!(filtered(&["SSH_AUTH_SOCK"], &OF_COMMANDS), OF_COMMANDS);
+    }
+
+    #[test]
     fn an_adapter_may_ask_for_more_but_never_for_ours_or_gits() {
         let names = ["ANTHROPIC_API_KEY", "GIT_DIR", "GIT_ORCHESTRATE_JOBS", "ORCHESTRATE_ATTEMPT", "GIT_CONFIG_KEY_0"];
         assert_eq!(filtered(&names, &["*"]), ["ANTHROPIC_API_KEY"]);

@@ -226,9 +226,10 @@ fn by_bwrap(mut launch: Launch, sandbox: &Sandbox, write: &[PathBuf], places: &P
         // Nothing can be hidden where nothing is; a link is hidden where it leads.
         let Ok(path) = path.canonicalize() else { continue };
         let at = text(&path)?;
-        match path.is_dir() {
-            true => args.extend(["--tmpfs".to_owned(), at]),
-            false => args.extend(["--ro-bind".to_owned(), "/dev/null".to_owned(), at]),
+        if path.is_dir() {
+            args.extend(["--tmpfs".to_owned(), at]);
+        } else {
+            args.extend(["--ro-bind".to_owned(), "/dev/null".to_owned(), at]);
         }
     }
     args.extend(["--chdir".to_owned(), text(&launch.directory)?, "--".to_owned(), text(&launch.program)?]);

@@ -39,7 +39,10 @@ impl Redactor {
         match &mut event {
             RunEvent::Paused { waiting } => waiting.iter_mut().for_each(|(_, reason)| self.clean(reason)),
             RunEvent::Stopped { reason } => self.clean(reason),
-            RunEvent::Started { .. } | RunEvent::Capped { .. } | RunEvent::Resumed { .. } | RunEvent::Finished { .. } => {}
+            RunEvent::Started { .. }
+            | RunEvent::Capped { .. }
+            | RunEvent::Resumed { .. }
+            | RunEvent::Finished { .. } => {}
         }
         event
     }
@@ -77,14 +80,16 @@ impl Redactor {
     }
 
     fn hotfix(&self, hotfix: &mut Hotfix) {
-        [&mut hotfix.emergency, &mut hotfix.reason, &mut hotfix.follow_up]
-            .into_iter()
-            .for_each(|text| self.clean(text));
+        for text in [&mut hotfix.emergency, &mut hotfix.reason, &mut hotfix.follow_up] {
+            self.clean(text);
+        }
         self.checks(&mut hotfix.checks);
     }
 
     fn checks(&self, checks: &mut [CheckRun]) {
-        checks.iter_mut().for_each(|check| self.clean(&mut check.ended));
+        for check in checks {
+            self.clean(&mut check.ended);
+        }
     }
 
     fn clean(&self, text: &mut String) {

@@ -269,7 +269,10 @@ pub(super) fn is_over(world: &World, key: &ItemKey) -> bool {
     match &state.outcome {
         Some(Outcome::Landed | Outcome::Failed { .. }) => true,
         Some(Outcome::Blocked { by }) => failed(world, by.last()),
-        Some(Outcome::NoChange { .. } | Outcome::Stopped { .. } | Outcome::Interrupted { .. }) | None => false,
+        Some(
+            Outcome::NoChange { .. } | Outcome::Due { .. } | Outcome::Stopped { .. } | Outcome::Interrupted { .. },
+        )
+        | None => false,
     }
 }
 

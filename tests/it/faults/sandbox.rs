@@ -29,7 +29,7 @@ const ATTACKS: [(&str, &str); 24] = [
     ("delete our state", "rm -r $C/orchestrate/attempts"),
     ("write into the home folder", "echo pwned > $HOME/.bashrc"),
     ("change its own sandbox", "echo '{}' > $(dirname $ORCHESTRATE_PROMPT_FILE)/sandbox.json"),
-    ("write to a folder of the system", "echo pwned > /etc/pwned"),
+    ("write beside the home folder", "echo pwned > $HOME/../pwned"),
 ];
 
 /// A run of one story whose author tries every attack and commits.
