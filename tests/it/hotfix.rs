@@ -387,11 +387,11 @@ fn killed_in_its_checks_it_leaves_nothing_and_can_be_tried_again() {
     until("the check", || at.exists());
     let second = hotfix(&scratch, &[]);
     assert!(second.code == 1 && second.stderr.contains("another hotfix is landing"), "{second:?}");
-    child.kill().unwrap();
-    child.wait().unwrap();
     let pid = std::fs::read_to_string(&at).unwrap();
     let is_alive = || std::fs::read(format!("/proc/{}/cmdline", pid.trim())).is_ok_and(|line| !line.is_empty());
     assert!(is_alive(), "there is nothing to end");
+    child.kill().unwrap();
+    child.wait().unwrap();
     assert_eq!(scratch.orchestrate(&["resume"]).code, 0);
     assert!(!is_alive(), "the check is still at work");
     let ran = hotfix(&scratch, &[]);
