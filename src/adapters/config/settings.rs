@@ -112,8 +112,18 @@ fn worktrees(table: &Table<'_>, settings: &mut Settings) {
 }
 
 fn agents(table: &Table<'_>, settings: &mut Settings) {
-    const KNOWN: [&str; 10] =
-        ["default", "timeout", "timeouts", "idle_timeout", "idle_timeouts", "grace", "pid_namespace", "sandbox", "roles", "technologies"];
+    const KNOWN: [&str; 10] = [
+        "default",
+        "timeout",
+        "timeouts",
+        "idle_timeout",
+        "idle_timeouts",
+        "grace",
+        "pid_namespace",
+        "sandbox",
+        "roles",
+        "technologies",
+    ];
     let adapters: Vec<&str> = table.table_names().into_iter().filter(|name| !KNOWN.contains(name)).collect();
     let known: Vec<&str> = KNOWN.into_iter().chain(adapters.iter().copied()).collect();
     table.warn_unknown(&known);

@@ -39,7 +39,10 @@ impl Redactor {
         match &mut event {
             RunEvent::Paused { waiting } => waiting.iter_mut().for_each(|(_, reason)| self.clean(reason)),
             RunEvent::Stopped { reason } => self.clean(reason),
-            RunEvent::Started { .. } | RunEvent::Capped { .. } | RunEvent::Resumed { .. } | RunEvent::Finished { .. } => {}
+            RunEvent::Started { .. }
+            | RunEvent::Capped { .. }
+            | RunEvent::Resumed { .. }
+            | RunEvent::Finished { .. } => {}
         }
         event
     }
