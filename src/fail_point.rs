@@ -2,9 +2,11 @@
 //! `<name>:<n>` at the n-th time. Compiled into debug builds only; must not do anything else than die.
 
 /// Every place, in the order in which a clean story passes them. What stands behind a name has happened, nothing after it.
-pub const NAMES: [&str; 10] = [
-    "intent-written",
+pub const NAMES: [&str; 17] = [
+    "run-opened",
     "worktree-made",
+    "record-written",
+    "intent-written",
     "session-noted",
     "agent-spawned",
     "exit-written",
@@ -13,6 +15,11 @@ pub const NAMES: [&str; 10] = [
     "landing-intended",
     "ref-moved",
     "outcome-written",
+    "checkout-followed",
+    "worktree-trashed",
+    "branch-deleted",
+    "story-closed",
+    "run-closed",
 ];
 
 /// Dies here when a test asked for it.

@@ -13,8 +13,10 @@ use crate::adapters::gate::guard::GitGuard;
 use crate::adapters::git::content;
 use crate::adapters::git::fingerprint::GitSurroundings;
 use crate::adapters::git::landing::GitLander;
+use crate::adapters::git::mend;
 use crate::adapters::git::refs::RefWriter;
 use crate::adapters::git::repo::{self, Repo};
+use crate::adapters::git::room;
 use crate::adapters::git::worktree::GitWorktrees;
 use crate::adapters::guarded;
 use crate::adapters::host::Machine;
@@ -83,7 +85,11 @@ impl App {
             let message = "this is the worktree of a story; only commands that read work here";
             return Err(CommandError::usage(message).hint(format!("cd {}", app.repo.root().display())));
         }
+        room::require_writable(&app.repo).map_err(CommandError::invalid)?;
         app.findings.extend(refresh_guarded(&app.repo, true));
+        let mended = mend::mend(&app.repo);
+        app.findings.extend(mended.done.into_iter().map(|done| Diagnostic::warning("mended", done)));
+        app.findings.extend(mended.left.into_iter().map(|left| Diagnostic::warning("locked", left)));
         Ok(app)
     }
 
@@ -165,7 +171,9 @@ impl App {
             worktrees: Rc::new(self.worktrees()),
             lander: Rc::new(GitLander::new(&self.repo).hiding(self.refused_in_commits())),
             guard: Rc::new(GitGuard::new(&self.repo)),
-            executor: Rc::new(LocalExecutor::new(self.repo.state_dir(), place.supervisor.clone()).hiding(self.secrets())),
+            executor: Rc::new(
+                LocalExecutor::new(self.repo.state_dir(), place.supervisor.clone()).hiding(self.secrets()),
+            ),
             agents: Rc::new(RealAgents::new(Arc::new(registry), place)),
             clock: machine.clone(),
             host: machine,

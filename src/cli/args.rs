@@ -93,6 +93,7 @@ pub enum Command {
     /// Give failed or stopped stories another try
     Retry(RetryArgs),
     /// Go on with a run that was stopped, paused or killed
+    #[command(after_long_help = help::RESUME)]
     Resume(ResumeArgs),
     /// Stop a run, or single stories of it
     Stop(StopArgs),

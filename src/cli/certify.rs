@@ -2,6 +2,7 @@
 //! certifies what is sound, and stops at a breach. Must not judge: `adapters::gate` and the domain do.
 
 use super::app::App;
+use super::checkpoints;
 use super::error::{CommandError, Kind};
 use super::ui::Ui;
 use crate::adapters::gate::certify::{self, Found};
@@ -48,6 +49,7 @@ pub(crate) fn adopt(repo: &Repo, store: &mut Store, also: Option<&BranchRef>) ->
 
 /// Brings the records of all watched branches up to date. An error (3) as long as a breach is open on any of them.
 pub(crate) fn settle(app: &App, ui: &mut Ui) -> Result<(), CommandError> {
+    checkpoints::mend(app, ui);
     let mut stopped = Vec::new();
     for branch in certify::adopted(&Reader::of(&app.repo))? {
         if let Some(found) = settle_branch(app, &branch, ui)?.filter(|found| !found.is_sound()) {

@@ -10,14 +10,17 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::ui::Ui;
 use crate::adapters::git::trash;
+use crate::adapters::runs;
 use crate::adapters::stories;
-use crate::domain::names::{AttemptId, ItemKey, Timestamp};
+use crate::domain::diagnostic::escape_line;
+use crate::domain::names::{AttemptId, ItemKey};
 use crate::domain::scope::Scope;
 use crate::domain::state::{ItemState, Outcome};
-use crate::engine::ports::{Clock, Host, Ledger, WorktreeSpec, Worktrees};
+use crate::engine::ports::{Host, Ledger, WorktreeSpec, Worktrees};
+use crate::report::text::rfc3339_seconds;
 
-/// How long trash is kept: 14 days.
-const TRASH_AGE_MILLIS: i64 = 14 * 24 * 60 * 60 * 1000;
+/// Milliseconds of a day.
+const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// One worktree that can go.
 struct Candidate {
@@ -30,6 +33,10 @@ struct Candidate {
 /// Runs `git orchestrate cleanup`.
 pub(crate) fn run(args: &CleanupArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let app = App::open_to_change()?;
+    app.show_findings(ui)?;
+    if args.trash {
+        return trash_only(&app, args.dry_run, ui);
+    }
     let target = app.target(None)?;
     let mut store = app.ledger();
     let states = store.items()?;
@@ -45,6 +52,7 @@ pub(crate) fn run(args: &CleanupArgs, ui: &mut Ui) -> Result<Exit, CommandError>
     }
     let worktrees = app.worktrees();
     let runtime = super::app::runtime()?;
+    let mut stayed = None;
     for candidate in candidates {
         let Candidate { key, spec, attempt, word } = candidate;
         let Ok(_lock) = app.machine.lock(&key, &attempt)? else {
@@ -56,7 +64,16 @@ pub(crate) fn run(args: &CleanupArgs, ui: &mut Ui) -> Result<Exit, CommandError>
             ui.data(&format!("would remove {shown} and, if merged, {} ({word})\n", spec.branch.short()))?;
             continue;
         }
-        let retired = runtime.block_on(worktrees.retire(&spec, Some(&target.tip)))?;
+        // A process that an agent left behind would go on writing.
+        app.machine.sweep(&attempt)?;
+        let retired = match runtime.block_on(worktrees.retire(&spec, Some(&target.tip))) {
+            Ok(retired) => retired,
+            Err(error) => {
+                stayed = Some(error);
+                ui.warning(&format!("{key}: {shown} stays as it is"));
+                continue;
+            }
+        };
         ui.data(&format!("removed {shown} ({word})\n"))?;
         if retired.branch_deleted {
             ui.data(&format!("deleted {}, which is merged\n", spec.branch.short()))?;
@@ -66,8 +83,44 @@ pub(crate) fn run(args: &CleanupArgs, ui: &mut Ui) -> Result<Exit, CommandError>
         }
     }
     if !args.dry_run {
-        let now = app.machine.now();
-        trash::purge(&app.repo, Timestamp(now.0 - TRASH_AGE_MILLIS))?;
+        sweep_up(&app, ui)?;
+        let gone = trash::purge(&app.repo, trash::KEPT_MILLIS)?;
+        if !gone.is_empty() {
+            ui.status(&format!("deleted {} from the trash, older than 14 days", gone.len()));
+        }
+    }
+    match stayed {
+        Some(error) => Err(error.into()),
+        None => Ok(Exit::DONE),
+    }
+}
+
+/// What runs that were killed left and no story knows; not while a run may be using it.
+fn sweep_up(app: &App, ui: &mut Ui) -> Result<(), CommandError> {
+    if runs::live(&app.repo.state_dir()).is_empty() {
+        for line in app.worktrees().sweep_up()? {
+            ui.data(&format!("{line}\n"))?;
+        }
+    }
+    Ok(())
+}
+
+/// `cleanup --trash`: everything in it, and what is old enough goes.
+fn trash_only(app: &App, dry_run: bool, ui: &mut Ui) -> Result<Exit, CommandError> {
+    let listed = trash::list(&app.repo)?;
+    if listed.is_empty() {
+        ui.data("the trash is empty\n")?;
+    }
+    for one in &listed {
+        let size = trash::size(std::iter::once(one.path.as_path())).shown();
+        let (days, since) = (one.age / DAY, rfc3339_seconds(one.since));
+        let goes = if one.age >= trash::KEPT_MILLIS { ", goes now" } else { "" };
+        let place = escape_line(&one.path.display().to_string());
+        ui.data(&format!("{place}  since {since}, {days} of 14 days counted, {size}{goes}\n"))?;
+    }
+    if !dry_run {
+        let gone = trash::purge(&app.repo, trash::KEPT_MILLIS)?;
+        ui.status(&format!("deleted {} of {}", gone.len(), listed.len()));
     }
     Ok(Exit::DONE)
 }

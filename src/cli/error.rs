@@ -72,6 +72,15 @@ impl CommandError {
         self
     }
 
+    /// Says what to do about a full disk, whoever met it and wherever.
+    fn or_disk_hint(mut self) -> Self {
+        let mut said = std::iter::once(&self.message).chain(&self.causes);
+        if said.any(|text| FULL.iter().any(|full| text.contains(full))) {
+            self.hint = Some("the disk is full: make room on it, then: git orchestrate resume".to_owned());
+        }
+        self
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self.kind {
@@ -93,16 +102,20 @@ impl From<PortError> for CommandError {
             Some(source) => command_error.because(source.as_ref()),
             None => command_error,
         }
+        .or_disk_hint()
     }
 }
+
+/// What the system and git say of a full disk.
+const FULL: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
 
 impl From<LedgerError> for CommandError {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Port(error) => error.into(),
-            LedgerError::Rejected(_) | LedgerError::Unreadable { .. } | LedgerError::TargetMoved { .. } => {
-                Self::operation(error.to_string())
-            }
+            LedgerError::Unreadable { .. } => Self::operation(error.to_string())
+                .hint("git orchestrate doctor shows what is wrong with the record, --fix goes back to what is sound"),
+            LedgerError::Rejected(_) | LedgerError::TargetMoved { .. } => Self::operation(error.to_string()),
         }
     }
 }
@@ -128,6 +141,17 @@ mod tests {
         assert_eq!(error.causes, ["disk"]);
         assert_eq!(error.hint.as_deref(), Some("git fsck"));
         assert_eq!(CommandError::invalid(error).exit(), Exit::USAGE);
+    }
+
+    #[test]
+    fn a_full_disk_is_named_whatever_else_the_error_says() {
+        let port = PortError::new("cannot write object 1a2b3c4")
+            .hint("git fsck")
+            .because(std::io::Error::from_raw_os_error(28));
+        let error = CommandError::from(port);
+        assert!(error.hint.is_some_and(|hint| hint.starts_with("the disk is full")));
+        let by_git = CommandError::from(PortError::new("git update-ref refused: x.lock: No space left on device"));
+        assert!(by_git.hint.is_some_and(|hint| hint.starts_with("the disk is full")));
     }
 
     #[test]

@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 
 use super::app::{self, App};
 use super::certify;
+use super::checkpoints;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::planning::Planned;
 use super::ui::Ui;
+use crate::adapters::elsewhere;
+use crate::adapters::git::room;
+use crate::adapters::ledger::checkpoint::Occasion;
 use crate::adapters::process::signals;
 use crate::adapters::runs::{self, RunLock};
 use crate::adapters::stories;
@@ -62,11 +66,13 @@ pub(crate) fn execute(planned: Planned, options: Options, ui: &mut Ui) -> Result
         return Err(CommandError::usage(message)
             .hint("name one in .orchestrate.toml and commit it: [checks] test = [\"make\", \"test\"]"));
     }
+    room::require_room(&planned.app.repo).map_err(CommandError::invalid)?;
     let runtime = app::runtime()?;
     let color = Color::of(ui.out_color());
     let view = options.view;
     let left_out = planned.plan.left_out.clone();
     certify::adopt(&planned.app.repo, &mut planned.app.ledger(), Some(&planned.target.branch))?;
+    checkpoints::save(&planned.app, Occasion::Start, ui);
     let local = tokio::task::LocalSet::new();
     let (summary, signal, app) = local.block_on(&runtime, run(planned, options, ui))?;
     if view == View::Person {
@@ -74,7 +80,9 @@ pub(crate) fn execute(planned: Planned, options: Options, ui: &mut Ui) -> Result
     }
     let exit = exit_of(&summary, signal);
     // What the run landed is certified; what somebody else brought meanwhile is found out.
-    match certify::settle(&app, ui) {
+    let settled = certify::settle(&app, ui);
+    checkpoints::save(&app, Occasion::End, ui);
+    match settled {
         Ok(()) => Ok(exit),
         Err(error) => {
             ui.error(&error);
@@ -112,6 +120,7 @@ async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<Ended, C
     let Planned { app, target, registry, store, plan, reviewer, .. } = planned;
     let run = options.continues.clone().unwrap_or_else(|| app.machine.run_id());
     let _lock = RunLock::take(&app.repo.state_dir(), &run)?;
+    elsewhere::take(&app.repo, &run);
     super::init::exclude_for_run(&app.repo, &app.settings.worktrees, ui)?;
     let jobs = options.jobs.or(app.settings.jobs).unwrap_or_else(default_jobs);
     let mut bytes = BTreeMap::new();
@@ -185,16 +194,5 @@ fn exit_of(summary: &Summary, signal: Option<u8>) -> Exit {
         Some(_) | None if totals.waiting > 0 => Exit::PAUSED,
         Some(_) | None if totals.unfinished > 0 => Exit::INCOMPLETE,
         Some(_) | None => Exit::DONE,
-    }
-}
-
-/// Whether another process executes a run that shares items with this plan is decided per item, by its lock; here the
-/// person is only told that a run is alive.
-pub(crate) fn note_live_runs(app: &App, ui: &mut Ui) {
-    for live in runs::live(&app.repo.state_dir()) {
-        ui.warning(&format!(
-            "run {} is going on in process {}; stories it works on are left to it",
-            live.run, live.pid
-        ));
     }
 }

@@ -49,8 +49,26 @@ Examples:
   git orchestrate stories epic:auth -j 4 --agent codex
   git orchestrate stories --dry-run --json
 
+Other runs:
+  going on      a scope that shares a story with a run that another process executes is refused, with
+                that process and the stories named; a scope that shares none runs beside it
+  unfinished    when a stopped or killed run left stories of this scope unfinished, you are asked on a
+                terminal: go on with that run, as `resume` does, or start a new one that takes its stories
+                over. Elsewhere nothing is started, unless --yes says to take them over. No work is done
+                twice either way: a story goes on from what is recorded and committed
+  paused        a run that ended in order to wait for a person is not in the way
+
 Exit codes: 0 all landed, or nothing to do; 2 invalid, nothing started; 4 some failed or are blocked;
 5 waiting for a person; 128+n ended by signal n.";
+
+/// Below `resume`.
+pub(super) const RESUME: &str = "\
+Goes on with the newest unfinished run: what is recorded or committed is not done again, and what the killed
+run left half done (locks, worktrees, a landing without its record) is mended first. Agents that are still
+alive are ended. An interrupted author goes on in the same worktree, in the same session where its client can.
+
+Exit codes: 0 all landed, or nothing to resume; 2 the run is going on in another process; 4 some failed or are
+blocked; 5 waiting for a person; 128+n ended by signal n.";
 
 /// Below `plan`.
 pub(super) const PLAN: &str = "\
@@ -127,8 +145,16 @@ Exit codes: 0 proven; 2 nothing is watched yet; 3 a breach.";
 
 /// Below `cleanup`.
 pub(super) const CLEANUP: &str = "\
-Whatever is uncommitted or unmerged is first made reachable below refs/orchestrate/rescue/ and listed.
-No option switches that off.";
+Whatever is uncommitted or unmerged is first made reachable below refs/orchestrate/rescue/ and listed:
+`git orchestrate rescue` shows it. Files that git cannot take (ignored by the project, huge, in a
+repository of their own) go to the trash inside the git directory for at least 14 days; time counts only
+while the machine is up, so that a clock that jumps deletes nothing. No option switches any of that off.
+
+Examples:
+  git orchestrate cleanup --dry-run               what would be removed
+  git orchestrate cleanup                         after everything that has landed
+  git orchestrate cleanup --force                 also after what failed or was stopped
+  git orchestrate cleanup --trash                 what is in the trash; deletes what is old enough";
 
 /// Below `init`.
 pub(super) const INIT: &str = "\
@@ -174,7 +200,7 @@ pub(super) const DOCTOR: &str = "\
 Looks in every worktree whether git gets to the hooks, and prints one line per finding with the
 command that repairs it: not-installed, removed, disabled, not-executable, shadowed (core.hooksPath
 leads elsewhere), program-gone, replaced, git-too-old, unchained (a hook of another program that was
-added later and does not run). --repair does what `init` would do about the hooks.
+added later and does not run). --fix does what `init` would do about the hooks.
 
 It sees the git and the environment it is called with: another git program on this machine, or a
 single call with `-c core.hooksPath=...`, is not seen.

@@ -8,6 +8,7 @@ use super::args::Planning;
 use super::error::CommandError;
 use super::ui::Ui;
 use crate::adapters::agents::{self, Registry};
+use crate::adapters::elsewhere;
 use crate::adapters::ledger::store::Store;
 use crate::adapters::stories;
 use crate::domain::assign::{self, Choices, MANIFESTS};
@@ -15,8 +16,9 @@ use crate::domain::diagnostic::{Diagnostic, Severity};
 use crate::domain::graph;
 use crate::domain::id::ItemId;
 use crate::domain::item::WorkItem;
-use crate::domain::names::ItemKey;
-use crate::domain::plan::{self, Assignment, Plan, PlanRequest};
+use crate::domain::names::{ItemKey, RunId};
+use crate::domain::plan::{self, Assignment, LeftOut, Plan, PlanRequest};
+use crate::domain::run_state::RunState;
 use crate::domain::scope::{Scope, Selection};
 use crate::domain::settings::Missing;
 use crate::domain::source::story;
@@ -77,6 +79,7 @@ impl Planned {
             }
             Assignment { role: target.policy.reviewer_role.clone(), adapter: "none".to_owned(), why }
         });
+        leave_to_others(&app, &states, &store.runs()?, &mut plan);
         join(&mut findings, std::mem::take(&mut plan.diagnostics));
         app::show(&findings, ui);
         plan.diagnostics = findings;
@@ -202,6 +205,39 @@ impl Agents {
             manifest: self.manifest,
         }
     }
+}
+
+/// Takes out what another machine works on, and what waits for that.
+fn leave_to_others(
+    app: &App,
+    states: &BTreeMap<ItemKey, ItemState>,
+    runs: &BTreeMap<RunId, RunState>,
+    plan: &mut Plan,
+) {
+    let mut gone: HashSet<ItemId> = HashSet::new();
+    let mut left = Vec::new();
+    for item in &plan.items {
+        let id = &item.item.id;
+        let run = states.get(&item.key).and_then(|state| elsewhere::holder(&app.repo, state));
+        let needs = item.prerequisites.iter().find(|needed| gone.contains(&needed.id));
+        let why = match (run, needs) {
+            (Some(run), _) => {
+                let host = runs.get(run).map_or("another machine", |state| state.host.as_str());
+                format!("held by {host}, run {run}; git orchestrate retry {id} takes it over")
+            }
+            (None, Some(needed)) => format!("waits for {}, which another machine works on", needed.id),
+            (None, None) => continue,
+        };
+        gone.insert(id.clone());
+        left.push(LeftOut { id: id.clone(), why });
+    }
+    // Most plans share nothing with anybody.
+    if left.is_empty() {
+        return;
+    }
+    plan.items.retain(|item| !gone.contains(&item.item.id));
+    plan.left_out.extend(left);
+    plan.left_out.sort_by(|a, b| a.id.cmp(&b.id));
 }
 
 /// Adds what planning found. Where both say that a story declares nothing, the plan knows the order that follows.

@@ -8,6 +8,7 @@ use super::certify;
 use super::error::CommandError;
 use super::execute::{self, Options, View};
 use super::exit::Exit;
+use super::others::{self, Known};
 use super::planning::Planned;
 use super::ui::Ui;
 use crate::domain::event::Failure;
@@ -22,14 +23,18 @@ pub(crate) fn run(args: &ResumeArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let app = App::open_to_change()?;
     certify::settle(&app, ui)?;
     execute::recover(&app, ui)?;
+    go_on(app, args.jobs, if args.json { View::Json } else { View::Person }, ui)
+}
+
+/// Goes on with the newest unfinished run, preferably one that no process executes.
+pub(crate) fn go_on(app: App, jobs: Option<u32>, view: View, ui: &mut Ui) -> Result<Exit, CommandError> {
     let mut store = app.ledger();
-    let unfinished = store.runs()?.into_iter().rfind(|(_, run)| run.is_unfinished());
-    let Some((id, run)) = unfinished else {
+    let known = Known { runs: store.runs()?, items: store.items()? };
+    drop(store);
+    let Some((id, run)) = known.to_resume(&app).map(|(id, run)| (id.clone(), run.clone())) else {
         ui.data("nothing to resume: no run is unfinished\n")?;
         return Ok(Exit::DONE);
     };
-    let states = store.items()?;
-    drop(store);
     let asked = Planning {
         scope: run.items.iter().map(|item| item.key.to_string()).collect(),
         agent: run.agent.clone(),
@@ -42,16 +47,17 @@ pub(crate) fn run(args: &ResumeArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let planned = Planned::make(app, &asked, ui)?;
     ui.status(&planned.headline());
     ui.status(&format!("going on with run {id}: {} of {} stories are left", planned.plan.items.len(), run.items.len()));
-    let settled = settled(&id, &states);
+    others::refuse_live(&planned.app, &known, &planned.plan)?;
+    let settled = settled(&id, &known.items);
     let options = Options {
         continues: Some(id),
         scope: run.scope.clone(),
-        jobs: args.jobs.or(positive(&run)),
+        jobs: jobs.or(positive(&run)),
         waves: run.waves,
         land: run.land,
         agent: run.agent.clone(),
         settled,
-        view: if args.json { View::Json } else { View::Person },
+        view,
     };
     execute::execute(planned, options, ui)
 }

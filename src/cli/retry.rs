@@ -7,9 +7,11 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::item;
 use super::ui::Ui;
+use crate::adapters::elsewhere;
 use crate::adapters::git::identity;
 use crate::domain::event::ItemEvent;
 use crate::domain::names::Principal;
+use crate::domain::state::ItemState;
 use crate::engine::ports::{Clock, Ledger, Record};
 
 /// Runs `git orchestrate retry`.
@@ -23,11 +25,21 @@ pub(crate) fn run(args: &RetryArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let mut records = Vec::new();
     for id in &args.ids {
         let key = item::find(id, &states)?;
-        let event = ItemEvent::RetryRequested { by: by.clone(), reopen: args.reopen };
+        let event = match states.get(&key).and_then(|state| taken_over(&app, state)) {
+            Some(event) => event,
+            None => ItemEvent::RetryRequested { by: by.clone(), reopen: args.reopen },
+        };
         records.push(Record::Item { key, event, at, artefacts: Vec::new() });
     }
     store.append(&records)?;
     ui.status(&format!("{} will be tried again; work that was kept is gone on with", args.ids.join(", ")));
     ui.hint(&format!("git orchestrate stories {}", args.ids.join(" ")));
     Ok(Exit::DONE)
+}
+
+/// An attempt that another machine works on ends here, so that this one may go on with what it left.
+fn taken_over(app: &App, state: &ItemState) -> Option<ItemEvent> {
+    let run = elsewhere::holder(&app.repo, state)?;
+    let attempt = state.open_attempt()?.id.clone();
+    Some(ItemEvent::Interrupted { attempt, reason: format!("taken over from run {run} of another machine") })
 }

@@ -8,6 +8,7 @@ use super::certify;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::ui::Ui;
+use crate::adapters::git::{rescued, trash};
 use crate::adapters::{runs, stories};
 use crate::domain::item::FileStatus;
 use crate::domain::names::{ItemKey, RunId};
@@ -47,6 +48,9 @@ pub(crate) fn run(args: &StatusArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
         if !runs::live(&app.repo.state_dir()).iter().any(|live| live.run == *id) {
             ui.hint(&format!("run {id} is unfinished: git orchestrate resume"));
         }
+    }
+    for line in rescued::summary(&app.repo).into_iter().chain(trash::summary(&app.repo)) {
+        ui.status(&line);
     }
     Ok(Exit::DONE)
 }

@@ -8,7 +8,9 @@ use super::certify;
 use super::error::CommandError;
 use super::execute::{self, Options, View};
 use super::exit::Exit;
+use super::others::{self, Choice};
 use super::planning::Planned;
+use super::resume;
 use super::ui::Ui;
 use crate::engine::ports::Ledger;
 use crate::report::plan::{self, Frame};
@@ -36,12 +38,12 @@ pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError>
     if planned.plan.items.is_empty() {
         return nothing_to_do(&planned, ui);
     }
-    for (run, _) in planned.store.runs()?.into_iter().filter(|(_, state)| state.is_unfinished()) {
-        ui.hint(&format!(
-            "run {run} is unfinished; its work is gone on with here, and `git orchestrate resume` takes the rest"
-        ));
+    let known = others::Known { runs: planned.store.runs()?, items: planned.store.items()? };
+    others::refuse_live(&planned.app, &known, &planned.plan)?;
+    let asked = (&planned.target.branch, &planned.plan);
+    if others::ask_about_unfinished(&planned.app, &known, asked, args.yes, ui)? == Choice::Resume {
+        return resume::go_on(planned.app, args.jobs, args.view(), ui);
     }
-    execute::note_live_runs(&planned.app, ui);
     if args.view() == View::Person {
         let frame = Frame { head: &headline, command: None, width: Some(ui.width()), color: Color::of(ui.err_color()) };
         ui.status(&plan::table(&planned.plan, &frame));

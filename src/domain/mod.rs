@@ -5,6 +5,7 @@ pub mod assign;
 pub mod bookkeep;
 pub mod branch;
 pub mod diagnostic;
+pub mod divergence;
 pub mod event;
 pub mod explanation;
 pub mod gate;

@@ -86,6 +86,36 @@ pub fn render(context: &PromptContext<'_>, task: &PromptTask<'_>) -> String {
     text
 }
 
+/// What git holds of work that was interrupted.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    /// Whether the agent goes on with its own session, and so knows what it was about.
+    pub known: bool,
+    /// Commit the change is measured from.
+    pub base: &'a Oid,
+    /// Commits on top of it.
+    pub commits: usize,
+    /// Paths that differ from the last commit.
+    pub uncommitted: &'a [String],
+}
+
+/// What an agent is told below its task when the work was interrupted before.
+pub fn standing(standing: &Standing<'_>) -> String {
+    let Standing { known, base, commits, uncommitted } = standing;
+    let who = if *known { "Your session" } else { "An earlier session of another agent" };
+    let mut text = format!(
+        "\n## Where the work stands\n\n{who} was interrupted in the middle of this task. Nothing in the worktree was undone: \
+         {commits} commit(s) on top of {base}, {} uncommitted path(s). Look at both (`git log -p {base}..`, `git status`), \
+         keep what is right, finish what is missing, and do not start over.\n",
+        uncommitted.len()
+    );
+    if !uncommitted.is_empty() {
+        text.push_str("\n");
+        text.push_str(&block("UNCOMMITTED", &uncommitted.join("\n")));
+    }
+    text
+}
+
 /// Target of a conflict prompt; `None` for every other prompt.
 pub fn conflict_target(prompt: &str) -> Option<&str> {
     prompt.lines().next()?.strip_prefix(CONFLICT)

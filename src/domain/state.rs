@@ -110,6 +110,18 @@ pub struct SessionRecord {
     pub principal: Principal,
 }
 
+/// An author's session of which nobody has recorded what it came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenSession {
+    /// Attempt that started it.
+    pub attempt: AttemptId,
+    /// First phase.
+    pub phase: Phase,
+    /// `agent:<adapter>:<session>`.
+    pub principal: Principal,
+}
+
 /// Everything the events of one item say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -131,6 +143,9 @@ pub struct ItemState {
     /// Sessions of this round.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<SessionRecord>,
+    /// The author's session under way; after a stop or a kill the next attempt goes on with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_session: Option<OpenSession>,
     /// Checks of this round, the newest of each (name, tree).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckRun>,
@@ -363,11 +378,16 @@ impl ItemState {
     fn take(&mut self, event: &ItemEvent, at: Timestamp) {
         match event {
             ItemEvent::AttemptStarted { .. } => self.begin(event, at),
-            ItemEvent::SessionStarted { phase, principal, .. } => {
+            ItemEvent::SessionStarted { attempt, phase, principal } => {
+                if *phase != Phase::Review {
+                    let (attempt, principal) = (attempt.clone(), principal.clone());
+                    self.open_session = Some(OpenSession { attempt, phase: *phase, principal });
+                }
                 self.sessions.push(SessionRecord { phase: *phase, principal: principal.clone() });
             }
             ItemEvent::PhaseRecorded { phase, outcome, .. } => {
                 self.waits = None;
+                self.open_session.take_if(|open| open.phase == *phase);
                 self.record_phase(*phase, outcome);
             }
             ItemEvent::Reviewed { review, .. } => self.record_review(review),
@@ -382,6 +402,7 @@ impl ItemState {
                 });
                 *self.returns.entry(*phase).or_default() += 1;
                 self.return_reason.clone_from(reason);
+                self.open_session = None;
                 self.intended = None;
             }
             ItemEvent::LandingWaits { reason, .. } => {
@@ -409,6 +430,9 @@ impl ItemState {
     fn end(&mut self, outcome: Outcome) {
         self.waits = None;
         self.parked = false;
+        if !matches!(outcome, Outcome::Stopped { .. } | Outcome::Interrupted { .. }) {
+            self.open_session = None;
+        }
         self.outcome = Some(outcome);
     }
 
@@ -437,6 +461,7 @@ impl ItemState {
             self.returns.clear();
             self.return_reason.clear();
             self.carried = None;
+            self.open_session = None;
         }
         self.round = self.round.max(1);
         self.attempts += 1;
@@ -500,6 +525,7 @@ impl ItemState {
         self.checks.clear();
         self.reviews.clear();
         self.sessions.clear();
+        self.open_session = None;
         self.returns.clear();
         self.return_reason.clear();
         self.carried = None;

@@ -303,6 +303,7 @@ impl Attempt {
         }
         let prepared = self.track.world.ports.worktrees.prepare(&self.spec).await;
         let prepared = prepared.map_err(|error| Halt::fail(FailureClass::Setup, Phase::Setup, describe(&error)))?;
+        crate::fail_point::reach("worktree-made");
         let made_again = !prepared.adopted && self.track.state.phases.contains_key(&Phase::Setup);
         self.prepared = Some(prepared);
         if made_again {

@@ -3,6 +3,7 @@
 
 use super::attempt::{Attempt, Halt, Rework, ended, last_line};
 use super::checks::READINESS_FAILED;
+use super::continuing::Client;
 use super::ports::{AgentEnd, AgentRequest, Ended, Merged};
 use super::reviewing::CONFLICTS;
 use crate::domain::event::{Failure, FailureClass, ItemEvent};
@@ -105,13 +106,13 @@ impl Attempt {
         let settings = self.track.world.decisions.settings.clone();
         let adapter = self.planned.assignment.adapter.clone();
         let role = self.planned.assignment.role.clone();
-        let session = self.track.world.ports.host.session_id();
         let prompt = self.prompt(&role, &task);
-        let (principal, end) = self.session(phase, &adapter, &role, session, prompt, false).await?;
+        let (principal, end) = self.new_or_continued(phase, &adapter, &role, prompt).await?;
         if end.ended == Ended::Cancelled {
             return Err(Halt::Stop("the agent was asked to stop; its work is kept".to_owned()));
         }
         let head = self.commit_leftovers(&format!("{} (story {})", self.planned.item.title, self.track.key)).await?;
+        crate::fail_point::reach("work-committed");
         if let Some(failure) = judge(&end, phase, settings.agent_timeout_secs) {
             return Err(Halt::Fail(failure));
         }
@@ -125,15 +126,20 @@ impl Attempt {
         phase: Phase,
         adapter: &str,
         role: &str,
-        session: String,
+        client: Client,
         prompt: String,
         wants_result: bool,
     ) -> Result<(Principal, AgentEnd), Halt> {
+        let (session, resume) = match client {
+            Client::New(session) => (session, false),
+            Client::Known(session) => (session, true),
+        };
         self.announce(phase);
         let principal = Principal::Agent { adapter: adapter.to_owned(), session: session.clone() };
         let attempt = self.track.attempt.clone();
         self.track.note(ItemEvent::SessionStarted { attempt, phase, principal: principal.clone() })?;
         self.track.write().await?;
+        crate::fail_point::reach("session-noted");
         let settings = &self.track.world.decisions.settings;
         let recorded = self.recorded();
         let request = AgentRequest {
@@ -144,7 +150,7 @@ impl Attempt {
             adapter: adapter.to_owned(),
             role: role.to_owned(),
             session,
-            resume: false,
+            resume,
             prompt,
             worktree: self.spec.path.clone(),
             branch: recorded.branch.clone(),

@@ -79,7 +79,7 @@ impl Attempt {
         Ok(commands.len())
     }
 
-    /// Commits what lies uncommitted in the worktree and returns the tip.
+    /// Commits what lies uncommitted in the worktree, makes the branch durable, and returns the tip.
     pub(crate) async fn commit_leftovers(&mut self, message: &str) -> Result<Oid, Halt> {
         let phase = self.track.state.next_phase().unwrap_or(Phase::Reflection);
         let worktrees = self.track.world.ports.worktrees.clone();
@@ -93,6 +93,7 @@ impl Attempt {
             return Err(Halt::fail(FailureClass::Agent, phase, message));
         }
         if state.dirty.is_empty() {
+            worktrees.settle(&self.spec).await.map_err(Halt::internal(phase))?;
             self.refuse_leak(phase, &state.head).await?;
             return Ok(state.head);
         }
@@ -101,6 +102,8 @@ impl Attempt {
         // By its trailer the commit is known wherever it is copied to.
         let message = format!("{message}\n\nStory: {}\n", self.track.key);
         let made = worktrees.commit_all(&self.spec, &message, &author).await.map_err(Halt::internal(phase))?;
+        // What is on record as done must be there after a power cut.
+        worktrees.settle(&self.spec).await.map_err(Halt::internal(phase))?;
         let head = made.unwrap_or(state.head);
         self.refuse_leak(phase, &head).await?;
         Ok(head)

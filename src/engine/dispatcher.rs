@@ -55,6 +55,7 @@ pub async fn run(request: RunRequest) -> Result<Summary, PortError> {
     let now = world.ports.clock.now();
     let opening = Record::Run { run: world.decisions.run.clone(), event: request.opening, at: now };
     world.ports.recorder.append(vec![opening]).await.map_err(ledger_error)?;
+    crate::fail_point::reach("run-opened");
     let board = Board::new(&world.decisions, request.plan, &request.settled, now);
     let mut dispatcher = Dispatcher {
         world,
@@ -186,6 +187,7 @@ impl Dispatcher {
         let now = self.world.ports.clock.now();
         let closing = Record::Run { run: self.world.decisions.run.clone(), event: self.board.closing(), at: now };
         let written = self.world.ports.recorder.append(vec![closing]).await;
+        crate::fail_point::reach("run-closed");
         let summary = self.board.summary(now);
         self.report(&Happening::RunEnded { summary: summary.clone() });
         written.map_err(ledger_error)?;

@@ -31,7 +31,9 @@ impl Attempt {
             self.track.tell(format!("the worktree stays: {}", describe(&error)));
         }
         self.track.done(Phase::Reflection, Principal::Tool, format!("{summary}{commands}"), None)?;
-        Ok(self.track.write().await?)
+        self.track.write().await?;
+        crate::fail_point::reach("story-closed");
+        Ok(())
     }
 
     /// Runs the commands of phase 13; what they come to changes nothing about the landing. Answers with a part of the summary.

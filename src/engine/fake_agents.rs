@@ -11,8 +11,11 @@ use async_trait::async_trait;
 
 use super::fake_git::{FakeGit, Files};
 use super::fake_ledger::FakeLedger;
-use super::ports::{AgentEnd, AgentRequest, Agents, Cancel, CancelSignal, CommandEnd, CommandRequest, Ended, Executor};
+use super::ports::{
+    AgentEnd, AgentRequest, Agents, Cancel, CancelSignal, CommandEnd, CommandRequest, Ended, Executor, LeftSession,
+};
 use crate::domain::event::ItemEvent;
+use crate::domain::state::OpenSession;
 use crate::domain::usage::Usage;
 use crate::domain::workflow::Phase;
 
@@ -105,12 +108,14 @@ pub(crate) struct FakeAgents {
     ledger: FakeLedger,
     scripts: Rc<RefCell<BTreeMap<(String, Phase), Script>>>,
     pub(crate) played: Rc<RefCell<Played>>,
+    /// What is found of any interrupted session.
+    pub(crate) left: Rc<RefCell<LeftSession>>,
 }
 
 impl FakeAgents {
     /// Agents without scripts.
     pub(crate) fn new(git: FakeGit, ledger: FakeLedger) -> Self {
-        Self { git, ledger, scripts: Rc::default(), played: Rc::default() }
+        Self { git, ledger, scripts: Rc::default(), played: Rc::default(), left: Rc::default() }
     }
 
     /// Sets what the sessions of an item (`*`: all without one of their own) that begin with a phase do.
@@ -170,6 +175,10 @@ fn by_default(session: &Session) -> AgentEnd {
 
 #[async_trait(?Send)]
 impl Agents for FakeAgents {
+    fn left(&self, _open: &OpenSession) -> LeftSession {
+        self.left.borrow().clone()
+    }
+
     async fn invoke(&self, request: AgentRequest, cancel: CancelSignal) -> AgentEnd {
         let turn = self.note(&request);
         assert!(turn < 50, "{} goes round in circles in {}", request.key, request.phase);

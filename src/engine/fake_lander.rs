@@ -62,6 +62,10 @@ impl Worktrees for FakeGit {
         Ok(self.repo().commit_desk(&spec.path, author, message))
     }
 
+    async fn settle(&self, _: &WorktreeSpec) -> Result<(), PortError> {
+        self.ask("settle")
+    }
+
     async fn check_out(&self, commit: &Oid, path: &Path) -> Result<(), PortError> {
         self.ask("check_out")?;
         let mut repo = self.repo();

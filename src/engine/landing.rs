@@ -217,6 +217,7 @@ impl Attempt {
         let at = ports.clock.now();
         let plan = self.landing_plan(&merge, at).await?;
         let landing = ports.lander.build(&plan).await.map_err(Halt::internal(Phase::Readiness))?;
+        crate::fail_point::reach("merge-written");
         let (target, base, tip) = (landing.target.clone(), landing.base.clone(), landing.tip.clone());
         let obstacle = ports.lander.obstacle(&target, &base, &tip).await.map_err(Halt::internal(Phase::Readiness))?;
         if let Some(obstacle) = obstacle {
@@ -225,11 +226,13 @@ impl Attempt {
         let attempt = self.track.attempt.clone();
         self.track.note(ItemEvent::LandingIntended { attempt, landing: landing.clone() })?;
         self.track.write().await?;
+        crate::fail_point::reach("landing-intended");
         match ports.recorder.land(permit, self.track.key.clone(), landing.clone(), at).await {
             Ok(()) => {}
             Err(LedgerError::TargetMoved { .. }) => return Ok(Try::Again),
             Err(error) => return Err(Halt::Ledger(error)),
         }
+        crate::fail_point::reach("outcome-written");
         self.track.world.watch.landed(&base, &tip);
         ports.guard.trust(&target, &tip);
         self.landed(&landing, at)?;
@@ -237,6 +240,7 @@ impl Attempt {
             let helps = super::attempt::describe(&error);
             self.track.tell(format!("landed, but a checkout did not follow: {helps}"));
         }
+        crate::fail_point::reach("checkout-followed");
         Ok(Try::Landed)
     }
 

@@ -5,6 +5,7 @@ mod author;
 mod board;
 mod checks;
 mod commands;
+mod continuing;
 pub mod dispatcher;
 mod ending;
 pub mod events;
@@ -22,6 +23,8 @@ pub mod world;
 
 #[cfg(test)]
 mod attempt_tests;
+#[cfg(test)]
+mod continuing_tests;
 #[cfg(test)]
 mod dispatcher_tests;
 #[cfg(test)]
@@ -44,3 +47,5 @@ mod recorder_tests;
 mod recovery_tests;
 #[cfg(test)]
 mod reviewing_tests;
+#[cfg(test)]
+mod sim;

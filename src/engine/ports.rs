@@ -13,7 +13,7 @@ use crate::domain::gate::MergePermit;
 use crate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, Principal, RunId, Timestamp};
 use crate::domain::policy::Policy;
 use crate::domain::run_state::RunState;
-use crate::domain::state::{ItemState, Rejected};
+use crate::domain::state::{ItemState, OpenSession, Rejected};
 use crate::domain::statement::Signatures;
 use crate::domain::tamper::{Gained, Restored, Words};
 use crate::domain::usage::Usage;
@@ -239,6 +239,10 @@ pub trait Worktrees {
 
     /// Commits everything that is not ignored on the story branch; `None` when there is nothing to commit.
     async fn commit_all(&self, spec: &WorktreeSpec, message: &str, author: &str) -> Result<Option<Oid>, PortError>;
+
+    /// Makes the story branch and everything it leads to survive a power cut. Called before work is put on record: neither
+    /// an agent's git nor another client syncs the move of a branch.
+    async fn settle(&self, spec: &WorktreeSpec) -> Result<(), PortError>;
 
     /// Makes a detached worktree of a commit for checks; an existing one at the path is moved to that commit.
     async fn check_out(&self, commit: &Oid, path: &std::path::Path) -> Result<(), PortError>;
@@ -506,9 +510,23 @@ pub struct AgentEnd {
     pub usage: Usage,
 }
 
+/// What is left of a session whose orchestrator went away. The default: nothing is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftSession {
+    /// The client's session id, where the client can go on with it and had begun it.
+    pub session: Option<String>,
+    /// How the process ended, where that was written down before anybody ended it.
+    pub ended: Option<Ended>,
+}
+
 /// Coding agents.
 #[async_trait(?Send)]
 pub trait Agents {
+    /// Looks at what is left of a session of an earlier attempt, none of whose processes is alive any more.
+    fn left(&self, _open: &OpenSession) -> LeftSession {
+        LeftSession::default()
+    }
+
     /// Runs one invocation to its end; nothing it started in its process group outlives the call.
     async fn invoke(&self, request: AgentRequest, cancel: CancelSignal) -> AgentEnd;
 }

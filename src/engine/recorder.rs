@@ -47,6 +47,20 @@ impl Recorder {
         Self { requests }
     }
 
+    /// Starts an actor that writes on the thread of the `LocalSet`, so that every run of a test has the same order.
+    #[cfg(test)]
+    pub(crate) fn inline(mut ledger: Box<dyn Ledger>) -> Self {
+        let (requests, mut inbox) = mpsc::unbounded_channel();
+        tokio::task::spawn_local(async move {
+            while let Some(first) = inbox.recv().await {
+                // As when another thread writes: whoever asks meanwhile shares the next write.
+                tokio::task::yield_now().await;
+                handle(ledger.as_mut(), gather(first, &mut inbox));
+            }
+        });
+        Self { requests }
+    }
+
     /// Appends records; returns when they are durable.
     pub async fn append(&self, records: Vec<Record>) -> Result<(), LedgerError> {
         if records.is_empty() {
@@ -139,10 +153,7 @@ impl Submitted {
 
 async fn serve(mut ledger: Box<dyn Ledger>, mut inbox: mpsc::UnboundedReceiver<Request>) {
     while let Some(first) = inbox.recv().await {
-        let mut requests = vec![first];
-        while let Ok(more) = inbox.try_recv() {
-            requests.push(more);
-        }
+        let requests = gather(first, &mut inbox);
         let work = tokio::task::spawn_blocking(move || {
             handle(ledger.as_mut(), requests);
             // Packing that fails is tried again after the next writes; no run fails for it.
@@ -155,6 +166,15 @@ async fn serve(mut ledger: Box<dyn Ledger>, mut inbox: mpsc::UnboundedReceiver<R
             Err(_) => return,
         }
     }
+}
+
+/// What was asked for meanwhile, in order.
+fn gather(first: Request, inbox: &mut mpsc::UnboundedReceiver<Request>) -> Vec<Request> {
+    let mut requests = vec![first];
+    while let Ok(more) = inbox.try_recv() {
+        requests.push(more);
+    }
+    requests
 }
 
 /// Handles requests in order, joining neighbouring appends into one write. Answers go out after the write; an asker that

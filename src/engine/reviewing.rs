@@ -2,6 +2,7 @@
 //! Prose never counts as a review. Must not land anything.
 
 use super::attempt::{Attempt, Halt, Rework};
+use super::continuing::Client;
 use super::ports::{Artefact, Ended, Merged};
 use crate::domain::event::{FailureClass, ItemEvent, Review, ReviewVerdict};
 use crate::domain::names::{Oid, Principal};
@@ -113,7 +114,7 @@ impl Attempt {
         let session = self.track.world.ports.host.session_id();
         let prompt = self.prompt(&reviewer.role, &PromptTask::Review);
         let (principal, end) =
-            self.session(Phase::Review, &reviewer.adapter, &reviewer.role, session, prompt, true).await?;
+            self.session(Phase::Review, &reviewer.adapter, &reviewer.role, Client::New(session), prompt, true).await?;
         if end.ended == Ended::Cancelled {
             return Err(Halt::Stop("the reviewer was asked to stop".to_owned()));
         }

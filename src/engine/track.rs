@@ -92,7 +92,10 @@ impl Track {
             let settled = submitted.settled().await;
             first = first.and(settled);
         }
-        self.begun |= first.is_ok();
+        if !self.begun && first.is_ok() {
+            self.begun = true;
+            crate::fail_point::reach("intent-written");
+        }
         first
     }
 

@@ -18,6 +18,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::adapters::gate::reader::Reader;
+use crate::adapters::git::refs;
 use crate::adapters::git::repo::Repo;
 use crate::engine::ports::PortError;
 
@@ -88,9 +89,8 @@ fn git_dir() -> Option<PathBuf> {
 }
 
 /// The ref that HEAD of this worktree names.
-fn head() -> Option<String> {
-    let text = std::fs::read_to_string(git_dir()?.join("HEAD")).ok()?;
-    Some(text.strip_prefix("ref:")?.trim().to_owned())
+fn head(repo: &Repo) -> Option<String> {
+    refs::head_of(repo, &git_dir()?)
 }
 
 /// The branch that is checked out in this worktree, as a full name; none in a bare repository.
@@ -98,7 +98,7 @@ fn checked_out(reader: &Reader) -> Option<String> {
     if reader.repo().is_bare() && git_dir().is_some_and(|dir| dir == reader.repo().common_dir()) {
         return None;
     }
-    head()
+    head(reader.repo())
 }
 
 fn is_checked_out(reader: &Reader, refname: &str) -> bool {

@@ -11,8 +11,9 @@ use crate::engine::ports::PortError;
 /// `<file> [<source> [<commit>]]`
 pub(super) fn run(args: &[OsString]) -> Result<(), PortError> {
     let Some(file) = args.first() else { return Ok(()) };
-    let Some(branch) = super::head().filter(|head| head.starts_with(BRANCHES)) else { return Ok(()) };
-    let reader = Reader::of(&super::repository()?);
+    let repo = super::repository()?;
+    let Some(branch) = super::head(&repo).filter(|head| head.starts_with(BRANCHES)) else { return Ok(()) };
+    let reader = Reader::of(&repo);
     if reader.is_protected(&branch)? {
         return Ok(());
     }

@@ -82,24 +82,28 @@ fn follows(reader: &Reader, old: Option<&Oid>, new: &Oid) -> Result<Option<Why>,
 fn chain<F: Fact>(reader: &Reader, old: Option<&Oid>, new: &Oid) -> Result<Option<Why>, PortError> {
     let mut records = Vec::new();
     let mut next = Some(new.clone());
+    let (mut joined, mut begun) = (false, false);
     while let Some(at) = next.filter(|at| Some(at) != old) {
         let commit = reader.history().commit(&at)?;
-        if commit.parents.len() > 1 {
-            return Err(PortError::new(format!("{} has several parents", at.short())));
+        let record = reader.decoded::<F>(&at)?;
+        if commit.parents.len() != if record.joins { 2 } else { commit.parents.len().min(1) } {
+            return Err(PortError::new(format!("{} has a number of parents that no record has", at.short())));
         }
-        records.push(reader.decoded::<F>(&at)?);
+        joined |= record.joins;
+        records.push(record);
         next = commit.parents.first().cloned();
-        if next.is_none() && old.is_some() {
+        // Two machines went on with the same chain: the old value may have come in by the side, and all is folded again.
+        if next.is_none() && old.is_some() && (!joined || follows(reader, old, new)?.is_some()) {
             return Ok(Some(Why::LedgerRewind));
         }
+        begun = next.is_none();
     }
     let mut state = match old {
-        Some(old) => reader.decoded::<F>(old)?.state,
-        None => F::State::default(),
+        Some(old) if !begun => reader.decoded::<F>(old)?.state,
+        Some(_) | None => F::State::default(),
     };
     for record in records.into_iter().rev() {
-        let folded = record.event.fold(&state, record.at);
-        state = folded.map_err(|rejected| PortError::new(rejected.to_string()))?;
+        state = record.after(&state).map_err(|rejected| PortError::new(rejected.to_string()))?;
         // A snapshot is a cache: one that says something else than its events is a lie.
         if state != record.state {
             return Err(PortError::new("a snapshot does not follow from its events"));

@@ -2,13 +2,21 @@
 //! sample run with every test; tests marked `#[ignore = "battery"]` hold the rest, run by `cargo test --test battery`,
 //! which makes a page of what is noted here. Must not assert durations.
 
+mod disk;
+mod formats;
+mod interrupts;
+mod resume;
 mod sandbox;
 mod secrets;
+mod syscalls;
+mod together;
 
 use std::io::Write;
 
+mod cleanup;
 mod power;
 mod processes;
+mod worktrees;
 
 /// Whether the whole battery was asked for.
 pub fn full() -> bool {
@@ -60,3 +68,5 @@ impl Dice {
         &from[usize::try_from(self.below(from.len() as u64)).unwrap()]
     }
 }
+
+mod records;

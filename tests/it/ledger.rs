@@ -8,6 +8,7 @@ use git_orchestrate::domain::names::{BranchRef, Oid};
 use crate::support::Scratch;
 
 mod fixtures;
+mod joining;
 mod machine;
 mod packing;
 mod store;
@@ -82,10 +83,11 @@ fn what_cannot_be_worked_in_is_named() {
     assert!(repo.is_bare());
     assert!(repo.require_work_tree().unwrap_err().message.contains("bare repository"));
 
-    let reftable = Scratch::empty();
-    reftable.git(&["init", "-q", "--ref-format=reftable"]);
-    let error = Repo::discover(&reftable.root()).unwrap_err();
-    assert_eq!(error.message, "this repository keeps its refs as `reftable`; only `files` is supported");
+    let foreign = Scratch::unborn();
+    let config = "[core]\n\trepositoryformatversion = 1\n[extensions]\n\trefStorage = cards\n";
+    foreign.write(".git/config", config);
+    let error = Repo::discover(&foreign.root()).unwrap_err();
+    assert_eq!(error.message, "this repository keeps its refs as `cards`; only `files` and `reftable` are supported");
 }
 
 #[test]

@@ -29,7 +29,10 @@ impl Scratch {
     /// A repository on branch `main` without a commit.
     pub fn unborn() -> Self {
         let scratch = Self::empty();
-        scratch.git(&["init", "-q", "-b", "main"]);
+        let format = std::env::var("GIT_ORCHESTRATE_TEST_REF_FORMAT").ok();
+        let format = format.map(|format| format!("--ref-format={format}"));
+        let args = ["init", "-q", "-b", "main"].into_iter().chain(format.as_deref());
+        scratch.git(&args.collect::<Vec<_>>());
         scratch
     }
 

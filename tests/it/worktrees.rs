@@ -19,6 +19,7 @@ use crate::support::{Ran, Scratch, run};
 
 mod attempts;
 mod landing;
+mod leaving;
 mod merging;
 
 /// Author of commits made for agents.

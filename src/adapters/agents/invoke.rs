@@ -14,6 +14,7 @@ use async_trait::async_trait;
 
 use super::adapter::{Adapter, PromptBy, ResultBy, StopSignal};
 use super::arguments::Placeholder;
+use super::leftover;
 use super::registry::Registry;
 use super::transcript::{self, Transcript};
 use crate::adapters::process::environment::{Environment, MARK};
@@ -27,11 +28,13 @@ use crate::adapters::process::spawn::{self, Launch};
 use crate::adapters::process::supervisor::Supervisor;
 use crate::domain::diagnostic::escape_line;
 use crate::domain::event::FailureClass;
+use crate::domain::names::Principal;
 use crate::domain::prompt::REVIEW_SCHEMA;
 use crate::domain::redact::{Redactor, Secret};
+use crate::domain::state::OpenSession;
 use crate::domain::usage::Usage;
 use crate::domain::workflow::Phase;
-use crate::engine::ports::{AgentEnd, AgentRequest, Agents, CancelSignal, Ended};
+use crate::engine::ports::{AgentEnd, AgentRequest, Agents, CancelSignal, Ended, LeftSession};
 
 /// Length a result may have, in bytes.
 const RESULT_CAP: u64 = 4 * 1024 * 1024;
@@ -75,6 +78,12 @@ impl RealAgents {
 
 #[async_trait(?Send)]
 impl Agents for RealAgents {
+    fn left(&self, open: &OpenSession) -> LeftSession {
+        let Principal::Agent { adapter, .. } = &open.principal else { return LeftSession::default() };
+        let adapter = self.registry.adapter(adapter);
+        adapter.map_or_else(LeftSession::default, |adapter| leftover::of(&self.place.state_dir, adapter, open))
+    }
+
     async fn invoke(&self, request: AgentRequest, cancel: CancelSignal) -> AgentEnd {
         let Some(adapter) = self.registry.adapter(&request.adapter) else {
             return not_started(&request, format!("there is no agent `{}`", escape_line(&request.adapter)));

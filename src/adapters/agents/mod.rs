@@ -5,6 +5,7 @@ pub mod adapter;
 pub mod arguments;
 pub mod demo;
 pub mod invoke;
+mod leftover;
 pub mod registry;
 pub mod roles;
 pub mod transcript;

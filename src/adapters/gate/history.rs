@@ -10,6 +10,7 @@ use std::rc::Rc;
 use gix::ObjectId;
 use gix::objs::{CommitRef, CommitRefIter, Data, Find, Kind, TreeRefIter};
 
+use super::shallow::Boundary;
 use crate::adapters::git::cli;
 use crate::adapters::git::repo::{Repo, git_error, oid};
 use crate::domain::names::Oid;
@@ -53,7 +54,12 @@ pub struct History {
     commits: RefCell<HashMap<Oid, Rc<CommitFacts>>>,
 }
 
-enum Source {
+struct Source {
+    objects: Objects,
+    end: Boundary,
+}
+
+enum Objects {
     Own(Box<gix::Repository>),
     Quarantine(RefCell<Batch>),
 }
@@ -76,15 +82,16 @@ impl History {
         // Neighbouring versions of a tree lie in one chain of deltas, and each is looked at from two sides.
         git.objects.set_pack_cache(delta_cache);
         git.object_cache_size_if_unset(OBJECTS);
-        Self::from(repo, Source::Own(Box::new(git)))
+        Self::from(repo, Objects::Own(Box::new(git)))
     }
 
     /// Of these and those that a push is about to bring in; only inside git's `pre-receive`.
     pub fn of_push(repo: &Repo) -> Result<Self, PortError> {
-        Ok(Self::from(repo, Source::Quarantine(RefCell::new(Batch::start(repo)?))))
+        Ok(Self::from(repo, Objects::Quarantine(RefCell::new(Batch::start(repo)?))))
     }
 
-    fn from(repo: &Repo, source: Source) -> Self {
+    fn from(repo: &Repo, objects: Objects) -> Self {
+        let source = Source { objects, end: Boundary::of(repo) };
         Self { repo: repo.clone(), source, commits: RefCell::default() }
     }
 
@@ -152,7 +159,9 @@ impl History {
     pub(super) fn walk(&self) -> Walk<'_> {
         let mut git = self.repo.gix();
         git.objects.set_pack_cache(delta_cache);
-        let graph = git.commit_graph_if_enabled().ok().flatten();
+        // Git's file knows nothing of where a shallow clone ends.
+        let whole = self.source.end.is_empty();
+        let graph = git.commit_graph_if_enabled().ok().flatten().filter(|_| whole);
         Walk { history: self, git, graph, buffer: Vec::new() }
     }
 
@@ -291,7 +300,10 @@ impl Walk<'_> {
     fn read(&mut self, commit: &ObjectId) -> Result<(), PortError> {
         let failed = |error| git_error(format!("cannot read object {commit}"), error);
         match self.git.objects.try_find(commit, &mut self.buffer).map_err(failed)?.map(|data| data.kind) {
-            Some(Kind::Commit) => Ok(()),
+            Some(Kind::Commit) => {
+                self.history.source.end.cut(commit, &mut self.buffer);
+                Ok(())
+            }
             Some(_) => Err(PortError::new(format!("{commit} is no commit"))),
             None => Err(PortError::new(format!("object {commit} is not in the repository"))),
         }
@@ -327,13 +339,14 @@ fn quarantined(repo: &Repo) -> Command {
 
 impl Find for &Source {
     fn try_find<'a>(&self, id: &gix::oid, buffer: &'a mut Vec<u8>) -> Result<Option<Data<'a>>, gix::Error> {
-        match self {
-            Source::Own(git) => git.objects.try_find(id, buffer),
-            Source::Quarantine(batch) => {
-                let found = batch.borrow_mut().read(id, buffer).map_err(gix::Error::from_error)?;
-                Ok(found.map(|kind| Data::new(buffer, kind, id.kind())))
-            }
+        let kind = match &self.objects {
+            Objects::Own(git) => git.objects.try_find(id, buffer)?.map(|data| data.kind),
+            Objects::Quarantine(batch) => batch.borrow_mut().read(id, buffer).map_err(gix::Error::from_error)?,
+        };
+        if kind == Some(Kind::Commit) {
+            self.end.cut(id, buffer);
         }
+        Ok(kind.map(|kind| Data::new(buffer, kind, id.kind())))
     }
 }
 

@@ -11,3 +11,4 @@ pub mod proof;
 pub mod reader;
 mod recognized;
 pub mod route;
+mod shallow;

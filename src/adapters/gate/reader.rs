@@ -276,7 +276,9 @@ impl Reader {
         let mut next = self.tip(&format!("{ITEMS}{key}"))?;
         while let Some(record) = next {
             let decoded = self.decoded::<ItemEvent>(&record)?;
-            events.push((decoded.event, decoded.at));
+            if !decoded.joins {
+                events.push((decoded.event, decoded.at));
+            }
             next = self.history.commit(&record)?.parents.first().cloned();
         }
         let mut state = ItemState::default();

@@ -10,11 +10,15 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::repo::{Repo, git_error};
+use super::tables::{self, NewHead, Value};
 use crate::domain::names::{BranchRef, Oid, Timestamp};
 use crate::engine::ports::PortError;
 
 /// Opens the lock reason of every entry of ours.
 const OURS: &str = "git-orchestrate";
+
+/// Begins the name of an entry that is being written.
+const DRAFT: &str = "worktree-";
 
 /// What a worktree has checked out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +78,7 @@ impl Entry {
         let common = common.filter(|text| !text.trim_ascii().is_empty());
         let whole =
             common.is_some_and(|text| real(dir.join(OsStr::from_bytes(text.trim_ascii()))) == repo.common_dir());
-        let head = read_head(&dir);
+        let head = read_head(repo.common_dir(), &dir);
         Self { dir, path, head, whole }
     }
 
@@ -93,6 +97,11 @@ impl Entry {
         fs::read(self.dir.join("locked")).is_ok_and(|reason| reason.starts_with(OURS.as_bytes()))
     }
 
+    /// Whether it was made for checks of a merge that nobody works on.
+    pub fn is_for_checks(&self) -> bool {
+        fs::read(self.dir.join("locked")).is_ok_and(|reason| reason == format!("{OURS}: checks").into_bytes())
+    }
+
     /// Whether the branch is checked out here, or reserved by a rebase or bisect that will come back to it.
     pub fn holds(&self, branch: &BranchRef) -> bool {
         if self.head == Head::Branch(branch.clone()) {
@@ -107,11 +116,18 @@ impl Entry {
 
     /// Points HEAD at a commit. Only for worktrees in which nobody works.
     pub fn detach(&self, commit: &Oid) -> Result<(), PortError> {
+        if tables::are_in(&self.dir) {
+            let common_dir = self.dir.ancestors().nth(2).unwrap_or(&self.dir);
+            return tables::set_head(common_dir, &self.dir, &NewHead::Commit(commit));
+        }
         write_new_over(&self.dir.join("HEAD"), format!("{commit}\n").as_bytes())
     }
 
     /// Notes a move of HEAD in its reflog. A missing line loses nothing, so failing is no error.
     pub fn note_move(&self, from: Option<&Oid>, to: &Oid, at: Timestamp, why: &str) {
+        if tables::are_in(&self.dir) {
+            return;
+        }
         let line = reflog_line(from, to, at, why);
         let _ = fs::create_dir_all(self.dir.join("logs"));
         let log = File::options().create(true).append(true).open(self.dir.join("logs/HEAD"));
@@ -145,7 +161,12 @@ pub fn entry_of(repo: &Repo, path: &Path) -> Result<Option<Entry>, PortError> {
 
 /// What the main worktree has checked out.
 pub fn main_head(repo: &Repo) -> Head {
-    read_head(repo.common_dir())
+    read_head(repo.common_dir(), repo.common_dir())
+}
+
+/// What the worktree with this private git directory has checked out.
+pub fn head_in(repo: &Repo, git_dir: &Path) -> Head {
+    read_head(repo.common_dir(), git_dir)
 }
 
 /// What is written for a new worktree.
@@ -179,6 +200,16 @@ pub fn register(repo: &Repo, _lock: &RegistryLock, new: &Registration<'_>) -> Re
     fs::create_dir_all(repo.common_dir().join("worktrees")).map_err(failed)?;
     fs::rename(&draft, &dir).map_err(|error| io_error("cannot register", new.path, error))?;
     Ok(Entry { dir, path: Some(path), head: new.head.clone(), whole: true })
+}
+
+/// Removes entries that were killed before they were put on record; they are made under the lock only.
+pub(super) fn remove_drafts(repo: &Repo, _lock: &RegistryLock) {
+    for found in fs::read_dir(repo.state_dir()).into_iter().flatten().flatten() {
+        let name = found.file_name().to_string_lossy().into_owned();
+        if name.starts_with(DRAFT) && found.path().join("commondir").exists() {
+            let _ = fs::remove_dir_all(found.path());
+        }
+    }
 }
 
 /// Whether a directory holds a worktree's `.git` file that names this repository, or an empty one: that is what a kill leaves
@@ -240,7 +271,7 @@ pub fn real(path: impl AsRef<Path>) -> PathBuf {
 }
 
 /// An error of the file system that names the path.
-pub(super) fn io_error(what: &str, path: &Path, error: io::Error) -> PortError {
+pub(crate) fn io_error(what: &str, path: &Path, error: io::Error) -> PortError {
     PortError::new(format!("{what} {}", path.display())).because(error)
 }
 
@@ -259,7 +290,14 @@ fn real_parent(parent: &Path) -> PathBuf {
     parent.canonicalize().unwrap_or_else(|_| parent.to_owned())
 }
 
-fn read_head(dir: &Path) -> Head {
+fn read_head(common_dir: &Path, dir: &Path) -> Head {
+    if tables::are_in(dir) {
+        return match tables::head(common_dir, dir) {
+            Ok(Value::Symbolic(name)) => Head::Branch(BranchRef::new(name)),
+            Ok(Value::Object(commit)) => Head::Detached(commit),
+            Err(_) => Head::Unreadable,
+        };
+    }
     let Ok(text) = fs::read_to_string(dir.join("HEAD")) else { return Head::Unreadable };
     let text = text.trim();
     if let Some(name) = text.strip_prefix("ref:") {
@@ -292,7 +330,7 @@ fn entry_name(path: &Path) -> String {
 /// Writes the entry beside the others' directory, to be renamed into it.
 fn draft_entry(repo: &Repo, path: &Path, new: &Registration<'_>) -> Result<PathBuf, PortError> {
     let state = repo.state_dir();
-    let draft = tempfile::Builder::new().prefix("worktree-").tempdir_in(&state);
+    let draft = tempfile::Builder::new().prefix(DRAFT).tempdir_in(&state);
     let draft = draft.map_err(|error| io_error("cannot write in", &state, error))?.keep();
     let head = match &new.head {
         Head::Branch(branch) => format!("ref: {branch}\n"),
@@ -300,18 +338,30 @@ fn draft_entry(repo: &Repo, path: &Path, new: &Registration<'_>) -> Result<PathB
     };
     let reason = if new.reason.starts_with(OURS) { new.reason.to_owned() } else { format!("{OURS}: {}", new.reason) };
     let dot_git = [path.join(".git").as_os_str().as_bytes(), b"\n"].concat();
+    let in_tables = tables::are_used(&repo.gix());
     let write = || {
         // Temporary directories are private; git's entries are as open as the rest of the repository.
         fs::set_permissions(&draft, fs::metadata(repo.common_dir())?.permissions())?;
         fs::create_dir(draft.join("logs"))?;
         fs::create_dir(draft.join("refs"))?;
-        fs::write(draft.join("HEAD"), head)?;
         fs::write(draft.join("commondir"), "../..\n")?;
         fs::write(draft.join("gitdir"), dot_git)?;
         fs::write(draft.join("locked"), one_line(&reason))?;
+        if in_tables {
+            return tables::lay_out(&draft);
+        }
+        fs::write(draft.join("HEAD"), head)?;
         fs::write(draft.join("logs/HEAD"), reflog_line(None, new.commit, new.at, "worktree: made"))
     };
     write().map_err(|error| io_error("cannot write", &draft, error))?;
+    if in_tables {
+        let head = match &new.head {
+            Head::Branch(branch) => NewHead::Branch(branch.as_str()),
+            Head::Detached(_) | Head::Unreadable => NewHead::Commit(new.commit),
+        };
+        // The draft lies as deep below the common directory as the entry will.
+        tables::set_head(repo.common_dir(), &draft, &head)?;
+    }
     copy_worktree_config(repo, &draft)?;
     Ok(draft)
 }

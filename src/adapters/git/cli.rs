@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use super::repo::Repo;
 use crate::adapters::process::spawn;
+use crate::domain::diagnostic::escape_line;
 use crate::engine::ports::PortError;
 
 /// Most bytes of stderr shown in a message.
@@ -40,14 +41,19 @@ const EVENTS: [&str; 9] = [
 /// The git program on the main repository.
 pub fn git(repo: &Repo) -> Command {
     let work_tree = (!repo.is_bare()).then(|| repo.root());
-    at(repo, repo.common_dir(), work_tree)
+    at(repo.common_dir(), repo.common_dir(), work_tree)
+}
+
+/// The git program on a private git directory, without a work tree: for refs and HEAD.
+pub(super) fn git_dir(common_dir: &Path, git_dir: &Path) -> Command {
+    at(common_dir, git_dir, None)
 }
 
 /// The git program in an agent's worktree, or in the main one. What the agent's `.git` file says is not believed: the
 /// worktree is looked up among the registered ones.
 pub fn git_in(repo: &Repo, worktree: &Path) -> Result<Command, PortError> {
     let git_dir = git_dir_of(repo, worktree)?;
-    Ok(at(repo, &git_dir, Some(worktree)))
+    Ok(at(repo.common_dir(), &git_dir, Some(worktree)))
 }
 
 /// Private git directory of a registered worktree.
@@ -86,7 +92,7 @@ pub fn failed(command: &Command, output: &Output) -> PortError {
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let cut = &bytes[..bytes.len().min(SHOWN)];
     let text = String::from_utf8_lossy(cut);
-    let lines = text.trim().lines().map(|line| line.escape_debug().to_string());
+    let lines = text.trim().lines().map(escape_line);
     let mut shown = lines.collect::<Vec<_>>().join("; ");
     if bytes.len() > SHOWN {
         shown.push_str(" ...");
@@ -94,12 +100,12 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     if shown.is_empty() { "no message".to_owned() } else { shown }
 }
 
-fn at(repo: &Repo, git_dir: &Path, work_tree: Option<&Path>) -> Command {
+fn at(common_dir: &Path, git_dir: &Path, work_tree: Option<&Path>) -> Command {
     let mut command = spawn::command("git");
     command.current_dir(work_tree.unwrap_or(git_dir));
     command.env("GIT_DIR", git_dir);
-    if git_dir != repo.common_dir() {
-        command.env("GIT_COMMON_DIR", repo.common_dir());
+    if git_dir != common_dir {
+        command.env("GIT_COMMON_DIR", common_dir);
     }
     if let Some(work_tree) = work_tree {
         command.env("GIT_WORK_TREE", work_tree);
@@ -153,7 +159,9 @@ mod tests {
         command.args(["--no-pager", "-c", "core.pager=cat", "frobnicate"]);
         let error = run(&mut command).unwrap_err();
         assert!(error.message.starts_with("git frobnicate ended with exit status: 1: "), "{}", error.message);
-        assert_eq!(shown(b"a\x1b[2Jb\nc\n"), "a\\u{1b}[2Jb; c");
+        assert_eq!(shown(b"a\x1b[2Jb\nc\n"), "a\\x1b[2Jb; c");
+        // Messages are searched for the lock that git names.
+        assert_eq!(shown(b"Unable to create '/r/HEAD.lock'"), "Unable to create '/r/HEAD.lock'");
         assert!(shown(&[b'x'; 9_000]).len() < 2_100);
     }
 }

@@ -11,8 +11,8 @@ use gix::bstr::{BString, ByteSlice};
 
 use super::admin::{Entry, io_error};
 use super::repo::{Repo, git_error};
-use super::status::{self, Survey};
-use super::{cli, refs};
+use super::status::Survey;
+use super::{cli, merge, refs};
 use crate::domain::names::Timestamp;
 use crate::engine::ports::PortError;
 
@@ -91,21 +91,76 @@ pub fn forget_merge(entry: &Entry) {
     }
 }
 
-/// Stages everything that is not ignored and returns its tree. `index` replaces the worktree's own.
-pub fn stage_all(repo: &Repo, worktree: &Path, survey: &Survey, index: Option<&Path>) -> Result<ObjectId, PortError> {
-    let mut add = git_in(repo, worktree, index)?;
-    add.args(["-c", "core.safecrlf=false", "-c", "advice.addEmbeddedRepo=false", "add", "--all"]);
-    let list = if survey.nested.is_empty() { None } else { Some(list_without_nested(repo, worktree, survey)?) };
-    if let Some(list) = &list {
-        let mut argument = std::ffi::OsString::from("--pathspec-from-file=");
-        argument.push(list.path());
-        add.arg(argument).arg("--pathspec-file-nul");
+/// What is staged of a worktree.
+#[derive(Clone, Debug, Default)]
+pub struct Staging<'a> {
+    /// Paths that differ.
+    pub dirty: BTreeSet<&'a str>,
+    /// Those of them that are left out.
+    pub without: BTreeSet<&'a str>,
+    /// Ignored paths that are staged all the same.
+    pub forced: &'a [String],
+}
+
+impl<'a> Staging<'a> {
+    /// Everything but repositories inside: git would stage them as links to commits that nobody else has, or refuse.
+    pub fn of(survey: &'a Survey) -> Self {
+        Self {
+            dirty: survey.dirty.iter().map(String::as_str).collect(),
+            without: survey.nested.iter().map(String::as_str).collect(),
+            forced: &[],
+        }
     }
-    // An empty list would mean everything.
-    if survey.dirty.len() > survey.nested.len() {
-        cli::run(&mut add)?;
+}
+
+/// Stages and returns the tree. `index` replaces the worktree's own.
+pub fn stage(repo: &Repo, worktree: &Path, staging: &Staging<'_>, index: Option<&Path>) -> Result<ObjectId, PortError> {
+    let add = |list: Option<&tempfile::NamedTempFile>, how: &str| {
+        let mut add = git_in(repo, worktree, index)?;
+        add.args(["-c", "core.safecrlf=false", "-c", "advice.addEmbeddedRepo=false", "add", "--sparse", how]);
+        if let Some(list) = list {
+            let mut argument = std::ffi::OsString::from("--pathspec-from-file=");
+            argument.push(list.path());
+            add.arg(argument).arg("--pathspec-file-nul");
+        }
+        cli::run(&mut add).map(drop)
+    };
+    let wanted: Vec<&str> = staging.dirty.difference(&staging.without).copied().collect();
+    if staging.without.is_empty() && !wanted.is_empty() {
+        add(None, "--all")?;
+    } else {
+        let known = git_known(repo, worktree, index)?;
+        let there = |path: &&str| lies_there(worktree, path) || known.contains(*path);
+        // An empty list would mean everything.
+        if let Some(list) = list_of(repo, &wanted.into_iter().filter(there).collect::<Vec<_>>())? {
+            add(Some(&list), "--all")?;
+        }
+    }
+    let forced: Vec<&str> = staging.forced.iter().map(String::as_str).collect();
+    if let Some(list) = list_of(repo, &forced)? {
+        // `update-index` does not ask what is ignored.
+        let mut update = git_in(repo, worktree, index)?;
+        let list = fs::File::open(list.path()).map_err(|error| io_error("cannot read", list.path(), error))?;
+        update.args(["-c", "core.safecrlf=false", "update-index", "--add", "-z", "--stdin"]).stdin(list);
+        cli::run(&mut update)?;
     }
     write_tree(repo, worktree, index)
+}
+
+/// Paths whose staged content is neither in the tree `before` nor in `after`.
+pub fn staged_only(
+    git: &gix::Repository,
+    staged: ObjectId,
+    before: ObjectId,
+    after: ObjectId,
+) -> Result<Vec<String>, PortError> {
+    if staged == before || staged == after {
+        return Ok(Vec::new());
+    }
+    let came = merge::changes(git, before, staged)?;
+    let went = merge::changes(git, staged, after)?;
+    let both = came.iter().filter(|(path, change)| change.new.is_some() && went.contains_key(*path));
+    Ok(both.map(|(path, _)| path.to_str_lossy().into_owned()).collect())
 }
 
 /// The tree of the index.
@@ -113,45 +168,14 @@ pub fn write_tree(repo: &Repo, worktree: &Path, index: Option<&Path>) -> Result<
     let mut write = git_in(repo, worktree, index)?;
     write.arg("write-tree");
     let printed = cli::run(&mut write)?;
-    ObjectId::from_hex(printed.trim_ascii()).map_err(|_| PortError::new("git write-tree printed no object id"))
-}
-
-/// Commits everything in a worktree that HEAD does not hold, staged versions and unfinished merges included, durably and
-/// without changing its index.
-pub fn rescue(
-    repo: &Repo,
-    git: &gix::Repository,
-    entry: &Entry,
-    worktree: &Path,
-    head: ObjectId,
-    survey: &Survey,
-    at: Timestamp,
-) -> Result<ObjectId, PortError> {
-    let head_tree = tree_of(git, head)?;
-    let state = repo.state_dir();
-    let scratch = tempfile::Builder::new().prefix("rescue-").tempdir_in(&state);
-    let scratch = scratch.map_err(|error| io_error("cannot write in", &state, error))?;
-    let file = scratch.path().join("index");
-    let mut index = status::read_index(git, entry, head_tree)?;
-    status::reveal(&mut index, worktree);
-    index.set_path(&file);
-    let options = gix::index::write::Options::default();
-    index.write(options).map_err(|error| git_error("cannot copy the index", error))?;
-    let mut parents = vec![head];
-    let staged = survey.unmerged.is_empty().then(|| write_tree(repo, worktree, Some(&file))).transpose()?;
-    let tree = stage_all(repo, worktree, survey, Some(&file))?;
-    if let Some(staged) = staged.filter(|staged| *staged != tree && *staged != head_tree) {
-        let message = format!("Index of {}", entry.name());
-        let draft = Draft { tree: staged, parents: &[head], author: TOOL, message: &message, at };
-        let id = write_commit(git, &draft)?;
-        sync_object(repo, &id)?;
-        parents.push(id);
+    let tree = ObjectId::from_hex(printed.trim_ascii());
+    let tree = tree.map_err(|_| PortError::new("git write-tree printed no object id"))?;
+    if tree.is_empty_tree() {
+        // Git knows it without an object, and then misses it in `fsck`.
+        let git = repo.gix();
+        git.write_object(gix::objs::Tree::empty()).map_err(|error| git_error("cannot write the empty tree", error))?;
     }
-    parents.extend(merge_heads(git, entry));
-    let message = format!("Work left in {}\n\n{}", entry.name(), listed(survey));
-    let id = write_commit(git, &Draft { tree, parents: &parents, author: TOOL, message: &message, at })?;
-    sync_object(repo, &id)?;
-    Ok(id)
+    Ok(tree)
 }
 
 /// Tree of a commit, or the tree itself.
@@ -181,34 +205,44 @@ fn signature(who: &str, at: Timestamp) -> gix::actor::Signature {
 }
 
 fn git_in(repo: &Repo, worktree: &Path, index: Option<&Path>) -> Result<Command, PortError> {
-    let mut command = cli::git_in(repo, worktree)?;
-    if let Some(index) = index {
-        // Only rescues have an index of their own, and they must be durable.
-        command.env("GIT_INDEX_FILE", index).args(["-c", "core.fsync=loose-object"]);
-    }
+    let Some(index) = index else { return cli::git_in(repo, worktree) };
+    // Only rescues have an index of their own: they must be durable, and work where the worktree's HEAD is lost, without
+    // which git takes its private directory for none.
+    let mut command = cli::git(repo);
+    command.current_dir(worktree).env("GIT_WORK_TREE", worktree);
+    command.env("GIT_INDEX_FILE", index).args(["-c", "core.fsync=loose-object"]);
     Ok(command)
 }
 
-/// The paths to stage when there are repositories inside the worktree: git would stage them as links to commits that
-/// nobody else has, or refuse.
-fn list_without_nested(repo: &Repo, worktree: &Path, survey: &Survey) -> Result<tempfile::NamedTempFile, PortError> {
+/// Paths of the index.
+fn git_known(repo: &Repo, worktree: &Path, index: Option<&Path>) -> Result<BTreeSet<String>, PortError> {
+    let file = match index {
+        Some(index) => index.to_owned(),
+        None => cli::git_dir_of(repo, worktree)?.join("index"),
+    };
+    let options = gix::index::decode::Options::default();
+    let Ok(index) = gix::index::File::at(&file, repo.object_hash(), false, options) else { return Ok(BTreeSet::new()) };
+    Ok(index.entries().iter().map(|entry| entry.path(&index).to_str_lossy().into_owned()).collect())
+}
+
+/// Whether something is at the path itself, not behind a symbolic link.
+pub(super) fn lies_there(worktree: &Path, path: &str) -> bool {
+    let path = Path::new(path);
+    let behind = path.ancestors().skip(1).any(|above| worktree.join(above).is_symlink() && above != Path::new(""));
+    !behind && worktree.join(path).symlink_metadata().is_ok()
+}
+
+/// A file with the paths, one after the other; `None` without any.
+fn list_of(repo: &Repo, paths: &[&str]) -> Result<Option<tempfile::NamedTempFile>, PortError> {
+    if paths.is_empty() {
+        return Ok(None);
+    }
     let state = repo.state_dir();
     let failed = |error| io_error("cannot write in", &state, error);
     let file = tempfile::NamedTempFile::new_in(&state).map_err(failed)?;
-    let wanted = survey.dirty.difference(&survey.nested);
-    let there = wanted.filter(|path| worktree.join(path).symlink_metadata().is_ok());
-    let text = there.fold(String::new(), |text, path| text + path + "\0");
+    let text = paths.iter().fold(String::new(), |text, path| text + path + "\0");
     fs::write(file.path(), text).map_err(failed)?;
-    Ok(file)
-}
-
-fn listed(survey: &Survey) -> String {
-    let shown = survey.dirty.iter().take(100).map(|path| path.escape_debug().to_string());
-    let mut lines: Vec<String> = shown.collect();
-    if survey.dirty.len() > lines.len() {
-        lines.push(format!("and {} more", survey.dirty.len() - lines.len()));
-    }
-    lines.join("\n")
+    Ok(Some(file))
 }
 
 #[cfg(test)]

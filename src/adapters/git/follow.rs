@@ -16,7 +16,7 @@ use super::commit::tree_of;
 use super::index_lock::IndexLock;
 use super::merge::{self, FileChange, Side};
 use super::repo::{Repo, git_error};
-use super::{checkout, cli, settle, status};
+use super::{checkout, cli, settle, stale, status};
 use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::PortError;
 
@@ -78,9 +78,10 @@ pub fn obstacle(repo: &Repo, branch: &BranchRef, from: &Oid, to: &Oid) -> Result
     let changes = changes(repo, &git, from, to)?;
     for checkout in checkouts(repo, branch)? {
         if checkout.git_dir.join("index.lock").exists()
-            && let Err(error) = IndexLock::take(&repo.state_dir(), &checkout.git_dir, LOCK_WAIT)
+            && IndexLock::take(&repo.state_dir(), &checkout.git_dir, LOCK_WAIT).is_err()
         {
-            return Ok(Some(format!("{} cannot follow: its index is locked: {error}", checkout.root.display())));
+            let about = stale::about(&checkout.git_dir.join("index.lock"));
+            return Ok(Some(format!("{} cannot follow: its index is locked: {about}", checkout.root.display())));
         }
         let reason = match look(&git, &checkout, &changes, Before::Whole)? {
             Look::Clear(_) => None,
@@ -123,8 +124,10 @@ fn follow_one(
         PortError::new(format!("{} cannot follow: {reason}", checkout.root.display()))
             .hint("put its changes aside (git stash), then: git orchestrate resume")
     };
-    let lock = IndexLock::take(&repo.state_dir(), &checkout.git_dir, LOCK_WAIT)
-        .map_err(|error| cannot("its index is locked").because(error))?;
+    let lock = IndexLock::take(&repo.state_dir(), &checkout.git_dir, LOCK_WAIT).map_err(|error| {
+        let about = stale::about(&checkout.git_dir.join("index.lock"));
+        cannot("its index is locked").because(error).hint(format!("{about}; then: git orchestrate resume"))
+    })?;
     // Looked at again under the lock: what obstacle() saw may have changed.
     let before = if lock.was_a_dead_ones() { Before::CutShort } else { Before::Whole };
     match look(git, checkout, changes, before)? {

@@ -93,23 +93,33 @@ impl GitLander {
         let mut ids = merge::new_objects(git, base, tip)?;
         ids.extend(merge::new_objects(git, base, merge)?);
         ids.extend([merge, tip]);
-        for id in new_commits(git, base, head)? {
-            ids.insert(id);
-            let parent = git.find_commit(id).ok().and_then(|commit| commit.parent_ids().next().map(gix::Id::detach));
-            ids.extend(merge::new_objects(git, parent.unwrap_or(base), id)?);
-            if ids.len() > MANY {
-                return self.sync_everything();
-            }
-        }
-        if ids.len() > MANY {
-            return self.sync_everything();
-        }
-        commit::sync_objects(&self.repo, &ids)
+        sync_with_line(&self.repo, git, ids, base, head)
     }
+}
 
-    fn sync_everything(&self) -> Result<(), PortError> {
-        settle::sync_all_around(&self.repo.common_dir().join("objects"))
+/// Syncs a story's own commits from `base` to `tip` with everything in them.
+pub(super) fn sync_line(repo: &Repo, git: &gix::Repository, base: ObjectId, tip: ObjectId) -> Result<(), PortError> {
+    sync_with_line(repo, git, BTreeSet::from([tip]), base, tip)
+}
+
+/// The same together with `ids`.
+fn sync_with_line(
+    repo: &Repo,
+    git: &gix::Repository,
+    mut ids: BTreeSet<ObjectId>,
+    base: ObjectId,
+    head: ObjectId,
+) -> Result<(), PortError> {
+    let everything = || settle::sync_all_around(&repo.common_dir().join("objects"));
+    for id in new_commits(git, base, head)? {
+        ids.insert(id);
+        let parent = git.find_commit(id).ok().and_then(|commit| commit.parent_ids().next().map(gix::Id::detach));
+        ids.extend(merge::new_objects(git, parent.unwrap_or(base), id)?);
+        if ids.len() > MANY {
+            return everything();
+        }
     }
+    if ids.len() > MANY { everything() } else { commit::sync_objects(repo, &ids) }
 }
 
 #[async_trait(?Send)]

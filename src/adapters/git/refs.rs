@@ -1,5 +1,5 @@
-//! Refs and HEAD: read by gix, written by one `git update-ref` child. No other file calls a ref or HEAD function of gix.
-//! Must not know what a ref means.
+//! Refs and HEAD: read by gix from files and by git from reftables, written by one `git update-ref` child. No other file calls
+//! a ref or HEAD function of gix. Must not know what a ref means.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -11,7 +11,9 @@ use gix::refs::{FullNameRef, Target};
 use thiserror::Error;
 
 use super::repo::{Repo, git_error, oid};
+use super::tables::{self, Value};
 use super::update_ref::{Exchange, Session};
+use super::{room, stale};
 use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::PortError;
 
@@ -73,8 +75,10 @@ impl From<RefError> for PortError {
         match error {
             RefError::Port(error) => error,
             RefError::Conflict { .. } => Self::new(error.to_string()),
-            RefError::Locked { .. } => {
-                Self::new(error.to_string()).hint("if no git process is running, remove the lock file it names")
+            RefError::Locked { ref message } => {
+                let about = stale::named_in(message).map(|lock| stale::about(&lock));
+                let general = || "if no git process is running, remove the lock file it names".to_owned();
+                Self::new(error.to_string()).hint(about.unwrap_or_else(general))
             }
         }
     }
@@ -89,6 +93,13 @@ pub fn tip(repo: &Repo, name: &str) -> Result<Option<Oid>, PortError> {
 /// [`tip`] with a handle that is there already.
 pub fn tip_in(git: &gix::Repository, name: &str) -> Result<Option<Oid>, PortError> {
     let full = full_name(name)?;
+    if tables::are_used(git) {
+        return match tables::value(git.common_dir(), name)? {
+            None => Ok(None),
+            Some(Value::Object(oid)) => Ok(Some(oid)),
+            Some(Value::Symbolic(to)) => Err(symbolic(name, &to)),
+        };
+    }
     loop {
         let before = packed_stamp(git);
         let (target, loose) = target_once(git, full)?;
@@ -108,6 +119,8 @@ pub fn tip_in(git: &gix::Repository, name: &str) -> Result<Option<Oid>, PortErro
 /// looks at packed-refs first, so that its answer could be older than our own last write.
 fn target_once(git: &gix::Repository, full: &FullNameRef) -> Result<(Option<Target>, bool), PortError> {
     let failed = |error| git_error(format!("cannot read {}", full.as_bstr()), error);
+    let name = full.as_bstr().to_string();
+    let failed = |error| mendable(failed(error), &name);
     if let Some(loose) = git.refs.try_find_loose(full).map_err(failed)?.filter(|loose| loose.name.as_ref() == full) {
         return Ok((Some(loose.target), true));
     }
@@ -129,6 +142,9 @@ pub fn list(repo: &Repo, prefix: &str) -> Result<Vec<(String, Oid)>, PortError> 
 
 /// [`list`] with a handle that is there already.
 pub fn list_in(git: &gix::Repository, prefix: &str) -> Result<Vec<(String, Oid)>, PortError> {
+    if tables::are_used(git) {
+        return tables::below(git.common_dir(), prefix);
+    }
     loop {
         let before = packed_stamp(git);
         let found = list_once(git, prefix)?;
@@ -144,13 +160,21 @@ fn list_once(git: &gix::Repository, prefix: &str) -> Result<Vec<(String, Oid)>, 
     let platform = git.references().map_err(failed)?;
     let mut found = Vec::new();
     for reference in platform.prefixed(prefix).map_err(failed)? {
-        let reference = reference.map_err(failed)?;
+        let reference = reference.map_err(|error| mendable(failed(error), prefix))?;
         if let Target::Object(id) = &reference.inner.target {
             found.push((reference.name().as_bstr().to_string(), oid(id)));
         }
     }
     found.sort();
     Ok(found)
+}
+
+/// Names the way out where a ref of our own record cannot be read.
+fn mendable(error: PortError, name: &str) -> PortError {
+    if !name.starts_with("refs/orchestrate/") {
+        return error;
+    }
+    error.hint("git orchestrate doctor shows what is wrong with the record, --fix goes back to what is sound")
 }
 
 fn packed_stamp(git: &gix::Repository) -> Option<(u64, u64, SystemTime)> {
@@ -161,6 +185,13 @@ fn packed_stamp(git: &gix::Repository) -> Option<(u64, u64, SystemTime)> {
 /// What HEAD of the main worktree says.
 pub fn head_branch(repo: &Repo) -> Result<Head, PortError> {
     let git = repo.gix();
+    if tables::are_used(&git) {
+        return Ok(match tables::head(git.common_dir(), git.common_dir())? {
+            Value::Object(oid) => Head::Detached(oid),
+            Value::Symbolic(name) if tip_in(&git, &name)?.is_some() => Head::Branch(BranchRef::new(name)),
+            Value::Symbolic(name) => Head::Unborn(BranchRef::new(name)),
+        });
+    }
     let head = git.head().map_err(|error| git_error("cannot read HEAD", error))?;
     Ok(match head.kind {
         gix::head::Kind::Symbolic(reference) => Head::Branch(BranchRef::new(reference.name.as_bstr().to_string())),
@@ -169,10 +200,29 @@ pub fn head_branch(repo: &Repo) -> Result<Head, PortError> {
     })
 }
 
+/// The ref that HEAD of one worktree names, by its private git directory; `None` when it names a commit or cannot be read.
+pub fn head_of(repo: &Repo, git_dir: &Path) -> Option<String> {
+    match super::admin::head_in(repo, git_dir) {
+        super::admin::Head::Branch(branch) => Some(branch.as_str().to_owned()),
+        super::admin::Head::Detached(_) | super::admin::Head::Unreadable => None,
+    }
+}
+
+/// Whether a ref may lie in a file of its own, so that nothing is known of how its objects are kept.
+pub(crate) fn is_loose(git: &gix::Repository, name: &str) -> bool {
+    tables::are_used(git) || git.common_dir().join(name).is_file()
+}
+
 /// Where a symbolic ref points (`refs/remotes/origin/HEAD`); `None` when it is absent or not symbolic.
 pub fn symbolic_target(repo: &Repo, name: &str) -> Result<Option<String>, PortError> {
     let git = repo.gix();
     let full = full_name(name)?;
+    if tables::are_used(&git) {
+        return Ok(tables::value(git.common_dir(), name)?.and_then(|value| match value {
+            Value::Symbolic(to) => Some(to),
+            Value::Object(_) => None,
+        }));
+    }
     let found = git.try_find_reference(full).map_err(|error| git_error(format!("cannot read {name}"), error))?;
     Ok(found.filter(|found| found.name() == full).and_then(|found| match &found.inner.target {
         Target::Symbolic(to) => Some(to.as_bstr().to_string()),
@@ -249,6 +299,7 @@ impl RefWriter {
                 // inode only. A new child has not read any.
                 Exchange::Refused(said) => match self.explain(updates, said) {
                     RefError::Port(_) if !fresh => {}
+                    RefError::Locked { .. } if tables::clear_dead_lock(self.repo.common_dir()) => {}
                     error => return Err(error),
                 },
                 // It died since the last call; nothing had been asked of it.
@@ -302,14 +353,25 @@ impl RefWriter {
                 return RefError::Conflict { name: update.name.clone() };
             }
         }
-        if said.contains(".lock'") || said.contains("packed-refs.lock") {
+        let tables = said.contains("cannot lock references");
+        if tables || said.contains(".lock'") || said.contains("packed-refs.lock") {
             return RefError::Locked { message: said };
         }
-        RefError::Port(PortError::new(format!("git update-ref refused: {said}")))
+        // Git says that it could not write, and not why.
+        let why = if room::is_used_up(&self.repo) { ": No space left on device" } else { "" };
+        RefError::Port(PortError::new(format!("git update-ref refused: {said}{why}")))
+    }
+
+    /// Makes the newest move of a ref durable, whoever made it.
+    pub(super) fn settle_ref(&mut self, name: &str) -> Result<(), PortError> {
+        self.settle(&[RefUpdate { name: name.to_owned(), expected: Expected::Any, new: None }])
     }
 
     /// Syncs the ref files and the directories they lie in: git syncs neither the rename nor new directories.
     fn settle(&mut self, updates: &[RefUpdate]) -> Result<(), PortError> {
+        if tables::are_used(&self.repo.gix()) {
+            return tables::settle(self.repo.common_dir());
+        }
         let mut directories = Vec::new();
         for update in updates {
             let path = self.repo.common_dir().join(&update.name);

@@ -151,6 +151,9 @@ pub fn git_version() -> Result<GitVersion, PortError> {
     let asked = VERSION.get_or_init(|| {
         let output = spawn::command("git").arg("version").output();
         let output = output.map_err(|error| format!("git cannot be run: {error}"))?;
+        if !output.status.success() {
+            return Err(format!("`git version` ended with {}", output.status));
+        }
         parse_version(&String::from_utf8_lossy(&output.stdout))
     });
     asked.clone().map_err(|message| {
@@ -236,7 +239,8 @@ fn is_git_dir(dir: &Path) -> bool {
     head && dir.join("objects").is_dir() && dir.join("refs").exists()
 }
 
-/// Refuses reftable before any ref is looked at: gix would write loose refs there that git never reads.
+/// Refuses what keeps its refs neither in files nor in reftables, before any ref is looked at: git's library would write
+/// loose refs there that git never reads.
 fn refuse_foreign_refs(common_dir: &Path) -> Result<(), PortError> {
     let path = common_dir.join("config");
     if !path.is_file() {
@@ -245,12 +249,14 @@ fn refuse_foreign_refs(common_dir: &Path) -> Result<(), PortError> {
     let config = gix::config::File::from_path_no_includes(path.clone(), gix::config::Source::Local)
         .map_err(|error| git_error(format!("cannot read {}", path.display()), error))?;
     let Some(storage) = config.string("extensions.refStorage") else { return Ok(()) };
-    if storage.eq_ignore_ascii_case(b"files") {
+    if storage.eq_ignore_ascii_case(b"files") || storage.eq_ignore_ascii_case(b"reftable") {
         return Ok(());
     }
     let storage = String::from_utf8_lossy(&storage).escape_debug().to_string();
-    Err(PortError::new(format!("this repository keeps its refs as `{storage}`; only `files` is supported"))
-        .hint("convert it: git refs migrate --ref-format=files"))
+    Err(PortError::new(format!(
+        "this repository keeps its refs as `{storage}`; only `files` and `reftable` are supported"
+    ))
+    .hint("convert it: git refs migrate --ref-format=files"))
 }
 
 #[cfg(test)]

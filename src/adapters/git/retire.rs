@@ -2,7 +2,6 @@
 //! anything that is neither in a commit nor in the trash.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -11,20 +10,11 @@ use gix::ObjectId;
 use super::admin::{self, Entry, Head, RegistryLock};
 use super::refs::{self, Expected, RefError, RefUpdate, RefWriter};
 use super::repo::{Repo, oid};
-use super::status::{self, Depth, Survey};
+use super::rescue::{self, Leaving, Leftovers, write_rescue};
 use super::worktree::locked;
 use super::{commit, pool, stale, trash};
-use crate::domain::names::Oid;
+use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::{PortError, Retired, WorktreeSpec};
-
-/// Where rescued commits are kept.
-const RESCUE: &str = "refs/orchestrate/rescue/";
-
-/// Most ignored files that are compared with the main work tree's.
-const COMPARED: usize = 2_000;
-
-/// Times a rescue ref's number is chosen again when another process took it.
-const TRIES: u32 = 10;
 
 /// One retirement.
 pub(super) struct Retirement<'a> {
@@ -51,7 +41,7 @@ impl Retirement<'_> {
         if let Some(entry) = &entry {
             stale::clear(self.repo, entry, &self.spec.path, Some(&self.spec.branch));
             let reachable: Vec<ObjectId> = tip.iter().chain(merged.iter()).copied().collect();
-            let kept = keep_work(self.repo, self.writer, &git, entry, &self.spec.path, &reachable)?;
+            let kept = self.leaving(&git, entry, &reachable, tip, merged)?.keep_work()?;
             retired.rescue = kept.rescue;
             // What is pooled is gone from its place; the rest goes the usual way.
             let _ = kept.pristine.is_some_and(|tree| pool::keep(self.repo, &lock, entry, &self.spec.path, tree));
@@ -70,6 +60,25 @@ impl Retirement<'_> {
         Ok(retired)
     }
 
+    fn leaving<'a>(
+        &'a self,
+        git: &'a gix::Repository,
+        entry: &'a Entry,
+        reachable: &'a [ObjectId],
+        tip: Option<ObjectId>,
+        merged: Option<ObjectId>,
+    ) -> Result<Leaving<'a>, PortError> {
+        let start = Some(self.repo.object_id(&self.spec.start)?).filter(|id| git.find_commit(*id).is_ok());
+        // Rules that came with the branch are believed once they have landed with it.
+        let accepted = match (tip, merged) {
+            (Some(tip), Some(merged)) if commit::contains(git, merged, tip)? => Some(merged),
+            _ => start,
+        };
+        let rules = accepted.map(|commit| commit::tree_of(git, commit)).transpose()?;
+        let (repo, writer, path) = (self.repo, self.writer, self.spec.path.as_path());
+        Ok(Leaving { repo, writer, git, entry, path, branch: Some(&self.spec.branch), start, reachable, rules })
+    }
+
     /// A rescue ref at an unmerged tip: the branch stays, but anybody may delete it later.
     fn name_unmerged(&self, git: &gix::Repository, tip: ObjectId) -> Result<String, PortError> {
         let name = self.spec.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -86,7 +95,10 @@ impl Retirement<'_> {
         let name = branch.as_str().to_owned();
         let update = RefUpdate { name, expected: Expected::Value(tip.clone()), new: None };
         match locked(self.writer).transaction(&[update]) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                crate::fail_point::reach("branch-deleted");
+                Ok(true)
+            }
             // Somebody committed to it since: it stays.
             Err(RefError::Conflict { .. }) => Ok(false),
             Err(error) => Err(error.into()),
@@ -102,19 +114,41 @@ pub(super) fn set_aside(
     entry: &Entry,
     path: &Path,
 ) -> Result<(), PortError> {
-    if let Head::Detached(head) = &entry.head {
-        let git = repo.gix();
-        let head = repo.object_id(head)?;
-        if git.find_commit(head).is_ok() && !is_on_a_branch(repo, &git, head)? {
-            write_rescue(repo, writer, &git, &entry.name(), head)?;
-        }
-    }
+    keep_commits(repo, writer, entry, path, None)?;
     remove(repo, lock, entry, path, Leftovers::Some)
+}
+
+/// Names the commits that only a worktree remembers by a rescue ref; none without such commits.
+pub(super) fn keep_commits(
+    repo: &Repo,
+    writer: &Mutex<RefWriter>,
+    entry: &Entry,
+    path: &Path,
+    branch: Option<&BranchRef>,
+) -> Result<Option<String>, PortError> {
+    let git = &repo.gix();
+    Leaving { repo, writer, git, entry, path, branch, start: None, reachable: &[], rules: None }.keep_commits()
 }
 
 /// Names a commit by a rescue ref.
 pub(super) fn keep(repo: &Repo, writer: &Mutex<RefWriter>, name: &str, commit: &Oid) -> Result<String, PortError> {
     write_rescue(repo, writer, &repo.gix(), name, repo.object_id(commit)?)
+}
+
+/// Names what was staged in a worktree and is about to be replaced by the content of its files.
+pub(super) fn keep_index(
+    repo: &Repo,
+    writer: &Mutex<RefWriter>,
+    worktree: &str,
+    tree: ObjectId,
+    head: ObjectId,
+) -> Result<String, PortError> {
+    let git = repo.gix();
+    let message = format!("{}{worktree}\n\nWhat was staged there before its files were committed.", rescue::LEFT);
+    let draft = commit::Draft { tree, parents: &[head], author: commit::TOOL, message: &message, at: trash::now() };
+    let id = commit::write_commit(&git, &draft)?;
+    commit::sync_object(repo, &id)?;
+    write_rescue(repo, writer, &git, worktree, id)
 }
 
 /// Takes the worktree of a check away for good: its commit is a candidate of ours, and what checks left in it is nobody's work.
@@ -127,63 +161,11 @@ pub(super) fn discard(repo: &Repo, path: &Path) -> Result<(), PortError> {
     Ok(())
 }
 
-/// The commit a worktree's HEAD names.
-pub(super) fn commit_of(repo: &Repo, entry: &Entry) -> Result<Option<Oid>, PortError> {
-    match &entry.head {
-        Head::Branch(branch) => refs::tip(repo, branch.as_str()),
-        Head::Detached(commit) => Ok(Some(commit.clone())),
-        Head::Unreadable => Ok(None),
-    }
-}
-
-/// Whether a directory in the trash still matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leftovers {
-    /// Everything in it is in a commit or in the main work tree.
-    None,
-    /// Something is nowhere else.
-    Some,
-}
-
-struct Kept {
-    rescue: Option<String>,
-    leftovers: Leftovers,
-    /// The tree the files are exactly, with nothing beside them.
-    pristine: Option<ObjectId>,
-}
-
-/// Makes everything in a worktree reachable that is not already.
-fn keep_work(
-    repo: &Repo,
-    writer: &Mutex<RefWriter>,
-    git: &gix::Repository,
-    entry: &Entry,
-    path: &Path,
-    reachable: &[ObjectId],
-) -> Result<Kept, PortError> {
-    let head = commit_of(repo, entry)?.map(|head| repo.object_id(&head)).transpose()?;
-    let Some(head) = head.filter(|head| git.find_commit(*head).is_ok()) else {
-        return Ok(Kept { rescue: None, leftovers: Leftovers::Some, pristine: None });
-    };
-    let mut lost = Some(head).filter(|_| matches!(entry.head, Head::Detached(_)));
-    for other in reachable {
-        if lost.is_some() && commit::contains(git, *other, head)? {
-            lost = None;
-        }
-    }
-    let mut leftovers = Leftovers::None;
-    let mut pristine = None;
-    if path.is_dir() {
-        let tree = commit::tree_of(git, head)?;
-        let survey = status::survey(git, entry, path, tree, Depth::Everything)?;
-        if !survey.is_clean() && survey.dirty.len() > survey.nested.len() {
-            lost = Some(commit::rescue(repo, git, entry, path, head, &survey, trash::now())?);
-        }
-        leftovers = leftovers_of(repo, path, &survey);
-        pristine = survey.is_pristine().then_some(tree);
-    }
-    let rescue = lost.map(|commit| write_rescue(repo, writer, git, &entry.name(), commit)).transpose()?;
-    Ok(Kept { rescue, leftovers, pristine })
+/// Moves the worktree of a check into the trash: its commit is a candidate of ours.
+pub(super) fn put_away(repo: &Repo, lock: &RegistryLock, entry: &Entry, path: &Path) -> Result<(), PortError> {
+    remove(repo, lock, entry, path, Leftovers::Some)?;
+    drop_empty_parent(repo, path);
+    Ok(())
 }
 
 /// Renames directory and entry into the trash, the directory first: whoever is killed between finds an entry without a
@@ -196,6 +178,7 @@ fn remove(
     leftovers: Leftovers,
 ) -> Result<(), PortError> {
     let directory = trash::put(repo, path)?;
+    crate::fail_point::reach("worktree-trashed");
     let record = trash::put(repo, &entry.dir)?;
     if leftovers == Leftovers::None {
         for place in directory.iter().chain(&record) {
@@ -205,114 +188,10 @@ fn remove(
     Ok(())
 }
 
-/// Names a commit by a rescue ref, unless one does already.
-fn write_rescue(
-    repo: &Repo,
-    writer: &Mutex<RefWriter>,
-    git: &gix::Repository,
-    worktree: &str,
-    commit: ObjectId,
-) -> Result<String, PortError> {
-    let stem = format!("{RESCUE}{}", ref_part(worktree));
-    for _ in 0..TRIES {
-        let present = refs::list(repo, RESCUE)?;
-        if let Some((name, _)) = present.iter().find(|(_, other)| is_same(repo, git, other, commit)) {
-            return Ok(name.clone());
-        }
-        let numbers =
-            present.iter().filter_map(|(name, _)| name.strip_prefix(&stem)?.strip_prefix('-')?.parse::<u32>().ok());
-        let name = format!("{stem}-{}", numbers.max().unwrap_or(0).saturating_add(1));
-        let update = RefUpdate { name: name.clone(), expected: Expected::Absent, new: Some(oid(commit)) };
-        match locked(writer).transaction(&[update]) {
-            Ok(()) => return Ok(name),
-            Err(RefError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(PortError::new(format!("no free name below {stem}")))
-}
-
-/// Whether a rescued commit keeps the same: itself, or one with its tree and parents.
-fn is_same(repo: &Repo, git: &gix::Repository, rescued: &Oid, commit: ObjectId) -> bool {
-    let Ok(rescued) = repo.object_id(rescued) else { return false };
-    if rescued == commit {
-        return true;
-    }
-    let content = |id: ObjectId| {
-        let commit = git.find_commit(id).ok()?;
-        let tree = commit.tree_id().ok()?.detach();
-        let ours = commit.message_raw().ok()?.starts_with(b"Work left in ");
-        Some((tree, commit.parent_ids().map(gix::Id::detach).collect::<Vec<_>>(), ours))
-    };
-    let (Some(a), Some(b)) = (content(rescued), content(commit)) else { return false };
-    a.2 && b.2 && a == b
-}
-
-fn is_on_a_branch(repo: &Repo, git: &gix::Repository, commit: ObjectId) -> Result<bool, PortError> {
-    for (_, tip) in refs::list(repo, "refs/heads/")? {
-        if commit::contains(git, repo.object_id(&tip)?, commit)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// A worktree name as the part of a ref name.
-fn ref_part(name: &str) -> String {
-    let keep = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '-';
-    let part: String = name.to_lowercase().chars().map(|c| if keep(c) { c } else { '-' }).collect();
-    let part = part.replace("..", "--");
-    let part = part.trim_matches('.').trim_end_matches(".lock");
-    if part.is_empty() { "worktree".to_owned() } else { part.to_owned() }
-}
-
-/// Ignored files that are byte for byte the main work tree's (our own copies) are no leftovers.
-fn leftovers_of(repo: &Repo, path: &Path, survey: &Survey) -> Leftovers {
-    let mut budget = COMPARED;
-    let same = |ignored: &String| {
-        !repo.is_bare() && is_copy(&path.join(ignored), &repo.root().join(ignored), &mut budget).unwrap_or(false)
-    };
-    if survey.nested.is_empty() && survey.ignored.iter().all(same) { Leftovers::None } else { Leftovers::Some }
-}
-
-fn is_copy(here: &Path, there: &Path, budget: &mut usize) -> io::Result<bool> {
-    if *budget == 0 {
-        return Ok(false);
-    }
-    *budget -= 1;
-    let (a, b) = (here.symlink_metadata()?, there.symlink_metadata()?);
-    if a.is_dir() && b.is_dir() {
-        for entry in fs::read_dir(here)? {
-            let name = entry?.file_name();
-            if !is_copy(&here.join(&name), &there.join(&name), budget)? {
-                return Ok(false);
-            }
-        }
-        return Ok(true);
-    }
-    if a.is_symlink() && b.is_symlink() {
-        return Ok(fs::read_link(here)? == fs::read_link(there)?);
-    }
-    Ok(a.is_file() && b.is_file() && a.len() == b.len() && fs::read(here)? == fs::read(there)?)
-}
-
 /// The folder of our worktrees goes with the last of them.
 fn drop_empty_parent(repo: &Repo, path: &Path) {
     if let Some(parent) = path.parent().filter(|parent| admin::real(parent) != repo.root()) {
         // Fails when something is in it, as it should.
         let _ = fs::remove_dir(parent);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rescue_names_are_plain_and_valid() {
-        for (name, part) in [("1.1-Größe", "1.1-gr--e"), ("..", "--"), ("a b.lock", "a-b"), (".", "worktree")] {
-            assert_eq!(ref_part(name), part);
-            assert!(refs::is_valid_name(&format!("{RESCUE}{part}-1")), "{part}");
-        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use gix::ObjectId;
 use gix::bstr::{BStr, BString, ByteSlice};
@@ -10,10 +11,11 @@ use gix::dir::entry::{Kind, Property, Status};
 use gix::dir::walk::EmissionMode;
 use gix::index::entry::{Flags, Mode, Stage};
 use gix::progress::Discard;
-use gix::status::index_worktree::Item as Found;
+use gix::status::index_worktree::{Item as Found, Options};
 use gix::status::plumbing::index_as_worktree::EntryStatus;
+use gix::status::plumbing::index_as_worktree::traits::{FastEq, SubmoduleStatus};
+use gix::status::plumbing::index_as_worktree_with_renames::{Entry as Seen, VisitEntry};
 use gix::status::tree_index::TrackRenames;
-use gix::status::{Item, UntrackedFiles};
 
 use super::admin::Entry;
 use super::repo::git_error;
@@ -46,6 +48,8 @@ pub struct Survey {
     pub empty: BTreeSet<String>,
     /// Whether index flags would have hidden an edit from git.
     pub hidden: bool,
+    /// Whether the index differs from HEAD.
+    pub staged: bool,
 }
 
 impl Survey {
@@ -74,33 +78,62 @@ pub fn survey(
     let mut survey = Survey::default();
     let mut index = read_index(&git, entry, head_tree)?;
     survey.hidden = reveal(&mut index, worktree);
-    // Threads cost more than they save on trees of usual size.
-    let threads = (index.entries().len() < PARALLEL).then_some(1);
-    let index = gix::worktree::IndexPersistedOrInMemory::InMemory(index);
-    let everything = depth == Depth::Everything;
-    let ignored = everything.then_some(EmissionMode::CollapseDirectory);
-    let items = git
-        .status(Discard)
-        .map_err(failed)?
-        .index(index)
-        .head_tree(head_tree)
-        .tree_index_track_renames(TrackRenames::Disabled)
-        .index_worktree_rewrites(None)
-        .index_worktree_submodules(None)
-        .index_worktree_options_mut(|options| options.thread_limit = threads)
-        .untracked_files(UntrackedFiles::Files)
-        .dirwalk_options(|walk| {
-            walk.emit_ignored(ignored)
-                .emit_empty_directories(everything)
-                .empty_patterns_match_prefix(false)
-                .recurse_repositories(false)
-        })
-        .into_iter(None::<BString>)
+    git.tree_index_status(&head_tree, &index, None, TrackRenames::Disabled, |change, _, _| {
+        survey.dirty.insert(change.fields().0.to_str_lossy().into_owned());
+        survey.staged = true;
+        Ok(std::ops::ControlFlow::Continue(()))
+    })
+    .map_err(failed)?;
+    let options = options(&git, depth, index.entries().len()).map_err(failed)?;
+    let mut found = Collected { items: Vec::new() };
+    let stop = AtomicBool::new(false);
+    let every = std::iter::empty::<BString>();
+    git.index_worktree_status(&index, every, &mut found, FastEq, NotEntered, &mut Discard, &stop, options)
         .map_err(failed)?;
-    for item in items {
-        survey.take(&item.map_err(failed)?);
+    for item in &found.items {
+        survey.take(item);
     }
     Ok(survey)
+}
+
+fn options(git: &gix::Repository, depth: Depth, entries: usize) -> Result<Options, gix::Error> {
+    let everything = depth == Depth::Everything;
+    let walk = git.dirwalk_options()?;
+    let walk = walk
+        .emit_untracked(EmissionMode::Matching)
+        .emit_ignored(everything.then_some(EmissionMode::CollapseDirectory))
+        .emit_empty_directories(everything)
+        .empty_patterns_match_prefix(false)
+        .recurse_repositories(false);
+    // Threads cost more than they save on trees of usual size.
+    let thread_limit = (entries < PARALLEL).then_some(1);
+    Ok(Options { sorting: None, dirwalk_options: Some(walk), rewrites: None, thread_limit })
+}
+
+/// Says of every submodule that nothing is to be said: they are not opened, and no HEAD is read to find them.
+#[derive(Clone)]
+struct NotEntered;
+
+impl SubmoduleStatus for NotEntered {
+    type Output = gix::submodule::Status;
+
+    fn status(&mut self, _: &gix::index::Entry, _: &BStr) -> Result<Option<Self::Output>, gix::Error> {
+        Ok(None)
+    }
+}
+
+/// What differs between index and files.
+struct Collected {
+    items: Vec<Found>,
+}
+
+impl<'index> VisitEntry<'index> for Collected {
+    type ContentChange = ();
+    type SubmoduleStatus = gix::submodule::Status;
+
+    fn visit_entry(&mut self, entry: Seen<'index, Self::ContentChange, Self::SubmoduleStatus>) {
+        self.items.push(entry.into());
+    }
 }
 
 /// The index of a worktree; the tree of HEAD stands in for one that is missing or unreadable, so that everything on disk shows.
@@ -146,11 +179,10 @@ pub(super) fn staged<'a>(index: &'a gix::index::File, path: &BStr) -> Option<(&'
 }
 
 impl Survey {
-    fn take(&mut self, item: &Item) {
-        let path = item.location().to_str_lossy().into_owned();
+    fn take(&mut self, item: &Found) {
+        let path = item.rela_path().to_str_lossy().into_owned();
         match item {
-            Item::TreeIndex(_) => _ = self.dirty.insert(path),
-            Item::IndexWorktree(Found::Modification { status, .. }) => match status {
+            Found::Modification { status, .. } => match status {
                 EntryStatus::Conflict { .. } => {
                     self.dirty.insert(path.clone());
                     self.unmerged.insert(path);
@@ -158,7 +190,7 @@ impl Survey {
                 EntryStatus::Change(_) | EntryStatus::IntentToAdd => _ = self.dirty.insert(path),
                 EntryStatus::NeedsUpdate(_) => {}
             },
-            Item::IndexWorktree(Found::DirectoryContents { entry, .. }) => match entry.status {
+            Found::DirectoryContents { entry, .. } => match entry.status {
                 Status::Untracked if entry.property == Some(Property::EmptyDirectory) => _ = self.empty.insert(path),
                 Status::Untracked => {
                     if entry.disk_kind == Some(Kind::Repository) {
@@ -169,7 +201,7 @@ impl Survey {
                 Status::Ignored(_) => _ = self.ignored.insert(path),
                 Status::Pruned | Status::Tracked => {}
             },
-            Item::IndexWorktree(Found::Rewrite { .. }) => _ = self.dirty.insert(path),
+            Found::Rewrite { .. } => _ = self.dirty.insert(path),
         }
     }
 }

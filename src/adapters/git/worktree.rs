@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use gix::ObjectId;
 
 use super::admin::{self, Entry, Head, Registration, RegistryLock, io_error};
-use super::commit::{self, Draft};
+use super::commit::{self, Draft, Staging};
 use super::pool::{self, Pooled};
-use super::refs::{self, Expected, RefUpdate, RefWriter};
+use super::pruned::Pruned;
+use super::refs::{self, Expected, RefError, RefUpdate, RefWriter};
 use super::repo::{Repo, oid};
 use super::retire::{self, Retirement};
 use super::status::{self, Depth, Survey};
-use super::{checkout, cli, include, stale, trash};
+use super::{checkout, cli, include, landing, rescue, stale, strays, trash};
 use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::{PortError, Prepared, Retired, WorktreeSpec, WorktreeState, Worktrees};
 
@@ -46,6 +47,28 @@ impl GitWorktrees {
         Self { repo: repo.clone(), writer, _kept: Arc::new(Kept(repo.clone())) }
     }
 
+    /// Takes away what a killed run left of its own: worktrees of checks, records whose directory is gone, drafts. Nothing
+    /// of a story's. Returns a line for each; must not be called while a run is alive.
+    pub fn sweep_up(&self) -> Result<Vec<String>, PortError> {
+        let lock = RegistryLock::acquire(&self.repo)?;
+        let mut done = Vec::new();
+        for entry in admin::entries(&self.repo)?.into_iter().filter(Entry::is_ours) {
+            let Some(path) = entry.path.clone() else { continue };
+            let gone = path.symlink_metadata().is_err();
+            if gone || entry.is_for_checks() {
+                if entry.is_for_checks() {
+                    retire::put_away(&self.repo, &lock, &entry, &path)?;
+                } else {
+                    retire::set_aside(&self.repo, &self.writer, &lock, &entry, &path)?;
+                }
+                let what = if gone { "the record of a worktree that is gone" } else { "a worktree for checks" };
+                done.push(format!("removed {what}: {}", path.display()));
+            }
+        }
+        admin::remove_drafts(&self.repo, &lock);
+        Ok(done)
+    }
+
     fn prepare_now(&self, spec: &WorktreeSpec) -> Result<Prepared, PortError> {
         let start = self.repo.object_id(&spec.start)?;
         commit::tree_of(&self.repo.gix(), start)?;
@@ -55,6 +78,10 @@ impl GitWorktrees {
         make_parent(&spec.path)?;
         let lock = RegistryLock::acquire(&self.repo)?;
         let adopted = self.adoptable(&lock, spec)?;
+        if let Some(entry) = &adopted {
+            // Where the branch is not what the worktree had: what only its reflog knows must not wait for the end.
+            self.keep_what_moved(entry, spec)?;
+        }
         let head = self.branch_at(&spec.branch, &spec.start)?;
         if adopted.is_none() {
             // An empty directory may be there; a kept worktree takes its place.
@@ -103,6 +130,8 @@ impl GitWorktrees {
         };
         if there && admin::is_usable(&entry, &spec.path)? {
             stale::clear(&self.repo, &entry, &spec.path, Some(&spec.branch));
+            let start = self.repo.object_id(&spec.start)?;
+            Pruned { repo: &self.repo, writer: &self.writer, entry: &entry, branch: &spec.branch, start }.repair()?;
             return Ok(Some(entry));
         }
         retire::set_aside(&self.repo, &self.writer, lock, &entry, &spec.path)?;
@@ -134,11 +163,15 @@ impl GitWorktrees {
 
     /// Tip of the branch, which is made at `start` when it does not exist.
     fn branch_at(&self, branch: &BranchRef, start: &Oid) -> Result<Oid, PortError> {
-        if let Some(tip) = refs::tip(&self.repo, branch.as_str())? {
-            return Ok(tip);
-        }
-        let update =
-            RefUpdate { name: branch.as_str().to_owned(), expected: Expected::Absent, new: Some(start.clone()) };
+        let tip = refs::tip(&self.repo, branch.as_str())?;
+        let git = self.repo.gix();
+        let expected = match tip {
+            Some(tip) if git.find_commit(self.repo.object_id(&tip)?).is_ok() => return Ok(tip),
+            // Pruned by somebody's gc, and no worktree has its files any more: there is nothing in it to keep.
+            Some(tip) => Expected::Value(tip),
+            None => Expected::Absent,
+        };
+        let update = RefUpdate { name: branch.as_str().to_owned(), expected, new: Some(start.clone()) };
         locked(&self.writer).transaction(&[update])?;
         Ok(start.clone())
     }
@@ -168,10 +201,24 @@ impl GitWorktrees {
         checkout::populate(&git, tree, path, &entry.index())
     }
 
+    /// Names the commits of a worktree whose branch was deleted or moved by somebody else; returns the ref.
+    fn keep_what_moved(&self, entry: &Entry, spec: &WorktreeSpec) -> Result<Option<String>, PortError> {
+        let git = self.repo.gix();
+        let tip = rescue::commit_of(&self.repo, entry)?.map(|tip| self.repo.object_id(&tip)).transpose()?;
+        let Some(last) = strays::last_logged(&git, entry).filter(|last| tip != Some(*last)) else { return Ok(None) };
+        if let Some(tip) = tip.filter(|tip| git.find_commit(*tip).is_ok())
+            && commit::contains(&git, tip, last)?
+        {
+            return Ok(None);
+        }
+        retire::keep_commits(&self.repo, &self.writer, entry, &spec.path, Some(&spec.branch))
+    }
+
     fn inspect_now(&self, spec: &WorktreeSpec) -> Result<WorktreeState, PortError> {
         let entry = self.require(&spec.path)?;
         let git = self.repo.gix();
-        let head = self.commit_of(&entry)?;
+        let moved = self.keep_what_moved(&entry, spec)?;
+        let head = self.head_of(&entry, moved.as_deref())?;
         let tree = commit::tree_of(&git, head)?;
         let survey = status::survey(&git, &entry, &spec.path, tree, Depth::Work)?;
         Ok(WorktreeState {
@@ -201,7 +248,15 @@ impl GitWorktrees {
         if survey.hidden {
             show_hidden(&git, &entry, &spec.path, tree)?;
         }
-        let staged = commit::stage_all(&self.repo, &spec.path, &survey, None)?;
+        let before = (survey.staged && survey.unmerged.is_empty())
+            .then(|| commit::write_tree(&self.repo, &spec.path, None))
+            .transpose()?;
+        let staged = commit::stage(&self.repo, &spec.path, &Staging::of(&survey), None)?;
+        if let Some(before) = before
+            && !commit::staged_only(&git, before, tree, staged)?.is_empty()
+        {
+            retire::keep_index(&self.repo, &self.writer, &entry.name(), before, head)?;
+        }
         if staged == tree && merging.is_empty() {
             return Ok(None);
         }
@@ -216,7 +271,14 @@ impl GitWorktrees {
     fn advance(&self, entry: &Entry, branch: &BranchRef, from: &Oid, to: &Oid) -> Result<(), PortError> {
         let name = branch.as_str().to_owned();
         let update = RefUpdate { name, expected: Expected::Value(from.clone()), new: Some(to.clone()) };
-        locked(&self.writer).transaction(&[update])?;
+        let moved = locked(&self.writer).transaction(&[update]);
+        if let Err(RefError::Conflict { .. }) = moved {
+            let kept = retire::keep(&self.repo, &self.writer, &entry.name(), to)?;
+            let message =
+                format!("{} was moved by somebody else meanwhile; the work is kept in {kept}", branch.short());
+            return Err(PortError::new(message).hint(format!("compare them: git log {} {kept}", branch.short())));
+        }
+        moved?;
         entry.note_move(Some(from), to, trash::now(), "commit: by git-orchestrate");
         Ok(())
     }
@@ -293,10 +355,23 @@ impl GitWorktrees {
     }
 
     fn commit_of(&self, entry: &Entry) -> Result<ObjectId, PortError> {
-        let head = retire::commit_of(&self.repo, entry)?;
-        let head =
-            head.ok_or_else(|| PortError::new(format!("HEAD of the worktree {} names no commit", entry.name())))?;
-        self.repo.object_id(&head)
+        self.head_of(entry, None)
+    }
+
+    /// The commit HEAD names; `kept` is the ref with the commits of a branch that is gone.
+    fn head_of(&self, entry: &Entry, kept: Option<&str>) -> Result<ObjectId, PortError> {
+        if let Some(head) = rescue::commit_of(&self.repo, entry)? {
+            return self.repo.object_id(&head);
+        }
+        let what = match &entry.head {
+            Head::Branch(branch) => format!("branch {} of the worktree {} is gone", branch.short(), entry.name()),
+            Head::Detached(_) | Head::Unreadable => format!("HEAD of the worktree {} names no commit", entry.name()),
+        };
+        Err(match kept.and_then(|kept| kept.strip_prefix(rescue::RESCUE)) {
+            Some(name) => PortError::new(format!("{what}; its commits are kept in {}{name}", rescue::RESCUE))
+                .hint(format!("look at them: git orchestrate rescue show {name}")),
+            None => PortError::new(what),
+        })
     }
 
     /// Runs blocking work where it may block.
@@ -324,6 +399,17 @@ impl Worktrees for GitWorktrees {
     async fn commit_all(&self, spec: &WorktreeSpec, message: &str, author: &str) -> Result<Option<Oid>, PortError> {
         let (spec, message, author) = (spec.clone(), message.to_owned(), author.to_owned());
         self.apart(move |this| this.commit_now(&spec, &message, &author)).await
+    }
+
+    async fn settle(&self, spec: &WorktreeSpec) -> Result<(), PortError> {
+        let spec = spec.clone();
+        self.apart(move |this| {
+            let Some(tip) = refs::tip(&this.repo, spec.branch.as_str())? else { return Ok(()) };
+            let (base, tip) = (this.repo.object_id(&spec.start)?, this.repo.object_id(&tip)?);
+            landing::sync_line(&this.repo, &this.repo.gix(), base, tip)?;
+            locked(&this.writer).settle_ref(spec.branch.as_str())
+        })
+        .await
     }
 
     async fn check_out(&self, commit: &Oid, path: &Path) -> Result<(), PortError> {

@@ -10,6 +10,7 @@ use gix::ObjectId;
 use super::chain::message_of;
 use super::codec::{self, Fact};
 use super::store::{ITEMS, LANDINGS, META, RUNS, Store, expected};
+use crate::adapters::git::commit;
 use crate::adapters::git::refs::{self, Expected, RefError, RefUpdate};
 use crate::adapters::git::repo::oid;
 use crate::adapters::git::trash;
@@ -174,6 +175,7 @@ impl Store {
     fn continues<F: Fact>(&self, before: Option<&Oid>, tip: ObjectId) -> bool {
         let mut added = Vec::new();
         let mut next = Some(tip);
+        let mut joined = false;
         let mut state = F::State::default();
         while let Some(id) = next {
             let Some(decoded) = message_of(&self.git, id).ok().and_then(|text| codec::decode::<F>(&text).ok()) else {
@@ -185,19 +187,27 @@ impl Store {
             }
             let parent =
                 self.git.find_commit(id).ok().and_then(|commit| commit.parent_ids().next().map(gix::Id::detach));
-            if added.len() >= MOST_RECORDS || (parent.is_none() && before.is_some()) {
+            joined |= decoded.joins;
+            let lost = parent.is_none() && before.is_some_and(|before| !(joined && self.leads_to(tip, before)));
+            if added.len() >= MOST_RECORDS || lost {
                 return false;
             }
             added.push(decoded);
             next = parent;
         }
-        added.into_iter().rev().all(|record| match record.event.fold(&state, record.at) {
+        added.into_iter().rev().all(|record| match record.after(&state) {
             Ok(folded) if folded == record.state => {
                 state = folded;
                 true
             }
             Ok(_) | Err(_) => false,
         })
+    }
+
+    /// Whether a record was joined into what leads to `tip`.
+    fn leads_to(&self, tip: ObjectId, record: &Oid) -> bool {
+        let record = self.repo.object_id(record);
+        record.is_ok_and(|record| commit::contains(&self.git, tip, record).unwrap_or(false))
     }
 
     /// Whether a record is of a landing with that result tree, and an item's chain has that landing.

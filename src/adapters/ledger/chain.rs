@@ -123,7 +123,9 @@ impl<F: Fact> Chains<F> {
         while let Some(id) = next {
             let message = message_of(git, id).map_err(|error| unreadable(&full, &error))?;
             let decoded = codec::decode::<F>(&message).map_err(|error| unreadable(&full, &error))?;
-            records.push((oid(id), decoded.at, decoded.event));
+            if !decoded.joins {
+                records.push((oid(id), decoded.at, decoded.event));
+            }
             let commit = git.find_commit(id).map_err(|error| unreadable(&full, &error))?;
             next = commit.parent_ids().next().map(gix::Id::detach);
         }

@@ -2,7 +2,8 @@
 //!
 //! `{"v":1,"at":<ms>,"event":{…},"state":{…}}`: `state` is the fold up to and including `event`, a cache that can be derived
 //! again. A body with a newer `v` is refused. Fields of the same `v` that this version does not know stay in the snapshots
-//! it writes.
+//! it writes. `"joins":true` marks a commit with two parents that says nothing new: it repeats the event and the state of
+//! its first parent, so that the records of another machine (its second parent) stay reachable.
 
 use std::fmt::Write;
 
@@ -13,6 +14,7 @@ use thiserror::Error;
 
 use super::diary;
 use crate::domain::branch::{BranchEvent, BranchState};
+use crate::domain::divergence;
 use crate::domain::event::{ItemEvent, RunEvent};
 use crate::domain::names::Timestamp;
 use crate::domain::run_state::RunState;
@@ -25,7 +27,7 @@ pub const FORMAT: u64 = 1;
 const OURS: &str = "{\n\"v\": 1,\n";
 
 /// A kind of event with the state it folds to.
-pub trait Fact: Clone + Serialize + DeserializeOwned {
+pub trait Fact: Clone + PartialEq + Serialize + DeserializeOwned {
     /// What the events of one chain fold to.
     type State: Clone + Default + PartialEq + Serialize + DeserializeOwned;
 
@@ -34,7 +36,18 @@ pub trait Fact: Clone + Serialize + DeserializeOwned {
 
     /// One sentence for people; `name` is the item's key or the run's id.
     fn subject(&self, name: &str) -> String;
+
+    /// Whether the event adds nothing to a state that another machine's events led to.
+    fn is_moot(&self, state: &Self::State) -> bool;
+
+    /// Why what two machines recorded after the same beginning cannot both be so; `None` when it can.
+    fn contradiction(_ours: &Side<'_, Self>, _theirs: &Side<'_, Self>) -> Option<String> {
+        None
+    }
 }
+
+/// What one machine recorded after the point where two parted, and what it came to.
+pub type Side<'a, F> = (&'a [F], &'a <F as Fact>::State);
 
 impl Fact for ItemEvent {
     type State = ItemState;
@@ -45,6 +58,14 @@ impl Fact for ItemEvent {
 
     fn subject(&self, name: &str) -> String {
         diary::of_item(name, self)
+    }
+
+    fn is_moot(&self, state: &ItemState) -> bool {
+        divergence::is_moot(self, state)
+    }
+
+    fn contradiction(ours: &Side<'_, Self>, theirs: &Side<'_, Self>) -> Option<String> {
+        divergence::contradiction(*ours, *theirs)
     }
 }
 
@@ -58,6 +79,10 @@ impl Fact for RunEvent {
     fn subject(&self, name: &str) -> String {
         diary::of_run(name, self)
     }
+
+    fn is_moot(&self, _state: &RunState) -> bool {
+        false
+    }
 }
 
 impl Fact for BranchEvent {
@@ -70,6 +95,10 @@ impl Fact for BranchEvent {
     fn subject(&self, name: &str) -> String {
         diary::of_branch(name, self)
     }
+
+    fn is_moot(&self, state: &BranchState) -> bool {
+        divergence::is_moot_for_branch(self, state)
+    }
 }
 
 /// A decoded record.
@@ -81,6 +110,15 @@ pub struct Decoded<F: Fact> {
     pub at: Timestamp,
     /// The fold up to and including it, as its writer saw it.
     pub state: F::State,
+    /// Whether it only joins two histories: its event is its first parent's, told again, and is not folded.
+    pub joins: bool,
+}
+
+impl<F: Fact> Decoded<F> {
+    /// The state after this record, derived from the one before it.
+    pub fn after(&self, before: &F::State) -> Result<F::State, Rejected> {
+        if self.joins { Ok(before.clone()) } else { self.event.fold(before, self.at) }
+    }
 }
 
 /// Why a message is not a record.
@@ -112,6 +150,8 @@ struct Body<E, S> {
     event: E,
     at: Timestamp,
     state: S,
+    #[serde(default)]
+    joins: bool,
 }
 
 #[derive(Deserialize)]
@@ -128,6 +168,15 @@ pub fn encode<F: Fact>(name: &str, event: &F, at: Timestamp, snapshot: &Value) -
     format!("{subject}\n\n{}", visible(&body))
 }
 
+/// The message of a record that joins two histories; `event`, `at` and `snapshot` are the first parent's.
+pub fn encode_join<F: Fact>(name: &str, event: &F, at: Timestamp, snapshot: &Value) -> String {
+    let event = serde_json::to_string_pretty(event).expect("an event has only string keys");
+    let head = format!("{{\n\"v\": {FORMAT},\n\"at\": {},\n\"joins\": true,\n", at.0);
+    let body = format!("{head}\"event\": {event},\n\"state\": {snapshot}\n}}\n");
+    let name = name.escape_debug();
+    format!("{name}: joined with what another machine recorded\n\n{}", visible(&body))
+}
+
 /// The message of `refs/orchestrate/meta`.
 pub fn encode_format() -> String {
     format!("git-orchestrate ledger, format {FORMAT}\n\n{{\"v\": {FORMAT}}}\n")
@@ -141,8 +190,9 @@ pub fn check_format(message: &[u8]) -> Result<(), DecodeError> {
 /// Reads a message.
 pub fn decode<F: Fact>(message: &[u8]) -> Result<Decoded<F>, DecodeError> {
     let body = checked_body(message)?;
-    let Body { event, at, state } = serde_json::from_str::<Body<F, F::State>>(body).map_err(|error| damaged(&error))?;
-    Ok(Decoded { event, at, state })
+    let body: Body<F, F::State> = serde_json::from_str(body).map_err(|error| damaged(&error))?;
+    let Body { event, at, state, joins } = body;
+    Ok(Decoded { event, at, state, joins })
 }
 
 /// The snapshot as it is written, unknown fields included.

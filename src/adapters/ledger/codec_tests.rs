@@ -204,7 +204,7 @@ proptest! {
         let state = ItemState::fold(legal.iter().map(|(event, at)| (event, *at))).unwrap();
         let message = encode("1.1", &event, Timestamp(at), &to_snapshot(&state));
         let decoded = decode::<ItemEvent>(message.as_bytes()).unwrap();
-        prop_assert_eq!(decoded, Decoded { event, at: Timestamp(at), state });
+        prop_assert_eq!(decoded, Decoded { event, at: Timestamp(at), state, joins: false });
         prop_assert!(!message.contains(|c| diary::is_hidden(c) && c != '\n'), "{}", message);
         prop_assert_eq!(message.matches("\n\n").count(), 1);
     }
@@ -213,7 +213,7 @@ proptest! {
     fn a_run_record_survives_the_wire(event in run_event(), at: i64) {
         let state = event.fold(&RunState::default(), Timestamp(at)).unwrap();
         let message = encode("r-1", &event, Timestamp(at), &to_snapshot(&state));
-        prop_assert_eq!(decode::<RunEvent>(message.as_bytes()).unwrap(), Decoded { event, at: Timestamp(at), state });
+        prop_assert_eq!(decode::<RunEvent>(message.as_bytes()).unwrap(), Decoded { event, at: Timestamp(at), state, joins: false });
     }
 
     #[test]

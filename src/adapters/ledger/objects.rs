@@ -139,11 +139,35 @@ impl Batch {
 
     /// Adds a commit by the tool.
     pub(super) fn add_commit(&mut self, hash: gix::hash::Kind, new: &NewCommit<'_>) -> Result<ObjectId, PortError> {
+        self.add_with_parents(hash, new, new.parent)
+    }
+
+    /// The same with a second parent.
+    pub(super) fn add_join(
+        &mut self,
+        hash: gix::hash::Kind,
+        new: &NewCommit<'_>,
+        other: ObjectId,
+    ) -> Result<ObjectId, PortError> {
+        self.add_with_parents(hash, new, new.parent.into_iter().chain([other]))
+    }
+
+    /// Whether there is nothing in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    fn add_with_parents(
+        &mut self,
+        hash: gix::hash::Kind,
+        new: &NewCommit<'_>,
+        parents: impl IntoIterator<Item = ObjectId>,
+    ) -> Result<ObjectId, PortError> {
         let time = gix::date::Time { seconds: new.at.0.div_euclid(1_000).max(0), offset: 0 };
         let tool = gix::actor::Signature { name: NAME.into(), email: EMAIL.into(), time };
         let commit = gix::objs::Commit {
             tree: new.tree,
-            parents: new.parent.into_iter().collect(),
+            parents: parents.into_iter().collect(),
             author: tool.clone(),
             committer: tool,
             encoding: None,

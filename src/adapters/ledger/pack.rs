@@ -75,7 +75,7 @@ impl Store {
         let (mut found, mut seen) = (Vec::new(), HashSet::new());
         let mut pending = VecDeque::new();
         for (name, tip) in refs::list_in(&self.git, OURS)? {
-            if is_chain(&name) && self.repo.common_dir().join(&name).is_file() {
+            if is_chain(&name) && refs::is_loose(&self.git, &name) {
                 pending.push_back(self.repo.object_id(&tip)?);
             }
         }

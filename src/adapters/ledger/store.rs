@@ -13,8 +13,8 @@ use gix::ObjectId;
 
 use super::audit::Guarded;
 use super::chain::{Chain, Chains, message_of};
-use super::codec::{self, Fact};
 use super::clean::clean;
+use super::codec::{self, Fact};
 use super::landing::Move;
 use super::objects::{Batch, NewCommit, Objects};
 use crate::adapters::git::refs::{self, Expected, RefError, RefUpdate, RefWriter};
@@ -281,6 +281,7 @@ impl Store {
         let written = self.writer().transaction(&work.updates);
         match written {
             Ok(()) => {
+                crate::fail_point::reach(if moved.is_some() { "ref-moved" } else { "record-written" });
                 self.note_written(&work.updates);
                 self.items.adopt(work.items.into_iter().map(|(key, draft)| (key, draft.now)));
                 self.runs.adopt(work.runs.into_iter().map(|(key, draft)| (key, draft.now)));

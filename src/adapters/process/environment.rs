@@ -106,6 +106,8 @@ impl Environment {
             ("maintenance.auto", "false"),
             // Git syncs no loose object by itself: a power cut would leave the story's branch at an empty one.
             ("core.fsync", "committed,reference"),
+            // Git waits 100 ms for the one lock of all reftables: with several agents every second commit would fail.
+            ("reftable.lockTimeout", "10000"),
         ];
         self.set("GIT_CONFIG_COUNT", config.len().to_string());
         for (index, (key, value)) in config.into_iter().enumerate() {
@@ -168,7 +170,7 @@ mod tests {
     fn git_is_quiet_and_collects_no_garbage() {
         let environment = Environment::filtered([], &[]);
         assert_eq!(environment.value("GIT_TERMINAL_PROMPT"), Some(OsStr::new("0")));
-        assert_eq!(environment.value("GIT_CONFIG_COUNT"), Some(OsStr::new("4")));
+        assert_eq!(environment.value("GIT_CONFIG_COUNT"), Some(OsStr::new("5")));
         assert_eq!(environment.value("GIT_CONFIG_KEY_0"), Some(OsStr::new("gc.auto")));
     }
 }

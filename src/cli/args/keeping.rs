@@ -17,14 +17,17 @@ pub struct CleanupArgs {
     /// Also after stories that failed or were stopped; their work is still rescued first
     #[arg(long)]
     pub force: bool,
+    /// Show what is in the trash and delete what has been there for 14 days; with --dry-run only show it
+    #[arg(long, conflicts_with_all = ["scope", "force"])]
+    pub trash: bool,
 }
 
 /// Arguments of `doctor`.
 #[derive(Args, Clone, Debug)]
 pub struct DoctorArgs {
-    /// Repair what can be repaired inside the repository
-    #[arg(long)]
-    pub repair: bool,
+    /// Repair what can be repaired inside the repository; what was wrong is kept aside
+    #[arg(long, alias = "repair")]
+    pub fix: bool,
     /// Write JSON
     #[arg(long)]
     pub json: bool,
@@ -91,7 +94,13 @@ pub struct SyncArgs {
     /// The remote [default: the target's upstream, else origin]
     #[arg(value_name = "REMOTE")]
     pub remote: Option<String>,
-    /// Show what would be fetched, merged and pushed
+    /// Where both sides went on and contradict each other: what is recorded here stands for this story
+    #[arg(long, value_name = "ID")]
+    pub ours: Vec<String>,
+    /// The same for what is recorded there
+    #[arg(long, value_name = "ID")]
+    pub theirs: Vec<String>,
+    /// Fetch, but only show what would be merged and pushed
     #[arg(long)]
     pub dry_run: bool,
     /// Write JSON

@@ -10,7 +10,7 @@ use crate::hooks::install::plan::{Plan, Way, plan};
 use crate::hooks::install::{self, record::Record};
 
 /// What hooks of other programs mean for the user.
-const ON_CHAINING: &str = "after `lefthook install` or `prek install`: git orchestrate doctor --repair; `pre-commit install` \
+const ON_CHAINING: &str = "after `lefthook install` or `prek install`: git orchestrate doctor --fix; `pre-commit install` \
                            refuses until `git orchestrate init --uninstall`, but what it installed runs on";
 
 /// Shows what would change.

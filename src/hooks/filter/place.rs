@@ -35,7 +35,20 @@ pub(super) fn is_no_story() -> bool {
     let Some(git_dir) = git_dir().filter(|_| std::env::var_os("ORCHESTRATE_ATTEMPT").is_none()) else { return false };
     let symbolic = |text: Vec<u8>| text.strip_prefix(b"ref: ").map(<[u8]>::to_owned);
     let names = ["rebase-merge/head-name", "rebase-apply/head-name"];
+    let tables = git_dir.join("reftable");
+    if tables.is_dir() {
+        let rebased = names.into_iter().find_map(|name| fs::read(git_dir.join(name)).ok());
+        return !name_a_story(&tables) && rebased.is_none_or(|name| !name.starts_with(STORY_BRANCHES));
+    }
     let checked_out = fs::read(git_dir.join("HEAD")).ok().and_then(symbolic);
     let branch = checked_out.or_else(|| names.into_iter().find_map(|name| fs::read(git_dir.join(name)).ok()));
     branch.is_some_and(|name| name.starts_with(b"refs/heads/") && !name.starts_with(STORY_BRANCHES))
+}
+
+/// Whether any of a worktree's reftables may say that a story's branch is checked out: what a symbolic ref leads to is
+/// written there in full, among much else. In doubt, yes.
+fn name_a_story(tables: &Path) -> bool {
+    let Ok(list) = fs::read_to_string(tables.join("tables.list")) else { return true };
+    let holds = |table: Vec<u8>| table.windows(STORY_BRANCHES.len()).any(|bytes| bytes == STORY_BRANCHES);
+    list.lines().any(|name| fs::read(tables.join(name)).map_or(true, holds))
 }

@@ -12,7 +12,7 @@ use crate::engine::ports::PortError;
 /// What git answers when a key that shall go is not there.
 const NO_SUCH_KEY: i32 = 5;
 
-/// A change that `init`, `init --uninstall` or `doctor --repair` makes.
+/// A change that `init`, `init --uninstall` or `doctor --fix` makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A symbolic link under a hook's name to the program; takes the place of one of ours only.

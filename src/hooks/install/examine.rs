@@ -11,7 +11,7 @@ use crate::engine::ports::PortError;
 use crate::hooks::NAMES;
 
 /// The command that repairs what we can repair ourselves.
-pub const REPAIR: &str = "git orchestrate doctor --repair";
+pub const REPAIR: &str = "git orchestrate doctor --fix";
 
 /// What is the matter with a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -34,7 +34,7 @@ fn doctor_finds_what_was_removed() {
     let scratch = Scratch::new();
     init(&scratch);
     std::fs::remove_file(scratch.root().join(".git/hooks/reference-transaction")).unwrap();
-    finds(&scratch, "removed", &["[reference-transaction]", "repair: git orchestrate doctor --repair"]);
+    finds(&scratch, "removed", &["[reference-transaction]", "repair: git orchestrate doctor --fix"]);
     repairs(&scratch);
 }
 

@@ -144,3 +144,25 @@ fn a_repository_of_the_other_hash_is_guarded_as_well() {
     scratch.commit("my own");
     scratch.git(&["push", "-q", "origin", "main"]);
 }
+
+#[test]
+fn a_chain_that_two_clones_began_is_taken_as_what_both_came_to() {
+    let hub = Hub::new("");
+    let second = hub.project.scratch.outside().join("second");
+    hub.git(&["clone", "-q", hub.url(), second.to_str().unwrap()]);
+    let there = |args: &[&str]| run(hub.project.scratch.orchestrate_command().current_dir(&second).args(args));
+    assert_eq!(hub.project.orchestrate(&["init", "--yes"]).code, 0);
+    assert_eq!(there(&["init", "--yes"]).code, 0);
+    // The one that began later comes first: the server's value is not on the first line of what both came to.
+    let ran = there(&["sync"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let chain = "refs/orchestrate/certified/main";
+    let first = hub.there(&["rev-parse", chain]);
+    let ran = hub.project.orchestrate(&["sync"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(hub.there(&["rev-parse", chain]), hub.git(&["rev-parse", chain]));
+    assert_eq!(hub.there(&["rev-parse", &format!("{chain}^2")]), first);
+    // Going back to one of the two is still a rewind.
+    hub.git(&["update-ref", "refs/side", &format!("{chain}^1")]);
+    hub.refused(&[&format!("+refs/side:{chain}")], "refs/orchestrate/certified/main");
+}
