@@ -80,7 +80,9 @@ impl Redactor {
     }
 
     fn checks(&self, checks: &mut [CheckRun]) {
-        checks.iter_mut().for_each(|check| self.clean(&mut check.ended));
+        for check in checks {
+            self.clean(&mut check.ended);
+        }
     }
 
     fn clean(&self, text: &mut String) {
