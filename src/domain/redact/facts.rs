@@ -73,9 +73,9 @@ impl Redactor {
     }
 
     fn hotfix(&self, hotfix: &mut Hotfix) {
-        [&mut hotfix.emergency, &mut hotfix.reason, &mut hotfix.follow_up]
-            .into_iter()
-            .for_each(|text| self.clean(text));
+        for text in [&mut hotfix.emergency, &mut hotfix.reason, &mut hotfix.follow_up] {
+            self.clean(text);
+        }
         self.checks(&mut hotfix.checks);
     }
 
