@@ -87,7 +87,7 @@ pub(crate) fn guards(app: &App, items: &BTreeMap<ItemKey, ItemState>) -> Guards 
         Room::Free => None,
         Room::Busy(why) | Room::Full(why) => Some(why),
     };
-    let breakers = Breakers::fold(items.values(), now);
+    let breakers = Breakers::fold(items.values(), app.settings.breaker, now);
     let paused = breakers.tripped(now).map(|(agent, breaker, stand)| PausedAgent {
         agent: agent.to_owned(),
         failures: breaker.failed(),

@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::event::FailureClass;
 use super::names::{ItemKey, Principal, Timestamp};
 use super::state::ItemState;
 
 /// When a breaker opens, and for how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Rule {
-    /// Failures in a row.
+    /// Failures in a row; 0 = it never opens because of them.
     pub failures: u32,
     /// Time until one try is let through, in milliseconds.
     pub open_millis: i64,
@@ -103,7 +105,8 @@ impl Breaker {
     pub fn failed_at(&mut self, at: Timestamp, why: &str, at_once: bool) {
         self.failed = self.failed.saturating_add(1);
         let half_open = self.stand(at) == Stand::HalfOpen;
-        if self.failed >= self.rule.failures || at_once || half_open {
+        let row = self.rule.failures > 0 && self.failed >= self.rule.failures;
+        if row || at_once || half_open {
             let until = Timestamp(at.0.saturating_add(self.rule.open_millis));
             // Tries that were under way do not put the end off, unless they say so themselves.
             if at_once || half_open || self.until.is_none() {
@@ -131,13 +134,22 @@ pub fn word(class: FailureClass) -> &'static str {
 }
 
 /// The breakers of all adapters.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Breakers(BTreeMap<String, Breaker>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breakers {
+    rule: Rule,
+    all: BTreeMap<String, Breaker>,
+}
 
 impl Breakers {
+    /// All closed.
+    pub fn new(rule: Rule) -> Self {
+        Self { rule, all: BTreeMap::new() }
+    }
+
     /// The breaker of an adapter.
     pub fn of(&mut self, adapter: &str) -> &mut Breaker {
-        self.0.entry(adapter.to_owned()).or_insert_with(|| Breaker::new(AGENTS))
+        let rule = self.rule;
+        self.all.entry(adapter.to_owned()).or_insert_with(|| Breaker::new(rule))
     }
 
     /// A session of an adapter ended: with success (`Ok`), or with a class. What blames nobody changes nothing.
@@ -152,7 +164,7 @@ impl Breakers {
     }
 
     /// The breakers as the sessions on record leave them; ends after `now` (a clock was set back) count as of now.
-    pub fn fold<'a>(states: impl IntoIterator<Item = &'a ItemState>, now: Timestamp) -> Self {
+    pub fn fold<'a>(states: impl IntoIterator<Item = &'a ItemState>, rule: Rule, now: Timestamp) -> Self {
         let mut ends: Vec<(Timestamp, &str, Result<(), FailureClass>)> = Vec::new();
         for session in states.into_iter().flat_map(|state| &state.sessions) {
             let (Principal::Agent { adapter, .. }, Some(end)) = (&session.principal, &session.end) else { continue };
@@ -161,7 +173,7 @@ impl Breakers {
             }
         }
         ends.sort_by_key(|(at, ..)| *at);
-        let mut breakers = Self::default();
+        let mut breakers = Self::new(rule);
         for (at, adapter, end) in ends {
             breakers.note(adapter, end, at);
         }
@@ -170,7 +182,7 @@ impl Breakers {
 
     /// Adapters whose breaker is not closed, in order.
     pub fn tripped(&self, now: Timestamp) -> impl Iterator<Item = (&str, &Breaker, Stand)> {
-        let all = self.0.iter().map(move |(name, breaker)| (name.as_str(), breaker, breaker.stand(now)));
+        let all = self.all.iter().map(move |(name, breaker)| (name.as_str(), breaker, breaker.stand(now)));
         all.filter(|(_, _, stand)| *stand != Stand::Closed)
     }
 }

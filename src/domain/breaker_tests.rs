@@ -47,7 +47,7 @@ fn half_open_closes_again_at_the_first_failure() {
 
 #[test]
 fn a_rate_limit_opens_at_once_and_late_ends_change_nothing() {
-    let mut breakers = Breakers::default();
+    let mut breakers = Breakers::new(AGENTS);
     breakers.note("claude", Err(FailureClass::RateLimited), Timestamp(1_000));
     breakers.note("claude", Ok(()), Timestamp(2_000));
     breakers.note("claude", Err(FailureClass::Agent), Timestamp(3_000));
@@ -58,7 +58,7 @@ fn a_rate_limit_opens_at_once_and_late_ends_change_nothing() {
 
 #[test]
 fn what_a_story_did_wrong_is_not_held_against_its_client() {
-    let mut breakers = Breakers::default();
+    let mut breakers = Breakers::new(AGENTS);
     for at in 0..20 {
         breakers.note("claude", Err(FailureClass::NoCommit), Timestamp(at));
         breakers.note("claude", Err(FailureClass::Resources), Timestamp(at));

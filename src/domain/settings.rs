@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::breaker::{self, Rule};
 use super::budget::{Amount, Caps, GUESS};
 use super::pressure::Floors;
 use super::retry::RetryPolicy;
@@ -135,6 +136,8 @@ pub struct Settings {
     pub idle_timeouts: BTreeMap<Phase, u64>,
     /// How often and when a failed attempt is repeated.
     pub retry: RetryPolicy,
+    /// When an agent is left alone after failures in a row, and for how long.
+    pub breaker: Rule,
     /// What a run may consume, and what the machine must have left.
     pub limits: Limits,
     /// Whether agents are put into a PID namespace.
@@ -181,6 +184,7 @@ impl Default for Settings {
             timeouts: BTreeMap::new(),
             idle_timeouts: BTreeMap::new(),
             retry: RetryPolicy::default(),
+            breaker: breaker::AGENTS,
             limits: Limits { caps: Caps::default(), asked: None, session_cost: None, floors: Floors::default() },
             pid_namespace: PidNamespace::Auto,
             rework_rounds: 2,

@@ -77,7 +77,9 @@ fn a_conflict_noted_before_a_crash_is_shown_to_the_author_again() {
     assert_eq!(stage.run(&plan(&[("1.1", &[])])).unwrap().totals.landed, 1);
     let prompts = stage.agents.prompts_of("1.1", Phase::Implementation);
     assert_eq!(prompts.len(), 2);
-    assert_eq!(prompts[0], prompts[1]);
+    // The same task, the conflict with it; and what an earlier session left.
+    assert!(prompts[1].starts_with(prompts[0].as_str()), "{}", prompts[1]);
+    assert!(prompts[1].contains("Where the work stands"), "{}", prompts[1]);
 }
 
 #[test]

@@ -89,7 +89,7 @@ impl Limits {
         let by_agent = decisions.policy.review_by == ReviewBy::Agent;
         let inner = Inner {
             budget,
-            breakers: Breakers::fold(states.values(), now),
+            breakers: Breakers::fold(states.values(), decisions.settings.breaker, now),
             slots: Slots::new(decisions.jobs),
             floors: limits.floors,
             pressure: Pressure::default(),

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use crate::support::{Ran, Scratch, run, scripted_agent};
 
-/// One try for each story, so that a failure is final where a test is about something else; and no guard of the machine, for
+/// One try for each story and no breaker, so that a failure is final where a test is about something else; and no guard of the machine, for
 /// tests share theirs with others.
-pub const LIMITS: &str =
-    "[retry]\nattempts = 1\n[limits]\nmin_disk = 0\nmin_memory = 0\nmax_memory_stall = 0\nmax_load = 0\n";
+pub const LIMITS: &str = "[retry]\nattempts = 1\nbreaker_failures = 0\n[limits]\nmin_disk = 0\nmin_memory = 0\nmax_memory_stall = 0\nmax_load = 0\n";
 
 /// A scratch repository set up for runs.
 pub struct Project {

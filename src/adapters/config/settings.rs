@@ -168,10 +168,13 @@ fn by_phase(table: &Table<'_>, low: u64, limits: &mut BTreeMap<Phase, u64>) {
 }
 
 fn retry(table: &Table<'_>, settings: &mut Settings) {
-    table.warn_unknown(&["attempts", "first_delay", "max_delay"]);
+    table.warn_unknown(&["attempts", "first_delay", "max_delay", "breaker_failures", "breaker_pause"]);
     set(&mut settings.retry.attempts, table.number("attempts", 1..=20));
     set(&mut settings.retry.first_delay_secs, table.seconds("first_delay", 0..=LONGEST));
     set(&mut settings.retry.max_delay_secs, table.seconds("max_delay", 0..=LONGEST));
+    set(&mut settings.breaker.failures, table.number("breaker_failures", 0..=1000));
+    let pause = table.seconds("breaker_pause", 1..=LONGEST).and_then(|seconds| i64::try_from(seconds).ok());
+    set(&mut settings.breaker.open_millis, pause.map(|seconds| seconds * 1000));
 }
 
 fn limits(table: &Table<'_>, settings: &mut Settings) {

@@ -87,7 +87,7 @@ impl Leaving<'_> {
     /// Keeps files and commits.
     pub(super) fn keep_work(&self) -> Result<Kept, PortError> {
         let mut kept = Kept { rescue: None, leftovers: Leftovers::Some, pristine: None };
-        let Some(head) = self.head()? else {
+        let Some(head) = self.commit_of_head()? else {
             kept.rescue = self.keep_commits()?;
             return Ok(kept);
         };
@@ -123,14 +123,14 @@ impl Leaving<'_> {
     /// Keeps what only this worktree remembers; its files are not looked at.
     pub(super) fn keep_commits(&self) -> Result<Option<String>, PortError> {
         let strays = self.strays()?;
-        match self.head()?.or(strays.first().copied()) {
+        match self.commit_of_head()?.or(strays.first().copied()) {
             Some(head) => self.name_commits(head, strays),
             None => Ok(None),
         }
     }
 
     /// The commit its files are compared with: HEAD, or where HEAD names none the last one there was.
-    fn head(&self) -> Result<Option<ObjectId>, PortError> {
+    fn commit_of_head(&self) -> Result<Option<ObjectId>, PortError> {
         let head = commit_of(self.repo, self.entry)?.map(|head| self.repo.object_id(&head)).transpose()?;
         let there = |id: &ObjectId| self.git.find_commit(*id).is_ok();
         let last = || strays::last_logged(self.git, self.entry);

@@ -10,7 +10,10 @@ use crate::project::Project;
 fn retrying(script: &str, policy: &str) -> Project {
     let project = Project::new(script, policy);
     let text = project.scratch.read(".orchestrate.toml");
-    project.scratch.write(".orchestrate.toml", text.replace("attempts = 1\n", "attempts = 3\nfirst_delay = 0\n"));
+    project.scratch.write(
+        ".orchestrate.toml",
+        text.replace("attempts = 1\nbreaker_failures = 0\n", "attempts = 3\nfirst_delay = 0\n"),
+    );
     project
 }
 
@@ -124,6 +127,8 @@ fn a_client_that_keeps_failing_is_shown_as_paused_and_a_full_disk_starts_nothing
     for n in 1..=5 {
         project.story(&format!("{n}.1"), &format!("Part {n}"), "None");
     }
+    let config = project.scratch.read(".orchestrate.toml").replace("breaker_failures = 0\n", "");
+    project.scratch.write(".orchestrate.toml", config);
     project.commit();
     let ran = project.stories(&["1.1", "2.1", "3.1", "4.1", "5.1", "-j", "5"]);
     assert_eq!(ran.code, 4, "{ran:?}");
