@@ -60,6 +60,8 @@ struct Row {
     due: Option<Timestamp>,
     /// Whether only the budget or the machine kept it from starting at the last look.
     refused: bool,
+    /// Another process had it in hand.
+    held: bool,
 }
 
 /// The run.
@@ -105,6 +107,7 @@ impl Board {
                 },
                 due,
                 refused: false,
+                held: false,
                 reason: failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default(),
                 planned,
                 waits_as: Status::ReadyForReview,
@@ -344,7 +347,7 @@ impl Board {
         let waiting: Vec<_> = self
             .rows
             .iter()
-            .filter(|row| row.standing == Standing::Paused || row.refused)
+            .filter(|row| row.standing == Standing::Paused || row.refused || row.held)
             .map(|row| (row.planned.key.clone(), row.reason.clone()))
             .collect();
         if let Some(reason) = &self.broken {
@@ -432,7 +435,10 @@ fn take_end(row: &mut Row, end: End, now: Timestamp) {
             (Standing::Paused, reason)
         }
         End::Stopped(reason) => (Standing::Stopped, reason),
-        End::Held(reason) => (Standing::Stopped, reason),
+        End::Held(reason) => {
+            row.held = true;
+            (Standing::Stopped, reason)
+        }
         End::Broken(reason) => {
             let failure = Failure::new(FailureClass::Internal, Phase::Setup, &reason);
             row.failure = Some(failure);

@@ -262,3 +262,17 @@ fn a_lost_compare_and_swap_is_decided_anew() {
     let order = [Phase::Implementation, Phase::Review, Phase::ReviewResponse, Phase::Review];
     assert_eq!(stage.agents.phases_of("1.1"), order, "the person was heard");
 }
+
+#[test]
+fn a_run_with_a_story_that_another_process_holds_is_not_finished_and_resume_goes_on_with_it() {
+    let stage = Stage::new();
+    let held = crate::domain::names::ItemKey::new("1.1");
+    stage.host.foreign.borrow_mut().insert(held.clone());
+    let stories = plan(&[("1.1", &[]), ("1.2", &["1.1"])]);
+    let summary = stage.run(&stories).unwrap();
+    assert_eq!((summary.totals.unfinished, summary.totals.landed), (2, 0));
+    let unfinished = stage.ledger.chains().runs.values().filter(|run| run.is_unfinished()).count();
+    assert_eq!(unfinished, 1, "a finished run would not be gone on with");
+    stage.host.foreign.borrow_mut().clear();
+    assert_eq!(stage.run(&stories).unwrap().totals.landed, 2);
+}
