@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     let rows = std::env::temp_dir().join(format!("git-orchestrate-battery-{}", std::process::id()));
     let started = std::time::Instant::now();
     let status = Command::new(env!("CARGO"))
-        .args(["test", "--locked", "--test", "it", "--", "--include-ignored", "faults::"])
+        .args(["test", "--locked", "--test", "it", "--", "--include-ignored", "faults::", "supervisor::", "sharing::"])
         .env("ORCHESTRATE_TEST_BATTERY", &rows)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()

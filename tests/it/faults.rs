@@ -2,6 +2,7 @@
 //! sample run with every test; tests marked `#[ignore = "battery"]` hold the rest, run by `cargo test --test battery`,
 //! which makes a page of what is noted here. Must not assert durations.
 
+mod clock;
 mod disk;
 mod formats;
 mod interrupts;

@@ -81,6 +81,11 @@ impl Project {
         let path = |name: &str| self.scratch.outside().join(name);
         let file = |name: &str| std::fs::File::create(path(name)).unwrap();
         let mut command = self.scratch.orchestrate_command();
+        if signals_are_ignored() {
+            // Tests started in the background hand that on, and a signal that is ignored stays ignored.
+            command = self.scratch.command("env");
+            command.arg("--default-signal=HUP,INT,QUIT,TERM,TSTP").arg(env!("CARGO_BIN_EXE_git-orchestrate"));
+        }
         let child = command
             .args(args)
             .envs(variables.iter().copied())
@@ -183,6 +188,15 @@ impl Project {
         let marked = marked_processes(&self.journal());
         assert!(marked.is_empty(), "agents are still alive: {marked:?}");
     }
+}
+
+/// Whether this process ignores one of the signals that end a run.
+fn signals_are_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::trim);
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(0);
+    // HUP, INT, QUIT, TERM, TSTP
+    [1, 2, 3, 15, 20].iter().any(|signal| mask >> (signal - 1) & 1 == 1)
 }
 
 /// A background invocation; killed when dropped.
