@@ -363,7 +363,9 @@ impl RefWriter {
             }
         }
         let tables = said.contains("cannot lock references");
-        if tables || said.contains(".lock'") || said.contains("packed-refs.lock") {
+        // A lock that could be taken and not written is no lock in the way.
+        let full = said.contains("couldn't write");
+        if !full && (tables || said.contains(".lock'") || said.contains("packed-refs.lock")) {
             return RefError::Locked { message: said };
         }
         // Git says that it could not write, and not why.
