@@ -3,6 +3,7 @@
 mod rows;
 mod show;
 
+use serde::Serialize;
 use serde_json::json;
 
 use crate::domain::budget::of_run;
@@ -45,6 +46,14 @@ fn tally(rows: &[Row<'_>]) -> Tally {
     let open = |row: &&Row<'_>| !matches!(row.status, Status::Landed | Status::Failed | Status::Blocked);
     tally.current_wave = rows.iter().filter(open).filter_map(|row| row.wave).min();
     tally
+}
+
+/// Everything as JSON; the items, which are many, go without a value in between.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    head: serde_json::Value,
+    items: Vec<rows::Item<'a>>,
 }
 
 /// All items as a table.
@@ -196,7 +205,7 @@ fn cells(row: &Row<'_>, now: Timestamp) -> Vec<Cell> {
 pub fn json(view: &View<'_>) -> String {
     let rows = view.rows();
     let tally = tally(&rows);
-    let value = json!({
+    let head = json!({
         "version": 1,
         "run": view.run.map(|(id, _)| id),
         "totalStories": rows.len(),
@@ -211,9 +220,10 @@ pub fn json(view: &View<'_>) -> String {
         "guards": guards_json(view.guards),
         "openHotfixes": view.hotfixes.iter().filter(|listed| listed.is_open()).map(hotfix::value).collect::<Vec<_>>(),
         "branches": view.branches.iter().map(watched_json).collect::<Vec<_>>(),
-        "items": rows.iter().map(item).collect::<Vec<_>>(),
     });
-    format!("{}\n", json_safe(&format!("{value:#}")))
+    let report = Report { head, items: rows.iter().map(item).collect() };
+    let text = serde_json::to_string_pretty(&report).expect("a report has only string keys");
+    format!("{}\n", json_safe(&text))
 }
 
 #[cfg(test)]

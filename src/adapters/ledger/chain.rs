@@ -109,6 +109,20 @@ impl<F: Fact> Chains<F> {
         Ok(states)
     }
 
+    /// Every state as it stands now, for one look: nothing is remembered.
+    pub(super) fn look(&self, git: &gix::Repository) -> Result<BTreeMap<String, F::State>, LedgerError> {
+        let mut states = BTreeMap::new();
+        for (full, tip) in refs::list_in(git, self.prefix)? {
+            let Some(name) = full.strip_prefix(self.prefix) else { continue };
+            let id = parse(&full, &tip)?;
+            let commit = git.find_commit(id).map_err(|error| unreadable(&full, &error))?;
+            let message = commit.message_raw().map_err(|error| unreadable(&full, &error))?;
+            let state = codec::decode_state::<F>(message).map_err(|error| unreadable(&full, &error))?;
+            states.insert(name.to_owned(), state);
+        }
+        Ok(states)
+    }
+
     /// Takes over what was just written.
     pub(super) fn adopt(&mut self, chains: impl Iterator<Item = (String, Chain<F>)>) {
         self.known.extend(chains);

@@ -156,8 +156,8 @@ struct Body<E, S> {
 }
 
 #[derive(Deserialize)]
-struct Snapshot {
-    state: Value,
+struct Snapshot<S = Value> {
+    state: S,
 }
 
 /// The message of a record.
@@ -196,10 +196,16 @@ pub fn decode<F: Fact>(message: &[u8]) -> Result<Decoded<F>, DecodeError> {
     Ok(Decoded { event, at, state, joins })
 }
 
+/// The state in a message, without a look at the event: for those who only read.
+pub fn decode_state<F: Fact>(message: &[u8]) -> Result<F::State, DecodeError> {
+    let body = checked_body(message)?;
+    serde_json::from_str::<Snapshot<F::State>>(body).map(|snapshot| snapshot.state).map_err(|error| damaged(&error))
+}
+
 /// The snapshot as it is written, unknown fields included.
 pub fn raw_snapshot(message: &[u8]) -> Result<Value, DecodeError> {
     let body = checked_body(message)?;
-    serde_json::from_str::<Snapshot>(body).map(|snapshot| snapshot.state).map_err(|error| damaged(&error))
+    serde_json::from_str::<Snapshot<Value>>(body).map(|snapshot| snapshot.state).map_err(|error| damaged(&error))
 }
 
 /// A state as JSON.

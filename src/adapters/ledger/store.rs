@@ -120,6 +120,13 @@ impl Store {
         Self { redactor, ..self }
     }
 
+    /// Folded state of every item, for one look: cheaper than [`Ledger::items`], and nothing is remembered.
+    pub fn look(&mut self) -> Result<BTreeMap<ItemKey, ItemState>, LedgerError> {
+        self.check_format()?;
+        let states = self.items.look(&self.git)?;
+        Ok(states.into_iter().map(|(key, state)| (ItemKey::new(key), state)).collect())
+    }
+
     /// Every record of an item, oldest first; empty when there is none.
     pub fn history(&mut self, key: &ItemKey) -> Result<Vec<Entry<ItemEvent>>, LedgerError> {
         self.check_format()?;

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::domain::branch::Breach;
 use crate::domain::id::ItemId;
@@ -11,6 +12,7 @@ use crate::domain::names::{BranchRef, ItemKey, Oid, RunId, Timestamp};
 use crate::domain::pressure::Pressure;
 use crate::domain::run_state::RunState;
 use crate::domain::state::{ItemState, Outcome, Status};
+use crate::domain::usage::Spent;
 use crate::domain::workflow::Phase;
 use crate::report::hotfix::Listed;
 use crate::report::text::{rfc3339, rfc3339_seconds};
@@ -185,27 +187,51 @@ impl Row<'_> {
 }
 
 /// An item as scripts see it, with the field names of the users' guide.
-pub(super) fn item(row: &Row<'_>) -> Value {
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Item<'a> {
+    story_id: &'a ItemKey,
+    title: &'a str,
+    status: Status,
+    phase: Option<Phase>,
+    agent: Option<&'a str>,
+    adapter: Option<&'a str>,
+    worktree: Option<&'a str>,
+    branch: Option<&'a str>,
+    dependencies: &'a [&'a str],
+    wave: Option<u32>,
+    start_time: Option<String>,
+    last_update: Option<String>,
+    attempts: u32,
+    failed_tries: u32,
+    cost_usd: Option<Value>,
+    tokens: Option<u64>,
+    agent_millis: Option<u64>,
+    reason: Option<String>,
+}
+
+/// A row for scripts.
+pub(super) fn item<'a>(row: &'a Row<'_>) -> Item<'a> {
     let attempt = row.state.and_then(|state| state.attempt.as_ref());
     let spent = row.state.map(ItemState::spent_in_all);
-    json!({
-        "storyId": row.key,
-        "title": row.title,
-        "status": row.status,
-        "phase": row.state.and_then(phase),
-        "agent": attempt.map(|attempt| &attempt.role),
-        "adapter": attempt.map(|attempt| &attempt.agent),
-        "worktree": attempt.map(|attempt| &attempt.worktree),
-        "branch": attempt.map(|attempt| attempt.branch.short()),
-        "dependencies": row.dependencies,
-        "wave": row.wave,
-        "startTime": row.state.and_then(|state| state.started).map(rfc3339),
-        "lastUpdate": row.state.and_then(|state| state.updated).map(rfc3339),
-        "attempts": row.state.map_or(0, |state| state.attempts),
-        "failedTries": row.state.map_or(0, |state| state.tries),
-        "costUsd": spent.map(|spent| usd(&spent)),
-        "tokens": spent.and_then(|spent| spent.token_count()),
-        "agentMillis": spent.map(|spent| spent.millis),
-        "reason": Some(row.reason()).filter(|reason| !reason.is_empty()),
-    })
+    Item {
+        story_id: row.key,
+        title: row.title,
+        status: row.status,
+        phase: row.state.and_then(phase),
+        agent: attempt.map(|attempt| attempt.role.as_str()),
+        adapter: attempt.map(|attempt| attempt.agent.as_str()),
+        worktree: attempt.map(|attempt| attempt.worktree.as_str()),
+        branch: attempt.map(|attempt| attempt.branch.short()),
+        dependencies: &row.dependencies,
+        wave: row.wave,
+        start_time: row.state.and_then(|state| state.started).map(rfc3339),
+        last_update: row.state.and_then(|state| state.updated).map(rfc3339),
+        attempts: row.state.map_or(0, |state| state.attempts),
+        failed_tries: row.state.map_or(0, |state| state.tries),
+        cost_usd: spent.as_ref().map(usd),
+        tokens: spent.as_ref().and_then(Spent::token_count),
+        agent_millis: spent.map(|spent| spent.millis),
+        reason: Some(row.reason()).filter(|reason| !reason.is_empty()),
+    }
 }

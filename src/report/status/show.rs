@@ -265,7 +265,7 @@ pub fn show_json(shown: &Shown<'_>) -> String {
         now: Timestamp(0),
     };
     let row = view.row(shown.key, None);
-    let mut value = item(&row);
+    let mut value = serde_json::to_value(item(&row)).expect("an item has only string keys");
     let empty = ItemState::default();
     let state = shown.state.unwrap_or(&empty);
     value["version"] = json!(1);

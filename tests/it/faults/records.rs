@@ -82,13 +82,14 @@ fn a_record_of_a_newer_version_is_left_alone() {
     let (project, calls) = one_landed();
     let tip = project.scratch.git(&["rev-parse", ITEM]);
     let tree = project.scratch.git(&["rev-parse", &format!("{tip}^{{tree}}")]);
-    let message = "1.1: something new\n\n{\"v\": 2}\n";
-    let newer = project.scratch.git(&["commit-tree", &tree, "-p", &tip, "-m", message]);
+    let version = git_orchestrate::adapters::ledger::codec::FORMAT + 1;
+    let message = format!("1.1: something new\n\n{{\"v\": {version}}}\n");
+    let newer = project.scratch.git(&["commit-tree", &tree, "-p", &tip, "-m", &message]);
     std::fs::write(project.scratch.root().join(".git").join(ITEM), format!("{newer}\n")).unwrap();
     for args in [&["stories"][..], &["status"], &["resume"]] {
         let ran = project.orchestrate(args);
         assert!((1..100).contains(&ran.code), "{ran:?}");
-        says(&ran, &["format 2", "upgrade"]);
+        says(&ran, &[&format!("format {version}"), "upgrade"]);
     }
     let fixed = project.orchestrate(&["doctor", "--fix"]);
     assert_eq!(fixed.code, 1, "{fixed:?}");
