@@ -97,6 +97,29 @@ impl GitLander {
     }
 }
 
+/// Ids of what a landing brings: its commits, the story's, and every tree and blob that is new in them; at most about `most`.
+pub fn brought(
+    git: &gix::Repository,
+    base: ObjectId,
+    head: ObjectId,
+    commits: [ObjectId; 2],
+    most: usize,
+) -> Result<BTreeSet<ObjectId>, PortError> {
+    let mut ids = BTreeSet::from(commits);
+    for commit in commits {
+        ids.extend(merge::new_objects(git, base, commit)?);
+    }
+    for id in new_commits(git, base, head)? {
+        if ids.len() > most {
+            break;
+        }
+        ids.insert(id);
+        let parent = git.find_commit(id).ok().and_then(|commit| commit.parent_ids().next().map(gix::Id::detach));
+        ids.extend(merge::new_objects(git, parent.unwrap_or(base), id)?);
+    }
+    Ok(ids)
+}
+
 /// Syncs a story's own commits from `base` to `tip` with everything in them.
 pub(super) fn sync_line(repo: &Repo, git: &gix::Repository, base: ObjectId, tip: ObjectId) -> Result<(), PortError> {
     sync_with_line(repo, git, BTreeSet::from([tip]), base, tip)

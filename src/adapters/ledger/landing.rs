@@ -2,6 +2,7 @@
 //! by result tree. Must not merge, nor touch a checkout.
 
 use super::store::{LANDINGS, Store, Work, expected};
+use crate::adapters::git::landing::brought;
 use crate::adapters::git::refs::{self, Expected, RefUpdate};
 use crate::adapters::git::repo::{git_error, oid};
 use crate::domain::branch::Hotfix;
@@ -9,6 +10,9 @@ use crate::domain::event::Landing;
 use crate::domain::gate::MergePermit;
 use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::{LedgerError, PortError};
+
+/// Most objects of a landing that are remembered.
+const MOST_HELD: usize = 1_000;
 
 /// A branch that moves with the records.
 pub(super) struct Move<'a> {
@@ -29,6 +33,21 @@ impl Move<'_> {
 }
 
 impl Store {
+    /// Remembers what a landing brings, to be written again when a gc beside us, which did not see the branch move, takes it.
+    pub(super) fn hold_landing(&mut self, landing: &Landing) -> Result<(), LedgerError> {
+        let id = |oid: &Oid| self.repo.object_id(oid);
+        let commits = [id(&landing.merge)?, id(&landing.tip)?];
+        let ids = brought(&self.git, id(&landing.base)?, id(&landing.head)?, commits, MOST_HELD)?;
+        let mut objects = Vec::new();
+        for id in ids {
+            let failed = |error| git_error(format!("cannot read {id}, which the landing brings"), error);
+            let object = self.git.find_object(id).map_err(failed)?;
+            objects.push((id, (object.kind, object.data.clone())));
+        }
+        self.objects.remember(objects);
+        Ok(())
+    }
+
     /// Lets a hook find the record of a landing by the tree of the new tip.
     pub(super) fn index_landing(&self, work: &mut Work, landing: &Landing, record: &Oid) -> Result<(), LedgerError> {
         let mut trees = vec![landing.merge_tree.clone()];

@@ -29,7 +29,7 @@ const RECENT: Duration = Duration::from_secs(60);
 const MOST_RECENT: usize = 8 * 1024 * 1024;
 
 /// An object on its way to the disk.
-type Object = (ObjectId, (Kind, Vec<u8>));
+pub(super) type Object = (ObjectId, (Kind, Vec<u8>));
 
 /// Objects of one append, not on disk yet.
 #[derive(Default)]
@@ -123,7 +123,8 @@ impl Objects {
         Ok(lost.len())
     }
 
-    fn remember(&mut self, batch: Vec<Object>) {
+    /// Keeps objects in mind for [`restore`](Self::restore).
+    pub(super) fn remember(&mut self, batch: Vec<Object>) {
         let now = Instant::now();
         self.recent.push_back((now, batch));
         let size = |(_, batch): &(Instant, Vec<Object>)| batch.iter().map(|(_, (_, bytes))| bytes.len()).sum::<usize>();

@@ -434,6 +434,7 @@ impl Ledger for Store {
         at: Timestamp,
     ) -> Result<(), LedgerError> {
         self.check_landing(&permit, landing)?;
+        self.hold_landing(landing)?;
         let from = permit.base().clone();
         let event = ItemEvent::Landed { landing: landing.clone() };
         let record = Record::Item { key: key.clone(), event, at, artefacts: Vec::new() };
