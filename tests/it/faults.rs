@@ -20,11 +20,6 @@ mod power;
 mod processes;
 mod worktrees;
 
-/// Whether the whole battery was asked for.
-pub fn full() -> bool {
-    std::env::var_os("ORCHESTRATE_TEST_BATTERY").is_some()
-}
-
 /// A row of the kill matrix: fault (`F13`), point (`index.lock, owner dead`), outcome (`removed, one merge`). Goes to the file
 /// that the battery names, else nowhere.
 pub fn note(fault: &str, point: &str, outcome: &str) {
@@ -40,14 +35,14 @@ pub fn skip(fault: &str, point: &str, why: &str) {
     note(fault, point, &format!("skipped: {why}"));
 }
 
-/// The seeds of a sample: `few` with every test, `many` in the battery; one only when `ORCHESTRATE_TEST_SEED` names it.
-/// They differ from day to day in the battery and stay the same elsewhere, so that a red test is red again.
-pub fn seeds(few: u64, many: u64) -> Vec<u64> {
-    if let Some(seed) = std::env::var("ORCHESTRATE_TEST_SEED").ok().and_then(|text| text.parse().ok()) {
-        return vec![seed];
-    }
-    let day = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 86_400;
-    if full() { (0..many).map(|n| day * 100_000 + n).collect() } else { (1..=few).collect() }
+/// A seed that is new each time, or the one that `ORCHESTRATE_TEST_SEED` names; said on stderr, so that a red test can be
+/// tried again.
+pub fn seed() -> u64 {
+    let given = std::env::var("ORCHESTRATE_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let seed = given.unwrap_or_else(|| u64::from(now.subsec_nanos()) << 20 | u64::from(std::process::id()));
+    eprintln!("ORCHESTRATE_TEST_SEED={seed}");
+    seed
 }
 
 /// Numbers from a seed (splitmix64): the same seed, the same faults.
@@ -65,10 +60,4 @@ impl Dice {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % limit
     }
-
-    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[usize::try_from(self.below(from.len() as u64)).unwrap()]
-    }
 }
-
-mod records;

@@ -332,24 +332,14 @@ fn locks_of_killed_processes_are_cleared_by_the_next_run() {
     assert_eq!(project.own_locks(), Vec::<std::path::PathBuf>::new());
 }
 
-/// A small generator of numbers (xorshift): the same seed, the same kills.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
-
 #[test]
 fn killed_twelve_times_at_any_moment() {
-    let given = std::env::var("SURVIVAL_SEED").ok().and_then(|text| text.parse().ok());
-    let seed: u64 = given.unwrap_or_else(|| u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    eprintln!("SURVIVAL_SEED={seed}");
-    let mut numbers = Numbers(seed);
+    killed_twelve_times();
+}
+
+pub fn killed_twelve_times() {
+    let seed = faults::seed();
+    let mut dice = faults::Dice::new(seed);
     let project = Project::new("", "[checks]\nfine = [\"sleep\", \"0.05\"]\n");
     project.story("1.1", "First", "None").story("1.2", "Second", "1.1").story("1.3", "Third", "1.1");
     project.story("1.4", "Fourth", "1.2, 1.3").story("2.1", "Other", "None").story("2.2", "Last", "2.1").commit();
@@ -358,7 +348,7 @@ fn killed_twelve_times_at_any_moment() {
     for kill in 0..12 {
         let live = project.start(if unfinished { &["resume"] } else { &["stories", "-j", "3"] });
         // No synchronisation: the moment is meant to be any.
-        std::thread::sleep(std::time::Duration::from_millis(20 + numbers.below(400)));
+        std::thread::sleep(std::time::Duration::from_millis(20 + dice.below(400)));
         live.kill();
         let runs = project.scratch.git(&["for-each-ref", "--format=%(contents:subject)", "refs/orchestrate/runs/"]);
         unfinished = runs.lines().last().is_some_and(|line| !line.contains("finished"));

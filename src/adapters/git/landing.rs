@@ -90,14 +90,12 @@ impl GitLander {
         merge: ObjectId,
         tip: ObjectId,
     ) -> Result<(), PortError> {
-        let mut ids = merge::new_objects(git, base, tip)?;
-        ids.extend(merge::new_objects(git, base, merge)?);
-        ids.extend([merge, tip]);
-        sync_with_line(&self.repo, git, ids, base, head)
+        sync_all(&self.repo, &brought(git, base, head, [merge, tip], MANY)?)
     }
 }
 
-/// Ids of what a landing brings: its commits, the story's, and every tree and blob that is new in them; at most about `most`.
+/// Ids of what a landing brings: its commits, the story's, and every tree and blob that is new in them; when there are more
+/// than `most`, some of them.
 pub fn brought(
     git: &gix::Repository,
     base: ObjectId,
@@ -109,6 +107,17 @@ pub fn brought(
     for commit in commits {
         ids.extend(merge::new_objects(git, base, commit)?);
     }
+    with_line(git, ids, base, head, most)
+}
+
+/// Adds a story's own commits from `base` to `head` with everything in them; ends early beyond `most`.
+fn with_line(
+    git: &gix::Repository,
+    mut ids: BTreeSet<ObjectId>,
+    base: ObjectId,
+    head: ObjectId,
+    most: usize,
+) -> Result<BTreeSet<ObjectId>, PortError> {
     for id in new_commits(git, base, head)? {
         if ids.len() > most {
             break;
@@ -122,27 +131,15 @@ pub fn brought(
 
 /// Syncs a story's own commits from `base` to `tip` with everything in them.
 pub(super) fn sync_line(repo: &Repo, git: &gix::Repository, base: ObjectId, tip: ObjectId) -> Result<(), PortError> {
-    sync_with_line(repo, git, BTreeSet::from([tip]), base, tip)
+    sync_all(repo, &with_line(git, BTreeSet::from([tip]), base, tip, MANY)?)
 }
 
-/// The same together with `ids`.
-fn sync_with_line(
-    repo: &Repo,
-    git: &gix::Repository,
-    mut ids: BTreeSet<ObjectId>,
-    base: ObjectId,
-    head: ObjectId,
-) -> Result<(), PortError> {
-    let everything = || settle::sync_all_around(&repo.common_dir().join("objects"));
-    for id in new_commits(git, base, head)? {
-        ids.insert(id);
-        let parent = git.find_commit(id).ok().and_then(|commit| commit.parent_ids().next().map(gix::Id::detach));
-        ids.extend(merge::new_objects(git, parent.unwrap_or(base), id)?);
-        if ids.len() > MANY {
-            return everything();
-        }
+/// Syncs objects one by one, or everything where they are many.
+fn sync_all(repo: &Repo, ids: &BTreeSet<ObjectId>) -> Result<(), PortError> {
+    if ids.len() > MANY {
+        return settle::sync_all_around(&repo.common_dir().join("objects"));
     }
-    if ids.len() > MANY { everything() } else { commit::sync_objects(repo, &ids) }
+    commit::sync_objects(repo, ids)
 }
 
 #[async_trait(?Send)]
