@@ -134,6 +134,7 @@ pub(crate) struct Stage {
     pub(crate) clock: FakeClock,
     pub(crate) reporter: FakeReporter,
     pub(crate) policy: Policy,
+    pub(crate) more_reviewers: Vec<Assignment>,
     pub(crate) settings: Settings,
     pub(crate) jobs: u32,
     pub(crate) waves: bool,
@@ -158,6 +159,7 @@ impl Stage {
             clock: FakeClock::default(),
             reporter: FakeReporter::default(),
             policy: Policy::built_in(PolicyVersion::new("p1")),
+            more_reviewers: Vec::new(),
             settings: Settings {
                 write_back: false,
                 retry: RetryPolicy { attempts: 1, ..RetryPolicy::default() },
@@ -261,6 +263,7 @@ impl Stage {
             settings: self.settings.clone(),
             root: "/repo".into(),
             reviewer: assignment("code-reviewer"),
+            more_reviewers: self.more_reviewers.clone(),
             jobs: self.jobs,
             waves: self.waves,
             land: self.land,

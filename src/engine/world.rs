@@ -57,6 +57,8 @@ pub struct Decisions {
     pub root: PathBuf,
     /// Who reviews, when an agent does.
     pub reviewer: Assignment,
+    /// Who else does, in order, when the policy wants several approvals: of other adapters.
+    pub more_reviewers: Vec<Assignment>,
     /// Slots, at least 1.
     pub jobs: u32,
     /// Wave barrier.

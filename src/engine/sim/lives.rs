@@ -374,6 +374,7 @@ impl Play {
             settings: self.settings.clone(),
             root: world.root.clone(),
             reviewer,
+            more_reviewers: Vec::new(),
             jobs: self.jobs,
             waves: self.waves,
             land: true,
