@@ -19,6 +19,7 @@ use crate::domain::item::WorkItem;
 use crate::domain::names::{ItemKey, RunId};
 use crate::domain::plan::{self, Assignment, LeftOut, Plan, PlanRequest};
 use crate::domain::policy::ReviewBy;
+use crate::domain::prompt::template::Prompts;
 use crate::domain::run_state::RunState;
 use crate::domain::scope::{Scope, Selection};
 use crate::domain::settings::Missing;
@@ -38,6 +39,8 @@ pub(crate) struct Planned {
     pub(crate) reviewer: Assignment,
     /// Who else reviews, where the policy wants several.
     pub(crate) more_reviewers: Vec<Assignment>,
+    /// What agents are told.
+    pub(crate) prompts: Prompts,
 }
 
 impl Planned {
@@ -86,11 +89,18 @@ impl Planned {
             plan.diagnostics.push(*finding);
             Vec::new()
         });
+        let prompts = match app.prompts(&target) {
+            Ok(texts) => texts.prompts,
+            Err(wrong) => {
+                plan.diagnostics.extend(wrong);
+                Prompts::default()
+            }
+        };
         leave_to_others(&app, &states, &store.runs()?, &mut plan);
         join(&mut findings, std::mem::take(&mut plan.diagnostics));
         app::show(&findings, ui);
         plan.diagnostics = findings;
-        Ok(Self { app, target, registry, store, plan, reviewer, more_reviewers })
+        Ok(Self { app, target, registry, store, plan, reviewer, more_reviewers, prompts })
     }
 
     /// Refuses a plan with errors, or with warnings under `--strict`; they were shown already.

@@ -299,7 +299,7 @@ fn approved_by(reviewers: &[Principal]) -> ItemState {
 }
 
 fn wants(reviewers: u32, review_by: ReviewBy) -> Policy {
-    Policy { reviewers, review_by, ..policy() }
+    Policy { review_by, reviewers, ..policy() }
 }
 
 fn lacks(agents: u32, persons: u32) -> Vec<Refusal> {

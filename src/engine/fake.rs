@@ -23,6 +23,7 @@ use crate::domain::item::{Declared, FileStatus, ItemKind, StatedStatus, WorkItem
 use crate::domain::names::{AttemptId, ItemKey, PolicyVersion, RunId, Timestamp};
 use crate::domain::plan::{Assignment, EdgeKind, PlannedItem, Prerequisite};
 use crate::domain::policy::{CheckSpec, Policy};
+use crate::domain::prompt::template::Prompts;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::settings::Settings;
 use crate::domain::state::Status;
@@ -263,6 +264,7 @@ impl Stage {
             settings: self.settings.clone(),
             root: "/repo".into(),
             reviewer: assignment("code-reviewer"),
+            prompts: Prompts::default(),
             more_reviewers: self.more_reviewers.clone(),
             jobs: self.jobs,
             waves: self.waves,

@@ -189,3 +189,27 @@ fn two_agents_of_different_adapters_and_a_person_approve_before_it_lands() {
     assert_eq!(project.orchestrate(&["verify"]).code, 0);
     project.assert_tidy();
 }
+
+#[test]
+fn a_repository_has_prompts_of_its_own_and_only_committed_ones_count() {
+    let project = Project::new("", "");
+    project.story("1.1", "First", "None");
+    project.scratch.write(".orchestrate/prompts/review.md", "Be strict.\n{{story}}\n{{difff}}\n");
+    project.commit();
+    let ran = project.stories(&[]);
+    assert_eq!(ran.code, 2, "{}\n{}", ran.stdout, ran.stderr);
+    for said in ["main:.orchestrate/prompts/review.md:3:1", "unknown place {{difff}}", "needs {{result_form}}"] {
+        assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
+    }
+    assert!(!project.journal_path().exists(), "nothing was started");
+    let good = "Be strict, {{role}}.\n{{story}}\n{{diff}}\n{{result_form}}\n";
+    project.scratch.write(".orchestrate/prompts/review.md", good);
+    project.scratch.commit("a prompt");
+    project.scratch.write(".orchestrate/prompts/review.md", good.replace("strict", "kind"));
+    let ran = project.stories(&[]);
+    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+    let prompts = prompts(&project);
+    assert!(prompts.contains("# Task: review story 1.1\n\nBe strict, code-reviewer.\n"), "{prompts}");
+    assert!(!prompts.contains("Be kind"), "{prompts}");
+    assert!(prompts.contains("Do three things"), "the others stay as they are");
+}

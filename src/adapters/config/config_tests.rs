@@ -75,7 +75,7 @@ fn later_layers_win_key_by_key() {
     .unwrap();
     std::fs::write(&repository, "[run]\njobs = 3\nmissing = \"expand\"\n[agents.x]\nbin = \"b\"\n").unwrap();
     let variables = BTreeMap::from([("GIT_ORCHESTRATE_JOBS".to_owned(), "4".to_owned())]);
-    let loaded = load(&Sources { user: Some(user), repository, variables });
+    let loaded = load(&Sources { user: Some(user), repository, prompts: None, variables });
     assert_eq!(loaded.diagnostics, []);
     assert_eq!(loaded.settings.jobs, Some(4));
     assert_eq!(loaded.settings.missing, Missing::Expand);
