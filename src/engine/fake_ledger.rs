@@ -19,6 +19,8 @@ pub(crate) enum Trap {
     TargetMoves(&'static str, &'static str),
     /// The branch moves, and the process dies before `Landed` is written.
     MovesThenFails,
+    /// Somebody holds the branch's lock.
+    Locked,
 }
 
 /// Everything the ledger holds.
@@ -172,6 +174,9 @@ impl Ledger for FakeLedger {
         if let Some(Trap::TargetMoves(path, content)) = &trap {
             self.git.somebody_commits(landing.target.short(), path, content);
         }
+        if matches!(trap, Some(Trap::Locked)) {
+            return Err(locked());
+        }
         let mut repo = self.git.repo();
         assert_eq!((permit.base(), permit.head()), (&landing.base, &landing.head), "the permit is for another landing");
         assert_eq!(repo.commits[&landing.merge].tree, *permit.merge_tree(), "another tree lands than was permitted");
@@ -200,6 +205,9 @@ impl Ledger for FakeLedger {
         if let Some(Trap::TargetMoves(path, content)) = &trap {
             self.git.somebody_commits(branch.short(), path, content);
         }
+        if matches!(trap, Some(Trap::Locked)) {
+            return Err(locked());
+        }
         let mut repo = self.git.repo();
         assert!(permit.is_for_hotfix(), "a story's permit lands a hotfix");
         assert_eq!((permit.base(), permit.head()), (&hotfix.base, &hotfix.head), "the permit is for another hotfix");
@@ -227,4 +235,8 @@ impl Ledger for FakeLedger {
         self.chains().blobs.insert(oid.clone(), bytes.to_vec());
         Ok(oid)
     }
+}
+
+fn locked() -> LedgerError {
+    LedgerError::Locked(PortError::new("a ref is locked: HEAD.lock").hint("wait for it or end it"))
 }

@@ -2,7 +2,7 @@
 //! Write-ahead: intended → moved (with `Landed`, in one ref transaction) → checkouts follow. Must not move a branch without
 //! a permit.
 
-use super::attempt::{Attempt, Halt};
+use super::attempt::{Attempt, Halt, describe};
 use super::checks::READINESS_FAILED;
 use super::ports::{Bookkeeping, LandingPlan, LedgerError, Looked};
 use super::reviewing::Merge;
@@ -195,7 +195,7 @@ impl Attempt {
         let results = self.run_checks(&merge.tree, directory.clone()).await;
         if let Err(error) = ports.worktrees.discard(&directory).await {
             // The next check of this item takes the place over; what the checks said stands.
-            self.track.tell(format!("{} stays: {}", directory.display(), super::attempt::describe(&error)));
+            self.track.tell(format!("{} stays: {}", directory.display(), describe(&error)));
         }
         let results = results?;
         let failed = results.failed.clone();
@@ -233,6 +233,10 @@ impl Attempt {
         match ports.recorder.land(permit, self.track.key.clone(), landing.clone(), at).await {
             Ok(()) => {}
             Err(LedgerError::TargetMoved { .. }) => return Ok(Try::Again),
+            // Somebody's git is at work on the branch, or died there: this story waits, everything else goes on.
+            Err(LedgerError::Locked(error)) => {
+                return Err(Halt::Wait(format!("{}; then: git orchestrate resume", describe(&error))));
+            }
             Err(error) => return Err(Halt::Ledger(error)),
         }
         crate::fail_point::reach("outcome-written");
@@ -240,7 +244,7 @@ impl Attempt {
         ports.guard.trust(&target, &tip);
         self.landed(&landing, at)?;
         if let Err(error) = ports.lander.follow(&target, &base, &tip).await {
-            let helps = super::attempt::describe(&error);
+            let helps = describe(&error);
             self.track.tell(format!("landed, but a checkout did not follow: {helps}"));
         }
         crate::fail_point::reach("checkout-followed");

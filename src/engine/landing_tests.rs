@@ -211,6 +211,26 @@ fn an_obstacle_makes_the_landing_wait_with_the_reason_and_moves_nothing() {
 }
 
 #[test]
+fn a_landing_that_meets_somebodys_lock_waits_alone_and_the_next_run_lands_it() {
+    let stage = Stage::new();
+    stage.ledger.chains().traps.push_back(Trap::Locked);
+    let items = plan(&[("1.1", &[]), ("1.2", &[])]);
+    let summary = stage.run(&items).unwrap();
+    let waits = summary.items.iter().filter(|item| item.status == Status::Approved).collect::<Vec<_>>();
+    let [one] = waits.as_slice() else { panic!("{summary:?}") };
+    let reason = "a ref is locked: HEAD.lock (wait for it or end it); then: git orchestrate resume";
+    assert_eq!(one.reason, reason);
+    assert_eq!((summary.totals.landed, summary.totals.waiting, summary.totals.unfinished), (1, 1, 0));
+    assert!(matches!(stage.ledger.chains().run_log.last(), Some(RunEvent::Paused { .. })));
+
+    assert_eq!(stage.run(&items).unwrap().totals.landed, 2);
+    for id in ["1.1", "1.2"] {
+        assert_eq!((stage.git.merges_of(id), reviews(&stage, id)), (1, 1), "{id}");
+    }
+    stage.assert_clean();
+}
+
+#[test]
 fn a_run_that_does_not_land_ends_approved_and_the_next_one_lands_without_new_sessions() {
     let mut stage = Stage::with_check();
     stage.land = false;

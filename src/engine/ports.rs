@@ -119,6 +119,10 @@ pub enum LedgerError {
         /// What the permit was for.
         expected: Oid,
     },
+    /// Somebody else holds a lock that the move of a branch needs; nothing was moved and nothing written. Only from
+    /// [`Ledger::land`] and [`Ledger::land_hotfix`].
+    #[error(transparent)]
+    Locked(PortError),
     /// Git or the machine.
     #[error(transparent)]
     Port(#[from] PortError),

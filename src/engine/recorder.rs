@@ -219,7 +219,7 @@ fn flush(ledger: &mut dyn Ledger, appends: Vec<Append>) {
             }
             Err(LedgerError::Rejected(_) | LedgerError::Unreadable { .. }) => {}
             // Whether such a batch was written is not known, so nothing of it is written again.
-            Err(error @ (LedgerError::Port(_) | LedgerError::TargetMoved { .. })) => {
+            Err(error @ (LedgerError::Port(_) | LedgerError::Locked(_) | LedgerError::TargetMoved { .. })) => {
                 for (_, reply) in appends {
                     drop(reply.send(Err(PortError::new(error.to_string()).into())));
                 }

@@ -3,7 +3,7 @@
 
 use super::store::{LANDINGS, Store, Work, expected};
 use crate::adapters::git::landing::brought;
-use crate::adapters::git::refs::{self, Expected, RefUpdate};
+use crate::adapters::git::refs::{self, Expected, RefError, RefUpdate};
 use crate::adapters::git::repo::{git_error, oid};
 use crate::domain::branch::Hotfix;
 use crate::domain::event::Landing;
@@ -112,6 +112,14 @@ impl Store {
         let found = self.git.find_commit(self.repo.object_id(commit)?).map_err(failed)?;
         let tree = found.tree_id().map_err(failed)?;
         Ok((oid(tree), found.parent_ids().map(oid).collect()))
+    }
+}
+
+/// Why a landing's transaction moved nothing. Somebody's lock is no failure of ours: the landing can wait for it.
+pub(super) fn not_moved(error: RefError) -> LedgerError {
+    match error {
+        RefError::Locked { .. } => LedgerError::Locked(error.into()),
+        RefError::Conflict { .. } | RefError::Port(_) => LedgerError::Port(error.into()),
     }
 }
 

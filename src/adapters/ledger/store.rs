@@ -15,7 +15,7 @@ use super::audit::Guarded;
 use super::chain::{Chain, Chains, message_of};
 use super::clean::clean;
 use super::codec::{self, Fact};
-use super::landing::Move;
+use super::landing::{Move, not_moved};
 use super::objects::{Batch, NewCommit, Objects};
 use crate::adapters::git::refs::{self, Expected, RefError, RefUpdate, RefWriter};
 use crate::adapters::git::repo::{Repo, git_error, oid};
@@ -302,6 +302,7 @@ impl Store {
             },
             // Git refuses a ref to an object that a gc took meanwhile.
             Err(error) => match self.restore_pruned()? {
+                0 if moved.is_some() => Err(not_moved(error)),
                 0 => Err(LedgerError::Port(error.into())),
                 _ => Ok(Tried::Lost),
             },
