@@ -16,6 +16,9 @@ use crate::domain::workflow::Phase;
 /// How often a landing begins anew because the target moved meanwhile.
 const MOST_TRIES: u32 = 20;
 
+/// How often it does because something could not be read or written.
+const MOST_UNMADE: u32 = 3;
+
 /// What one try at landing came to.
 enum Try {
     /// Landed.
@@ -33,13 +36,20 @@ impl Attempt {
         let head = self.branch_tip(Phase::Readiness).await?;
         let _still = watch.still(&self.track.key, self.recorded().branch.clone(), head);
         let _turn = queue.turn().await;
+        let mut unmade = 0;
         for _ in 0..MOST_TRIES {
             self.stop_if_asked()?;
             self.look(Phase::Readiness).await?;
             watch.alarm().map_or(Ok(()), |alarm| Err(Halt::Wait(alarm)))?;
-            match self.try_landing().await? {
-                Try::Landed | Try::Back => return Ok(()),
-                Try::Again => {}
+            match self.try_landing().await {
+                Ok(Try::Landed | Try::Back) => return Ok(()),
+                Ok(Try::Again) => {}
+                // A gc beside us takes merges that no ref names yet, and nothing has moved: they are made again.
+                Err(Halt::Fail(failure)) if failure.class == FailureClass::Internal && unmade < MOST_UNMADE => {
+                    unmade += 1;
+                    drop(self.track.world.ports.recorder.make_good().await);
+                }
+                Err(halt) => return Err(halt),
             }
         }
         let message = format!("{} kept moving while landing", self.recorded().target.short());
@@ -233,6 +243,7 @@ impl Attempt {
         match ports.recorder.land(permit, self.track.key.clone(), landing.clone(), at).await {
             Ok(()) => {}
             Err(LedgerError::TargetMoved { .. }) => return Ok(Try::Again),
+            Err(LedgerError::Gone(error)) => return Err(Halt::internal(Phase::Readiness)(error)),
             // Somebody's git is at work on the branch, or died there: this story waits, everything else goes on.
             Err(LedgerError::Locked(error)) => {
                 return Err(Halt::Wait(format!("{}; then: git orchestrate resume", describe(&error))));
