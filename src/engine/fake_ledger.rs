@@ -21,6 +21,8 @@ pub(crate) enum Trap {
     MovesThenFails,
     /// Somebody holds the branch's lock.
     Locked,
+    /// A gc took the merge.
+    Gone,
 }
 
 /// Everything the ledger holds.
@@ -174,9 +176,7 @@ impl Ledger for FakeLedger {
         if let Some(Trap::TargetMoves(path, content)) = &trap {
             self.git.somebody_commits(landing.target.short(), path, content);
         }
-        if matches!(trap, Some(Trap::Locked)) {
-            return Err(locked());
-        }
+        stopped_by(trap.as_ref())?;
         let mut repo = self.git.repo();
         assert_eq!((permit.base(), permit.head()), (&landing.base, &landing.head), "the permit is for another landing");
         assert_eq!(repo.commits[&landing.merge].tree, *permit.merge_tree(), "another tree lands than was permitted");
@@ -205,9 +205,7 @@ impl Ledger for FakeLedger {
         if let Some(Trap::TargetMoves(path, content)) = &trap {
             self.git.somebody_commits(branch.short(), path, content);
         }
-        if matches!(trap, Some(Trap::Locked)) {
-            return Err(locked());
-        }
+        stopped_by(trap.as_ref())?;
         let mut repo = self.git.repo();
         assert!(permit.is_for_hotfix(), "a story's permit lands a hotfix");
         assert_eq!((permit.base(), permit.head()), (&hotfix.base, &hotfix.head), "the permit is for another hotfix");
@@ -237,6 +235,13 @@ impl Ledger for FakeLedger {
     }
 }
 
-fn locked() -> LedgerError {
-    LedgerError::Locked(PortError::new("a ref is locked: HEAD.lock").hint("wait for it or end it"))
+/// What moves nothing at all.
+fn stopped_by(trap: Option<&Trap>) -> Result<(), LedgerError> {
+    match trap {
+        Some(Trap::Locked) => {
+            Err(LedgerError::Locked(PortError::new("a ref is locked: HEAD.lock").hint("wait for it or end it")))
+        }
+        Some(Trap::Gone) => Err(LedgerError::Gone(PortError::new("cannot read commit 1a2b3c4"))),
+        Some(Trap::TargetMoves(..) | Trap::MovesThenFails) | None => Ok(()),
+    }
 }
