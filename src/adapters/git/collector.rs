@@ -22,7 +22,7 @@ impl fmt::Display for Collector {
 /// looked at.
 pub fn at_work(repo: &Repo) -> Option<Collector> {
     let host = nix::unistd::gethostname().ok()?;
-    noted(&fs::read_to_string(repo.common_dir().join("gc.pid")).ok()?, host.to_str()?).filter(Collector::is_live)
+    noted(&fs::read_to_string(repo.common_dir().join("gc.pid")).ok()?, host.to_str()?).filter(|found| found.is_live())
 }
 
 /// What `gc.pid` says: `<pid> <host>`.
@@ -33,7 +33,7 @@ fn noted(text: &str, host: &str) -> Option<Collector> {
 }
 
 impl Collector {
-    fn is_live(&self) -> bool {
+    fn is_live(self) -> bool {
         let name = fs::read_to_string(Path::new("/proc").join(self.pid.to_string()).join("comm"));
         // A number that somebody else got since is not it.
         name.is_ok_and(|name| ["git", "git-gc"].contains(&name.trim_end()))
