@@ -9,6 +9,7 @@ use super::certify;
 use super::checkpoints;
 use super::error::CommandError;
 use super::exit::Exit;
+use super::outlast::outlast_gc;
 use super::planning::Planned;
 use super::ui::Ui;
 use crate::adapters::agents::Registry;
@@ -92,6 +93,9 @@ pub(crate) fn execute(mut planned: Planned, options: Options, ui: &mut Ui) -> Re
     // What the run landed is certified; what somebody else brought meanwhile is found out.
     let settled = certify::settle(&app, ui);
     checkpoints::save(&app, Occasion::End, ui);
+    if signal.is_none() {
+        local.block_on(&runtime, outlast_gc(&app, ui));
+    }
     match settled {
         Ok(()) => Ok(exit),
         Err(error) => {

@@ -120,6 +120,13 @@ pub enum LedgerError {
         /// What the permit was for.
         expected: Oid,
     },
+    /// Somebody else holds a lock that the move of a branch needs; nothing was moved and nothing written. Only from
+    /// [`Ledger::land`] and [`Ledger::land_hotfix`].
+    #[error(transparent)]
+    Locked(PortError),
+    /// What a landing or a branch brings is not there any more: somebody's gc took it. Nothing was moved and nothing written.
+    #[error(transparent)]
+    Gone(PortError),
     /// Git or the machine.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -174,6 +181,17 @@ pub trait Ledger: Send {
     /// it is read or written again.
     fn guard(&mut self) -> Result<(), LedgerError> {
         Ok(())
+    }
+
+    /// Remembers what a branch holds beyond `since`, as far as it is not too much: a gc beside us that did not see the branch
+    /// move may take it, and whoever committed it does not write it again.
+    fn hold(&mut self, _branch: &BranchRef, _since: &Oid) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    /// Writes again what a gc took of what is remembered; how many objects that were.
+    fn make_good(&mut self) -> Result<usize, LedgerError> {
+        Ok(0)
     }
 
     /// Compares every ref with what is remembered; answers with what was put back since the last call.
