@@ -37,7 +37,7 @@ pub(crate) fn go_on(
     let known = Known { runs: store.runs()?, items: store.items()? };
     drop(store);
     let Some((id, run)) = known.to_resume(&app).map(|(id, run)| (id.clone(), run.clone())) else {
-        ui.data("nothing to resume: no run is unfinished\n")?;
+        super::stories::say_nothing("nothing to resume: no run is unfinished", view == View::Json, ui)?;
         return Ok(Exit::DONE);
     };
     let asked = Planning {
@@ -50,9 +50,9 @@ pub(crate) fn go_on(
         ..Planning::default()
     };
     let planned = Planned::make(app, &asked, ui)?;
+    others::refuse_live(&planned.app, &known, &planned.plan)?;
     ui.status(&planned.headline());
     ui.status(&format!("going on with run {id}: {} of {} stories are left", planned.plan.items.len(), run.items.len()));
-    others::refuse_live(&planned.app, &known, &planned.plan)?;
     let settled = settled(&id, &known.items);
     let options = Options {
         continues: Some(id),

@@ -204,7 +204,12 @@ fn change(app: &App, key: &ItemKey, state: &ItemState, base: &Oid) -> Result<Cha
     let runtime = super::app::runtime()?;
     runtime.block_on(async {
         let head = lander.tip(&attempt.branch).await?.ok_or_else(|| {
-            CommandError::usage(format!("story {key} has no branch {} to review", attempt.branch.short()))
+            let message = format!("story {key} has no branch {} to review", attempt.branch.short());
+            match state.is_done() {
+                true => CommandError::usage(format!("story {key} is done: there is nothing left to review"))
+                    .hint(format!("git orchestrate show {key}")),
+                false => CommandError::usage(message).hint(format!("git orchestrate stories {key} makes it")),
+            }
         })?;
         let authors = lander.person_authors(base, &head).await?;
         match lander.merge(base, &head).await? {
