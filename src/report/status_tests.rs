@@ -322,7 +322,7 @@ fn an_ended_run_says_how_it_ended() {
 fn what_holds_starts_back_is_shown_with_what_the_run_consumed() {
     let mut items = states();
     let mut spent = crate::domain::usage::Spent::default();
-    for usage in [Usage { micro_usd: Some(1_250_000), tokens: Some(7) }, Usage::default()] {
+    for usage in [Usage { micro_usd: Some(1_250_000), tokens: Some(7), ..Usage::default() }, Usage::default()] {
         spent.start();
         spent.end(&usage, 60_000);
     }

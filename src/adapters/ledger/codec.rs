@@ -22,10 +22,11 @@ use crate::domain::state::{ItemState, Rejected};
 
 /// The newest format this version reads, and the one it writes. 2 added retries that are due and what sessions consume: a
 /// version that knows only 1 would take an item between two tries for one at work, so it is to refuse.
-pub const FORMAT: u64 = 2;
+/// 3 added classes of failure, which a version that knows only 2 cannot read.
+pub const FORMAT: u64 = 3;
 
 /// How a body of [`FORMAT`] begins when this version wrote it.
-const OURS: &str = "{\n\"v\": 2,\n";
+const OURS: &str = "{\n\"v\": 3,\n";
 
 /// A kind of event with the state it folds to.
 pub trait Fact: Clone + PartialEq + Serialize + DeserializeOwned {
