@@ -177,6 +177,8 @@ fn every_refusal_names_the_thing_and_a_command_that_helps() {
         assert!(expected.iter().all(|text| ran.stderr.contains(text)), "{args:?}: {}", ran.stderr);
         assert_plain(&ran);
     }
+    let silent = project.orchestrate(&["log"]);
+    assert!(silent.code == 0 && silent.stderr.contains("nothing is recorded yet"), "{silent:?}");
     let (outside, command) = (project.scratch.outside(), project.scratch.orchestrate_command());
     let ran = run({ command }.args(["doctor"]).current_dir(&outside));
     assert!(ran.code == 2 && ran.stderr.contains(&format!("{} is not in", outside.display())), "{ran:?}");

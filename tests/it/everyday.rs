@@ -146,3 +146,18 @@ fn beside_a_live_run_land_and_resume_say_so_and_leave_no_run_behind() {
     assert!(done.code == 2 && done.stderr.contains("story 1.1 is done: there is nothing left to review"), "{done:?}");
     project.assert_tidy();
 }
+
+#[test]
+fn a_run_whose_story_lost_its_file_says_how_to_bring_it_back() {
+    let project = with_author_doing("kill -9 $(cat ROOT/.git/orchestrate/runs/*.lock)");
+    drop(project.stories(&[]));
+    project.scratch.git(&["rm", "-q", "docs/stories/1.1.first.md"]);
+    let ran = project.orchestrate(&["resume"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    let hint = ran.stderr.lines().find_map(|line| line.strip_prefix("hint: bring the files back: ")).unwrap();
+    let (back, without) = hint.split_once("; or go on without them: ").unwrap();
+    assert_eq!(without, "git orchestrate stories 1.2 --yes");
+    assert_eq!(run(project.scratch.command("sh").args(["-c", back])).code, 0, "{back}");
+    landed(&project, &project.orchestrate(&["resume"]));
+    project.assert_tidy();
+}
