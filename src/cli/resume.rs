@@ -50,10 +50,8 @@ pub(crate) fn go_on(
         ..Planning::default()
     };
     let gone = gone(&app, run.items.iter().map(|item| &item.key), &known.items);
-    let planned = Planned::make(app, &asked, ui).map_err(|error| match gone.is_empty() {
-        true => error,
-        false => error.hint(without_file(&run, &gone)),
-    })?;
+    let planned = Planned::make(app, &asked, ui)
+        .map_err(|error| if gone.is_empty() { error } else { error.hint(without_file(&run, &gone)) })?;
     others::refuse_live(&planned.app, &known, &planned.plan)?;
     ui.status(&planned.headline());
     ui.status(&format!("going on with run {id}: {} of {} stories are left", planned.plan.items.len(), run.items.len()));
@@ -89,10 +87,10 @@ fn without_file(run: &RunState, gone: &[(&ItemKey, &str)]) -> String {
         run.items.iter().map(|item| item.key.as_str()).filter(|key| gone.iter().all(|(it, _)| it.as_str() != *key));
     let others: Vec<&str> = others.collect();
     let back = format!("bring the files back: git checkout HEAD -- {}", paths.join(" "));
-    match others.is_empty() {
-        true => back,
-        false => format!("{back}; or go on without them: git orchestrate stories {} --yes", others.join(" ")),
+    if others.is_empty() {
+        return back;
     }
+    format!("{back}; or go on without them: git orchestrate stories {} --yes", others.join(" "))
 }
 
 fn positive(run: &RunState) -> Option<u32> {

@@ -205,11 +205,11 @@ fn change(app: &App, key: &ItemKey, state: &ItemState, base: &Oid) -> Result<Cha
     runtime.block_on(async {
         let head = lander.tip(&attempt.branch).await?.ok_or_else(|| {
             let message = format!("story {key} has no branch {} to review", attempt.branch.short());
-            match state.is_done() {
-                true => CommandError::usage(format!("story {key} is done: there is nothing left to review"))
-                    .hint(format!("git orchestrate show {key}")),
-                false => CommandError::usage(message).hint(format!("git orchestrate stories {key} makes it")),
+            if state.is_done() {
+                return CommandError::usage(format!("story {key} is done: there is nothing left to review"))
+                    .hint(format!("git orchestrate show {key}"));
             }
+            CommandError::usage(message).hint(format!("git orchestrate stories {key} makes it"))
         })?;
         let authors = lander.person_authors(base, &head).await?;
         match lander.merge(base, &head).await? {

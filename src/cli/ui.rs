@@ -10,6 +10,7 @@ use nix::unistd::{getpgrp, tcgetpgrp};
 
 use super::error::{CommandError, Kind};
 use crate::adapters::process::secrets;
+use crate::adapters::process::signals::terminal_obeys;
 use crate::domain::diagnostic::{escape, is_unsafe};
 use crate::domain::redact::Redactor;
 use crate::report::progress::Terminal;
@@ -99,7 +100,7 @@ impl Ui {
 
     /// Whether lines on stderr can be drawn again in their place: a person looks at it, and it obeys.
     pub fn can_draw(&self) -> bool {
-        self.interactive && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+        self.interactive && terminal_obeys()
     }
 
     /// Columns that data on stdout should fit into; `None` where stdout is no terminal.

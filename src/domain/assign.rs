@@ -102,10 +102,10 @@ pub fn check_adapter(name: &str, source: &str, choices: &Choices<'_>) -> Result<
 
 /// An agent of the user's own is a program that the settings name.
 fn how_to_install(name: &str) -> String {
-    match PREFERRED.contains(&name) {
-        true => format!("install {name}"),
-        false => format!("make sure that the program in agents.{name}.command is there and executable"),
+    if PREFERRED.contains(&name) {
+        return format!("install {name}");
     }
+    format!("make sure that the program in agents.{name}.command is there and executable")
 }
 
 /// What a story's agent field names.

@@ -74,17 +74,15 @@ fn names(repo: &Repo) -> Vec<String> {
 pub fn find(repo: &Repo, name: &str) -> Result<Rescued, PortError> {
     let short = name.strip_prefix(RESCUE).unwrap_or(name);
     let reference = format!("{RESCUE}{short}");
-    let unknown = || {
-        let alike: Vec<String> =
-            names(repo).into_iter().filter(|known| known.starts_with(short)).take(SUGGESTED).collect();
-        let list = "list what is kept: git orchestrate rescue list";
-        PortError::new(format!("nothing is kept under the name `{}`", name.escape_debug())).hint(
-            match alike.is_empty() {
-                true => list.to_owned(),
-                false => format!("did you mean {}? {list}", alike.join(", ")),
-            },
-        )
-    };
+    let unknown =
+        || {
+            let alike: Vec<String> =
+                names(repo).into_iter().filter(|known| known.starts_with(short)).take(SUGGESTED).collect();
+            let list = "list what is kept: git orchestrate rescue list";
+            PortError::new(format!("nothing is kept under the name `{}`", name.escape_debug())).hint(
+                if alike.is_empty() { list.to_owned() } else { format!("did you mean {}? {list}", alike.join(", ")) },
+            )
+        };
     if !refs::is_valid_name(&reference) {
         return Err(unknown());
     }

@@ -1,4 +1,4 @@
-//! Signals that ask this process to end, as a stream of rising urgency; and the one that puts it to sleep. Must not end
+//! Signals that ask this process to end, as a stream of rising urgency; the one that puts it to sleep, and whether its terminal can be drawn on. Must not end
 //! anything itself.
 
 use std::cell::Cell;
@@ -80,6 +80,11 @@ pub fn stops() -> Arc<AtomicBool> {
     // Without the thread Ctrl-Z does what it does by itself.
     drop(listening);
     stopped
+}
+
+/// Whether `TERM` names a terminal that can move its cursor. Where it names none, whoever looks at one is believed.
+pub fn terminal_obeys() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Whether somebody is there to let this process go on: outside of its process group, an ancestor of the same session. Without

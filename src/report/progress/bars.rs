@@ -99,10 +99,8 @@ impl Bars {
         // prompt the run was started from.
         let width = terminal.columns.saturating_sub(1);
         let height = terminal.rows.saturating_sub(3);
-        let mut lines = match width >= NARROW && height > 0 {
-            true => self.live.lines(now, width, height, self.color),
-            false => Vec::new(),
-        };
+        let mut lines =
+            if width >= NARROW && height > 0 { self.live.lines(now, width, height, self.color) } else { Vec::new() };
         lines.push(cut(&self.overall(now), width).into_owned());
         lines
     }
