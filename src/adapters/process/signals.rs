@@ -1,5 +1,5 @@
-//! Signals that ask this process to end, as a stream of rising urgency; the one that puts it to sleep, and whether its terminal can be drawn on. Must not end
-//! anything itself.
+//! Signals that ask this process to end, as a stream of rising urgency; the one that puts it to sleep, and whether its terminal
+//! can be drawn on. Must not end anything itself.
 
 use std::cell::Cell;
 use std::rc::Rc;
