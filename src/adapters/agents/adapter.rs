@@ -40,6 +40,12 @@ pub enum Parser {
     CodexJsonl,
     /// Gemini CLI's events.
     GeminiStreamJson,
+    /// opencode's events.
+    OpencodeJsonl,
+    /// Copilot CLI's events.
+    CopilotJsonl,
+    /// Not lines but a conversation: the Agent Client Protocol.
+    Acp,
 }
 
 impl Parser {
@@ -50,7 +56,7 @@ impl Parser {
 
     /// Whether they say how many tokens they used.
     pub fn tells_tokens(self) -> bool {
-        self != Self::Plain
+        !matches!(self, Self::Plain | Self::Acp)
     }
 }
 
@@ -109,15 +115,32 @@ pub struct Stop {
     pub grace_s: Option<u64>,
 }
 
-/// What an exit code or a line of output can prove.
+/// What an exit code or a line of output can prove. What git shows better (no commit, a dirty tree, tampering) and what we
+/// end ourselves is not among it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClassName {
     /// Login or key refused.
     Auth,
     /// Try again later.
+    #[serde(alias = "rate-limited", alias = "rate_limited", alias = "rate_limit")]
     RateLimit,
+    /// No room at the provider just now, or the answer broke off.
+    Overloaded,
+    /// No credit.
+    Billing,
+    /// Not allowed to do what it had to.
+    Denied,
+    /// The context is full.
+    #[serde(alias = "context_full")]
+    ContextFull,
+    /// A limit of turns of the client's own.
+    #[serde(alias = "max_turns")]
+    MaxTurns,
+    /// A limit of money or time of the client's own.
+    Budget,
     /// Any other failure of the client.
+    #[serde(alias = "crashed")]
     Agent,
 }
 
@@ -127,6 +150,12 @@ impl ClassName {
         match self {
             Self::Auth => FailureClass::Auth,
             Self::RateLimit => FailureClass::RateLimited,
+            Self::Overloaded => FailureClass::Overloaded,
+            Self::Billing => FailureClass::Billing,
+            Self::Denied => FailureClass::Denied,
+            Self::ContextFull => FailureClass::ContextFull,
+            Self::MaxTurns => FailureClass::MaxTurns,
+            Self::Budget => FailureClass::ClientBudget,
             Self::Agent => FailureClass::Agent,
         }
     }

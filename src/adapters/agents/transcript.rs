@@ -68,7 +68,8 @@ fn take(event: &Value, parser: Parser, transcript: &mut Transcript) {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
     let kind = text("/type").unwrap_or_default();
     match parser {
-        Parser::Plain => {}
+        // Those behind `Plain` are not read yet.
+        Parser::Plain | Parser::OpencodeJsonl | Parser::CopilotJsonl | Parser::Acp => {}
         Parser::ClaudeStreamJson => {
             keep_session(transcript, text("/session_id"));
             match kind {
