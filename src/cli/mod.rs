@@ -47,6 +47,7 @@ use std::process::ExitCode;
 use anstream::ColorChoice;
 use clap::Parser;
 
+use crate::adapters::agents::acp;
 use crate::adapters::process::{sandbox, supervise};
 use crate::domain::diagnostic::{escape, escape_line};
 use args::{Cli, ColorWhen, Command, Globals};
@@ -62,6 +63,9 @@ pub fn main(argv: Vec<OsString>) -> ExitCode {
     }
     if let Some(args) = sandbox::called(&argv) {
         return sandbox::become_confined(args, &mut std::io::stderr()).into();
+    }
+    if let Some(args) = acp::called(&argv) {
+        return acp::main(args, &mut std::io::stdout(), &mut std::io::stderr()).into();
     }
     ui::say_panics_in_one_sentence();
     guarded(|| run(&argv)).into()

@@ -1,6 +1,7 @@
 //! Coding agents: adapters as data, the registry of them, and the one way to run an invocation. Must not judge the work:
 //! git does that first, and the engine decides.
 
+pub mod acp;
 pub mod adapter;
 pub mod arguments;
 pub mod demo;
