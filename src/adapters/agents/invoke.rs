@@ -12,8 +12,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
-use super::adapter::{Adapter, PromptBy, ResultBy, StopSignal};
-use super::arguments::Placeholder;
+use super::acp;
+use super::adapter::{Adapter, Parser, PromptBy, ResultBy, StopSignal};
+use super::arguments::{Placeholder, Template};
 use super::leftover;
 use super::registry::Registry;
 use super::transcript::{self, Transcript};
@@ -103,6 +104,12 @@ impl Agents for RealAgents {
         let redactor = Redactor::new(secrets.clone());
         let secrets = secrets.into_iter().map(|secret| secret.value).collect();
         let mut job = invocation.job(program, environment, secrets);
+        if adapter.parser == Parser::Acp {
+            job.launch = match invocation.conversation(job.launch) {
+                Ok(launch) => launch,
+                Err(error) => return not_started(&request, format!("cannot write the agent's files: {error}")),
+            };
+        }
         job.launch = match invocation.confined(job.launch) {
             Ok(launch) => launch,
             Err(reason) => return not_started(&request, reason),
@@ -229,6 +236,35 @@ impl<'a> Invocation<'a> {
             spec: &self.folder.join("sandbox.json"),
         };
         sandbox::confine(launch, &self.adapter.sandbox, &places)
+    }
+
+    /// The launch with this program's client of the protocol in between. Session, model and mode are said in the protocol.
+    fn conversation(&self, mut launch: Launch) -> io::Result<Launch> {
+        let (adapter, request) = (self.adapter, self.request);
+        let fill = |part: &Template| part.fill(&|placeholder| self.value(placeholder));
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let reviewer = request.phase == Phase::Review;
+        launch.args = fill(&adapter.args);
+        let facts = acp::Facts {
+            reviewer,
+            worktree: text(&request.worktree),
+            root: text(&self.place.root),
+            git_common_dir: text(&self.place.git_common_dir),
+            branch: request.branch.short().to_owned(),
+            result: text(&self.result_file()),
+            ..acp::Facts::default()
+        };
+        let spec = acp::Spec {
+            prompt: self.prompt_file(),
+            session: request.resume.then(|| request.session.clone()),
+            modes: fill(if reviewer { &adapter.reviewer_args } else { &adapter.author_args }),
+            model: adapter.model.clone(),
+            wants_result: request.wants_result,
+            grace_millis: adapter.stop.grace_s.unwrap_or(request.grace_secs).saturating_mul(1000),
+            facts,
+            ..acp::Spec::default()
+        };
+        acp::conversation(launch, &self.place.program, spec, self.folder.join("conversation.json"))
     }
 
     /// The session comes last: Codex takes its other flags before `resume` only.

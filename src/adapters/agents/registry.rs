@@ -9,10 +9,17 @@ use crate::domain::settings::Settings;
 
 /// Embedded adapters, in the order in which a default is chosen among installed ones. `command` is what a program of the
 /// user's own is built on; `demo` is last because it only shows how things work.
-const EMBEDDED: [(&str, &str, &str); 5] = [
+const EMBEDDED: [(&str, &str, &str); 12] = [
     ("claude", "built-in claude.toml", include_str!("claude.toml")),
     ("codex", "built-in codex.toml", include_str!("codex.toml")),
     ("gemini", "built-in gemini.toml", include_str!("gemini.toml")),
+    ("claude-acp", "built-in claude-acp.toml", include_str!("claude-acp.toml")),
+    ("codex-acp", "built-in codex-acp.toml", include_str!("codex-acp.toml")),
+    ("gemini-acp", "built-in gemini-acp.toml", include_str!("gemini-acp.toml")),
+    ("opencode-acp", "built-in opencode-acp.toml", include_str!("opencode-acp.toml")),
+    ("copilot-acp", "built-in copilot-acp.toml", include_str!("copilot-acp.toml")),
+    ("qwen-acp", "built-in qwen-acp.toml", include_str!("qwen-acp.toml")),
+    ("acp", "built-in acp.toml", include_str!("acp.toml")),
     ("command", "built-in command.toml", include_str!("command.toml")),
     ("demo", "built-in demo.toml", include_str!("demo.toml")),
 ];
@@ -105,7 +112,7 @@ fn build(name: &str, text: Option<&str>) -> Result<Adapter, Vec<Diagnostic>> {
             let message = format!("`like` names `{like}`, which is no built-in adapter");
             vec![Diagnostic::error("unknown-adapter", message).at(place.clone()).hint(format!("one of {known}"))]
         })?,
-        None => embedded(name).unwrap_or(Source { path: EMBEDDED[3].1, text: EMBEDDED[3].2 }),
+        None => embedded(name).unwrap_or(Source { path: EMBEDDED[10].1, text: EMBEDDED[10].2 }),
     };
     if like.is_none() && embedded(name).is_none() && !layers.iter().any(Layer::has_program) {
         let hint = "give it `command = [\"program\", \"argument\"]`, or `like = \"claude\"`";

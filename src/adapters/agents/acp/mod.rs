@@ -4,6 +4,7 @@
 mod asking;
 mod faults;
 mod git_rules;
+mod launch;
 mod link;
 mod places;
 pub mod policy;
@@ -18,6 +19,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 
+pub use launch::conversation;
 pub use places::Facts;
 pub use spec::Spec;
 
