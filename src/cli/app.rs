@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use super::error::CommandError;
 use super::ui::Ui;
-use crate::adapters::agents::{AgentPlace, RealAgents, Registry};
+use crate::adapters::agents::{AgentPlace, RealAgents, Registry, price};
 use crate::adapters::config::{self, Sources};
 use crate::adapters::gate::guard::GitGuard;
 use crate::adapters::git::content;
@@ -153,8 +153,8 @@ impl App {
         Registry::load(&self.settings).map_err(|findings| invalid(&findings))
     }
 
-    /// The real ports. Must be called inside a `LocalSet`.
-    pub(crate) fn ports(&self, registry: Registry, ledger: Store) -> Result<Ports, CommandError> {
+    /// The real ports. Must be called inside a `LocalSet`. `followed` is whether anybody sees what agents do meanwhile.
+    pub(crate) fn ports(&self, registry: Registry, ledger: Store, followed: bool) -> Result<Ports, CommandError> {
         let program = std::env::current_exe()
             .map_err(|error| CommandError::operation(format!("cannot tell where this program lies: {error}")))?;
         let place = AgentPlace {
@@ -164,6 +164,8 @@ impl App {
             program,
             secrets: self.secrets(),
             supervisor: self.supervisor(),
+            prices: price::table(&self.settings.prices),
+            followed,
         };
         let machine = Rc::new(self.machine.clone());
         Ok(Ports {

@@ -17,7 +17,9 @@ use super::adapter::{Adapter, Parser, PromptBy, ResultBy, StopSignal};
 use super::arguments::{Placeholder, Template};
 use super::leftover;
 use super::registry::Registry;
-use super::transcript::{self, Transcript};
+use super::parse::{self, Transcript, follow};
+use super::price::{self, Reckoned};
+use super::record::{self, Invoked};
 use crate::adapters::process::environment::{Environment, MARK};
 use crate::adapters::process::executor::{attempt_folder, next_free, plain_name};
 use crate::adapters::process::fence;
@@ -30,6 +32,7 @@ use crate::adapters::process::supervisor::Supervisor;
 use crate::domain::diagnostic::escape_line;
 use crate::domain::event::FailureClass;
 use crate::domain::names::Principal;
+use crate::domain::price::PriceTable;
 use crate::domain::prompt::REVIEW_SCHEMA;
 use crate::domain::redact::{Redactor, Secret};
 use crate::domain::state::OpenSession;
@@ -60,6 +63,10 @@ pub struct AgentPlace {
     pub secrets: Vec<Secret>,
     /// Who watches over them.
     pub supervisor: Supervisor,
+    /// What models cost.
+    pub prices: PriceTable,
+    /// Whether anybody sees what agents are doing meanwhile.
+    pub followed: bool,
 }
 
 /// Agents as processes on this machine.
@@ -84,7 +91,7 @@ impl Agents for RealAgents {
         adapter.map_or_else(LeftSession::default, |adapter| leftover::of(&self.place.state_dir, adapter, open))
     }
 
-    async fn invoke(&self, request: AgentRequest, cancel: CancelSignal, _watcher: Watcher) -> AgentEnd {
+    async fn invoke(&self, request: AgentRequest, cancel: CancelSignal, watcher: Watcher) -> AgentEnd {
         let Some(adapter) = self.registry.adapter(&request.adapter) else {
             return not_started(&request, format!("there is no agent `{}`", escape_line(&request.adapter)));
         };
@@ -114,7 +121,13 @@ impl Agents for RealAgents {
             Ok(launch) => launch,
             Err(reason) => return not_started(&request, reason),
         };
-        let end = run(&job, cancel).await;
+        let work = run(&job, cancel);
+        let end = if self.place.followed {
+            let log = job.launch.log.clone();
+            follow::while_running(work, log, adapter.parser, &redactor, |activity| watcher(activity)).await
+        } else {
+            work.await
+        };
         invocation.end(end, &redactor)
     }
 }
@@ -150,6 +163,7 @@ impl<'a> Invocation<'a> {
         fs::create_dir(folder.join("answer"))?;
         write_new(&story, &request.story)?;
         write_new(&folder.join("schema.json"), REVIEW_SCHEMA.as_bytes())?;
+        record::write(&folder, &Invoked::of(adapter, request))?;
         let mut invocation = Self { place, adapter, request, folder, story, role_file: None };
         let mut prompt = request.prompt.clone();
         match invocation.role() {
@@ -339,10 +353,11 @@ impl<'a> Invocation<'a> {
     /// What is handed on: nothing in it holds a secret that the agent was given.
     fn end(&self, end: JobEnd, redactor: &Redactor) -> AgentEnd {
         let log = self.log();
-        let transcript = transcript::read(&log, self.adapter.parser);
+        let transcript = parse::read(&log, self.adapter.parser);
         let class = self.class(&end.ended, &transcript, &log);
         let result = self.request.wants_result.then(|| self.result(&transcript)).flatten();
-        let usage = transcript.usage;
+        let own = self.adapter.model.as_deref();
+        let Reckoned { usage, counting, priced } = price::reckon(&transcript, own, &self.place.prices);
         let result = result.map(|bytes| redactor.redact_bytes(&bytes));
         let session = transcript.session.unwrap_or_else(|| self.request.session.clone());
         AgentEnd {
@@ -354,9 +369,11 @@ impl<'a> Invocation<'a> {
             log,
             millis: end.millis,
             usage,
-            counting: transcript.counting,
-            model: transcript.model,
-            until: transcript.until,
+            counting,
+            priced,
+            denied: transcript.denied,
+            model: if transcript.model.is_empty() { own.unwrap_or_default().to_owned() } else { transcript.model },
+            until: transcript.until.filter(|_| class == Some(FailureClass::RateLimited)),
             said: redactor.redact(&transcript.said),
         }
     }
@@ -391,7 +408,8 @@ impl<'a> Invocation<'a> {
         }
         let bytes = output::last_bytes(log, PATTERN_BYTES).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
-        self.adapter.patterns.iter().find(|(regex, _)| regex.is_match(&text)).map(|(_, class)| class.class())
+        let pattern = self.adapter.patterns.iter().find(|(regex, _)| regex.is_match(&text));
+        pattern.map(|(_, class)| class.class()).or(transcript.hint)
     }
 
     fn prompt_file(&self) -> PathBuf {

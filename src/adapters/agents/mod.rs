@@ -7,9 +7,11 @@ pub mod arguments;
 pub mod demo;
 pub mod invoke;
 mod leftover;
+pub mod parse;
+pub mod price;
+pub mod record;
 pub mod registry;
 pub mod roles;
-pub mod transcript;
 
 pub use invoke::{AgentPlace, RealAgents};
 pub use registry::Registry;

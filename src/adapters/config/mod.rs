@@ -4,6 +4,7 @@
 mod document;
 mod environment;
 mod policy;
+mod prices;
 mod reader;
 mod settings;
 pub mod target;

@@ -172,6 +172,16 @@ impl<'a> Table<'a> {
         text.as_deref().and_then(parse_dollars).or_else(|| self.wrong(key, value, MONEY))
     }
 
+    /// An amount of money that may be nothing, in millionths of a US dollar.
+    pub(super) fn rate(&self, key: &str) -> Option<u64> {
+        let value = self.value(key)?;
+        let nothing = match value.get_ref() {
+            DeValue::Float(number) => number.as_str().parse::<f64>().is_ok_and(|number| number == 0.0),
+            _ => integer(value) == Some(0),
+        };
+        if nothing { Some(0) } else { self.money(key) }
+    }
+
     /// A quantity of bytes: an integer, or text like `512M`, `2G`.
     pub(super) fn bytes(&self, key: &str) -> Option<u64> {
         let value = self.value(key)?;

@@ -9,7 +9,8 @@ use crate::domain::settings::{Missing, PidNamespace, SandboxKind, Settings, Unde
 use crate::domain::workflow::Phase;
 
 /// Tables of settings.
-pub(super) const TABLES: [&str; 7] = ["stories", "run", "worktrees", "agents", "redact", "retry", "limits"];
+pub(super) const TABLES: [&str; 8] =
+    ["stories", "run", "worktrees", "agents", "redact", "retry", "limits", "prices"];
 /// Tables of gate keys.
 pub(super) const GATE_TABLES: [&str; 6] = ["protect", "gates", "review", "checks", "workflow", "hotfix"];
 /// Words of `[stories] undeclared`.
@@ -65,6 +66,7 @@ pub(super) fn apply(document: &Document<'_>, layer: Layer, settings: &mut Settin
         });
         root.table("agents").iter().for_each(|table| agents(table, settings));
         root.table("retry").iter().for_each(|table| retry(table, settings));
+        root.table("prices").iter().for_each(|table| super::prices::prices(table, settings));
         root.table("limits").iter().for_each(|table| limits(table, settings));
     }
     reader.finish()
