@@ -153,11 +153,11 @@ impl App {
         Registry::load(&self.settings).map_err(|findings| invalid(&findings))
     }
 
-    /// The real ports. Must be called inside a `LocalSet`. `followed` is whether anybody sees what agents do meanwhile.
-    pub(crate) fn ports(&self, registry: Registry, ledger: Store, followed: bool) -> Result<Ports, CommandError> {
+    /// Where agents are run. `followed` is whether anybody sees what they do meanwhile.
+    pub(crate) fn agent_place(&self, followed: bool) -> Result<AgentPlace, CommandError> {
         let program = std::env::current_exe()
             .map_err(|error| CommandError::operation(format!("cannot tell where this program lies: {error}")))?;
-        let place = AgentPlace {
+        Ok(AgentPlace {
             state_dir: self.repo.state_dir(),
             root: self.repo.root().to_owned(),
             git_common_dir: self.repo.common_dir().to_owned(),
@@ -166,7 +166,12 @@ impl App {
             supervisor: self.supervisor(),
             prices: price::table(&self.settings.prices),
             followed,
-        };
+        })
+    }
+
+    /// The real ports. Must be called inside a `LocalSet`. `followed` is whether anybody sees what agents do meanwhile.
+    pub(crate) fn ports(&self, registry: Registry, ledger: Store, followed: bool) -> Result<Ports, CommandError> {
+        let place = self.agent_place(followed)?;
         let machine = Rc::new(self.machine.clone());
         Ok(Ports {
             recorder: Recorder::start(Box::new(ledger)),

@@ -7,6 +7,7 @@ pub mod exit;
 pub mod man;
 pub mod ui;
 
+mod agents;
 mod app;
 mod backup;
 mod certify;
@@ -47,7 +48,7 @@ use std::process::ExitCode;
 use anstream::ColorChoice;
 use clap::Parser;
 
-use crate::adapters::agents::acp;
+use crate::adapters::agents::{acp, claude_hooks};
 use crate::adapters::process::{sandbox, supervise};
 use crate::domain::diagnostic::{escape, escape_line};
 use args::{Cli, ColorWhen, Command, Globals};
@@ -66,6 +67,9 @@ pub fn main(argv: Vec<OsString>) -> ExitCode {
     }
     if let Some(args) = acp::called(&argv) {
         return acp::main(args, &mut std::io::stdout(), &mut std::io::stderr()).into();
+    }
+    if let Some(args) = claude_hooks::called(&argv) {
+        return claude_hooks::main(args, &mut std::io::stdin(), &mut std::io::stderr()).into();
     }
     ui::say_panics_in_one_sentence();
     guarded(|| run(&argv)).into()
@@ -158,6 +162,7 @@ fn dispatch(command: &Command, ui: &mut Ui) -> Result<Exit, CommandError> {
         Command::Restore(args) => restore::run(args, ui),
         Command::Sync(args) => sync::run(args, ui),
         Command::Doctor(args) => doctor::run(args, ui),
+        Command::Agents(args) => agents::run(args, ui),
         Command::Demo(args) => demo::run(args, ui),
         Command::Hook(args) => Err(unknown_hook(&args.name)),
         Command::Completions(args) => completions::run(args, ui),

@@ -151,8 +151,18 @@ pub struct Settings {
     pub redact_values_of: Vec<String>,
     /// Prices of models, on top of the built-in table.
     pub prices: PriceTable,
-    /// Adapters defined or overridden in configuration: name → raw TOML table as text.
-    pub adapters: BTreeMap<String, String>,
+    /// Adapters defined or overridden in configuration: name → the files that do, the lowest layer first.
+    pub adapters: BTreeMap<String, Vec<AdapterText>>,
+}
+
+/// A configuration file with the table `[agents.<name>]` of an adapter. The whole text: what is wrong in it is shown where it
+/// stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AdapterText {
+    /// Path for people.
+    pub path: String,
+    /// Content of the file.
+    pub text: String,
 }
 
 impl Settings {

@@ -15,8 +15,9 @@ use git_orchestrate::adapters::process::spawn::Launch;
 use git_orchestrate::adapters::process::supervisor::Supervisor;
 use git_orchestrate::domain::event::{FailureClass, Finding};
 use git_orchestrate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, RunId};
+use git_orchestrate::domain::price::PriceTable;
 use git_orchestrate::domain::prompt::{PromptContext, PromptTask, read_review, render};
-use git_orchestrate::domain::settings::{PidNamespace, Settings};
+use git_orchestrate::domain::settings::{AdapterText, PidNamespace, Settings};
 use git_orchestrate::domain::workflow::Phase;
 use git_orchestrate::engine::ports::{AgentEnd, AgentRequest, Agents, Cancel, CommandRequest, Ended, Executor, Host};
 use tokio::sync::watch;
@@ -343,7 +344,9 @@ impl Agency {
     }
 
     fn invoke(&self, adapter: &str, request: AgentRequest) -> AgentEnd {
-        let adapters = [(request.adapter.clone(), adapter.to_owned())].into();
+        let text = format!("[agents.{}]\n{adapter}", request.adapter);
+        let file = AdapterText { path: "my.toml".to_owned(), text };
+        let adapters = [(request.adapter.clone(), vec![file])].into();
         let registry = Registry::load(&Settings { adapters, ..Settings::default() }).unwrap();
         let place = AgentPlace {
             secrets: Vec::new(),
@@ -352,6 +355,8 @@ impl Agency {
             git_common_dir: self.scratch.root().join(".git"),
             program: PathBuf::from(env!("CARGO_BIN_EXE_git-orchestrate")),
             supervisor: supervisor(),
+            prices: PriceTable::default(),
+            followed: false,
         };
         let (_never, cancel) = watch::channel(Cancel::No);
         block_on(RealAgents::new(Arc::new(registry), place).invoke(request, cancel, std::rc::Rc::new(|_| ())))

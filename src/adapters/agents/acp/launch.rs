@@ -17,13 +17,18 @@ pub fn conversation(mut launch: Launch, program: &Path, mut spec: Spec, path: Pa
     spec.command = std::iter::once(client).chain(launch.args).collect();
     spec.directory.clone_from(&launch.directory);
     let temporary = launch.environment.value("TMPDIR").map(|folder| folder.to_string_lossy().into_owned());
-    spec.facts.scratch = ["/tmp", "/var/tmp"].map(str::to_owned).into_iter().chain(temporary).collect();
-    spec.facts.branches = branches(&spec.facts);
+    look_around(&mut spec.facts, temporary);
     spec.write(&path)?;
     launch.program = program.to_owned();
     launch.args = vec![ACP_CLIENT.to_owned(), path.to_string_lossy().into_owned()];
     launch.stdin = None;
     Ok(launch)
+}
+
+/// Completes facts by what is found here: the names of branches, and the folders for temporary files with `temporary`.
+pub fn look_around(facts: &mut Facts, temporary: Option<String>) {
+    facts.scratch = ["/tmp", "/var/tmp"].map(str::to_owned).into_iter().chain(temporary).collect();
+    facts.branches = branches(facts);
 }
 
 /// Names of the repository's branches; none where they cannot be read, and then fewer mistakes are found.

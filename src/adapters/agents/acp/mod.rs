@@ -19,7 +19,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 
-pub use launch::conversation;
+pub use launch::{conversation, look_around};
 pub use places::Facts;
 pub use spec::Spec;
 
