@@ -508,7 +508,7 @@ fn fake_client(agency: &Agency, events: &str) -> String {
     format!("bin = 'cat'\nargs = ['{}', '/dev/null']\n{}", path.display(), NO_FLAGS)
 }
 
-const NO_FLAGS: &str = "session_args = []\nresult_args = []\nautonomy.full = []\nautonomy.read-only = []\n";
+const NO_FLAGS: &str = "session_args = []\nsettings_args = []\nresult_args = []\nautonomy.full = []\nautonomy.read-only = []\n";
 
 #[test]
 fn a_structured_answer_and_the_clients_session_are_taken_from_its_events() {
