@@ -13,6 +13,7 @@ use crate::domain::gate::MergePermit;
 use crate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, Principal, RunId, Timestamp};
 use crate::domain::policy::Policy;
 use crate::domain::pressure::Pressure;
+use crate::domain::role::RoleFile;
 use crate::domain::run_state::RunState;
 use crate::domain::state::{ItemState, OpenSession, Rejected};
 use crate::domain::statement::Signatures;
@@ -447,6 +448,8 @@ pub struct AgentRequest {
     pub adapter: String,
     /// Role.
     pub role: String,
+    /// The repository's description of the role, as the target had it.
+    pub role_file: Option<RoleFile>,
     /// Client session id, chosen by us where the client allows.
     pub session: String,
     /// Whether the session exists and is to be continued.
