@@ -60,7 +60,9 @@ impl Invocation<'_> {
         let resume = request.resume && !adapter.resume_args.is_empty();
         parts.push(if resume { &adapter.resume_args } else { &adapter.session_args });
         let mut all = Template::default();
-        parts.into_iter().for_each(|part| all.extend(part));
+        for part in parts {
+            all.extend(part);
+        }
         all
     }
 

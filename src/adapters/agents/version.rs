@@ -9,13 +9,13 @@ pub struct Version(Vec<u64>);
 impl Version {
     /// The first version in a text: two numbers or more with dots between. `None` when there is none.
     pub fn find(text: &str) -> Option<Self> {
-        let parts = text.split(|c: char| !c.is_ascii_digit() && c != '.');
+        let mut parts = text.split(|c: char| !c.is_ascii_digit() && c != '.');
         let numbers = |part: &str| -> Option<Vec<u64>> {
             let part = part.trim_matches('.');
             let numbers = part.split('.').map(str::parse).collect::<Result<Vec<u64>, _>>().ok()?;
             (numbers.len() > 1).then_some(numbers)
         };
-        parts.filter_map(numbers).next().map(Self)
+        parts.find_map(numbers).map(Self)
     }
 
     /// Its first number.
