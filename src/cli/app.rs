@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use super::error::CommandError;
 use super::ui::Ui;
-use crate::adapters::agents::{AgentPlace, RealAgents, Registry};
+use crate::adapters::agents::{AgentPlace, RealAgents, Registry, price};
 use crate::adapters::config::{self, Sources, prompts::Texts};
 use crate::adapters::gate::guard::GitGuard;
 use crate::adapters::git::content;
@@ -176,18 +176,25 @@ impl App {
         Registry::load(&self.settings).map_err(|findings| invalid(&findings))
     }
 
-    /// The real ports. Must be called inside a `LocalSet`.
-    pub(crate) fn ports(&self, registry: Registry, ledger: Store) -> Result<Ports, CommandError> {
+    /// Where agents are run. `followed` is whether anybody sees what they do meanwhile.
+    pub(crate) fn agent_place(&self, followed: bool) -> Result<AgentPlace, CommandError> {
         let program = std::env::current_exe()
             .map_err(|error| CommandError::operation(format!("cannot tell where this program lies: {error}")))?;
-        let place = AgentPlace {
+        Ok(AgentPlace {
             state_dir: self.repo.state_dir(),
             root: self.repo.root().to_owned(),
             git_common_dir: self.repo.common_dir().to_owned(),
             program,
             secrets: self.secrets(),
             supervisor: self.supervisor(),
-        };
+            prices: price::table(&self.settings.prices),
+            followed,
+        })
+    }
+
+    /// The real ports. Must be called inside a `LocalSet`. `followed` is whether anybody sees what agents do meanwhile.
+    pub(crate) fn ports(&self, registry: Registry, ledger: Store, followed: bool) -> Result<Ports, CommandError> {
+        let place = self.agent_place(followed)?;
         let machine = Rc::new(self.machine.clone());
         Ok(Ports {
             recorder: Recorder::start(Box::new(ledger)),

@@ -11,8 +11,10 @@ use crate::domain::budget::parse_dollars;
 use crate::domain::event::Finding;
 use crate::domain::settings::Missing;
 
+mod agents;
 mod keeping;
 
+pub use agents::{AgentsAction, AgentsArgs};
 pub use keeping::{BackupArgs, CleanupArgs, DoctorArgs, RescueAction, RescueArgs, RestoreArgs, SyncArgs};
 
 /// Runs coding agents over markdown stories and lands exactly what was reviewed
@@ -119,6 +121,9 @@ pub enum Command {
     /// Find out whether the gate is in force and the repository sound, and repair it
     #[command(after_long_help = help::DOCTOR)]
     Doctor(DoctorArgs),
+    /// List, show and check the agents
+    #[command(after_long_help = help::AGENTS)]
+    Agents(AgentsArgs),
     /// Make a throw-away repository with five stories and land them with the demo agent
     Demo(DemoArgs),
     /// Plumbing: act as a git hook

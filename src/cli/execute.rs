@@ -12,7 +12,7 @@ use super::exit::Exit;
 use super::outlast::outlast_gc;
 use super::planning::Planned;
 use super::ui::Ui;
-use crate::adapters::agents::Registry;
+use crate::adapters::agents::{Registry, price};
 use crate::adapters::elsewhere;
 use crate::adapters::git::{behind, room};
 use crate::adapters::ledger::checkpoint::Occasion;
@@ -124,7 +124,7 @@ pub(crate) fn recover(app: &App, ui: &mut Ui) -> Result<(), CommandError> {
     let runtime = app::runtime()?;
     let local = tokio::task::LocalSet::new();
     let mended = local.block_on(&runtime, async {
-        let ports = app.ports(registry, store)?;
+        let ports = app.ports(registry, store, false)?;
         Ok::<_, CommandError>(recovery::reconcile(&ports, app.repo.root(), &states).await?)
     })?;
     for line in mended {
@@ -148,7 +148,8 @@ async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<Ended, C
         bytes.insert(item.key.clone(), stories::read(app.repo.root(), &item.item.path)?);
     }
     let interrupts = signals::listen()?;
-    let ports = app.ports(registry, store)?;
+    let followed = options.view == View::Person && is_live(ui);
+    let ports = app.ports(registry, store, followed)?;
     let host = app.machine.describe();
     let opening = match &options.continues {
         Some(_) => RunEvent::Resumed { host },
@@ -194,11 +195,16 @@ async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<Ended, C
     Ok((summary, interrupts.first.get(), app))
 }
 
+/// Whether what agents do is shown while they do it.
+fn is_live(ui: &Ui) -> bool {
+    ui.loudness() > super::ui::Loudness::Quiet && ui.can_draw()
+}
+
 fn reporter(view: View, ui: &Ui) -> Box<dyn Reporter> {
     match view {
         View::Json => Box::new(JsonLines::new(Box::new(std::io::stdout()))),
         View::Person if ui.loudness() == super::ui::Loudness::Quiet => Box::new(Lines::new(Box::new(std::io::sink()))),
-        View::Person if ui.can_draw() => {
+        View::Person if is_live(ui) => {
             let stopped = signals::stops();
             let look = Box::new(move || super::ui::look(&stopped));
             Box::new(Bars::new(Box::new(std::io::stderr()), look, Color::of(ui.err_color())))
@@ -220,7 +226,9 @@ pub(crate) fn note_unknown_costs(planned: &Planned, ui: &mut Ui) {
     let authors = planned.plan.items.iter().map(|item| item.assignment.adapter.as_str());
     let names: BTreeSet<&str> = authors.chain([planned.reviewer.adapter.as_str()]).collect();
     for (name, adapter) in names.into_iter().filter_map(|name| Some((name, planned.registry.adapter(name)?))) {
-        if caps.micro_usd.is_some() && !adapter.parser.tells_cost() {
+        let prices = price::table(&planned.app.settings.prices);
+        let priced = adapter.model.as_deref().is_some_and(|model| prices.of(model).is_some());
+        if caps.micro_usd.is_some() && !adapter.parser.tells_cost() && !(priced && adapter.parser.tells_tokens()) {
             let each = dollars(limits.guess().micro_usd);
             ui.warning(&format!(
                 "agent {name} does not report what it costs: each of its sessions counts as {each} USD \

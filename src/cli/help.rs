@@ -258,6 +258,67 @@ single call with `-c core.hooksPath=...`, is not seen.
 Exit codes: 0 the gate is in force and the record is sound; 1 something else that commands fail at;
 2 not a repository; 3 the gate is not in force.";
 
+/// Below `agents`.
+pub(super) const AGENTS: &str = "\
+An adapter says how a coding agent is called and what its end means. Built in: claude, codex, gemini,
+opencode, qwen, copilot, goose, aider, and `command`, on which a program of your own is built. A table
+[agents.NAME] changes keys of one, or makes a new one; .orchestrate.toml goes before the user's file, and
+that before what is built in, key by key. An unknown key or placeholder starts nothing.
+
+`list` starts the clients for their versions, but none whose program .orchestrate.toml names. `check`
+starts those too. `show` prints TOML; behind each key stands where it came from.
+
+Program:
+  command = [\"PROGRAM\", \"ARG\", ...]  program and arguments; or bin and args
+  like = \"claude\"       all keys of a built-in adapter, for a new name
+  version_args, min_version, install, node
+                        how it says its version, the oldest that is known to work, how it is installed,
+                        the node that its newest release needs
+  prompt                where the prompt goes: stdin, arg ({prompt} in args), file ({prompt_file})
+  parser                claude-stream-json, codex-jsonl, gemini-stream-json, opencode-jsonl,
+                        copilot-jsonl, acp, plain
+  footprint_mb          memory of a session, for -j auto
+Arguments, each added where it applies:
+  model, model_args; max_turns, limit_args; session_args, resume_args; role_args, role_dirs (folders
+  of role files); system_args (role text as {system}); settings_args (hooks for Claude Code);
+  tmp_args (repository below /tmp); result_args, also schema_args (reviews); result = file | structured
+Autonomy:
+  author, reviewer      full, edit or read-only; autonomy.full, autonomy.edit, autonomy.read-only are
+                        the arguments of each
+  confined.author, confined.reviewer
+                        the same inside a sandbox of ours, where the client cannot make its own
+  sandbox.kind, sandbox.write, sandbox.hide
+                        none, landlock, bwrap; what may be written to besides; what bwrap hides
+  commit                either: the agent, or we for it; agent: the agent only; orchestrator: we only
+  leaves                files of the client at the worktree's top that are no work: [\".aider*\"]
+Environment:
+  env.pass, env.forbid  names, or prefixes with `*`, of variables it gets, and never gets
+  env.set               variables set; env.set_as_root: for an author with full autonomy, when root
+End:
+  stop.signal, stop.grace_s
+                        TERM or INT; seconds until it is killed
+  exit_codes            { 53 = \"max-turns\" }; classes: auth, rate-limit, overloaded, billing, denied,
+                        context-full, max-turns, budget, agent
+  patterns              [{ regex, class, stream, reset, always }]: what output of a failure proves.
+                        stream: any, stdout (events), stderr; reset: how the group `reset` or the first
+                        one gives the end of a limit: epoch, seconds, clock (7:05 AM); always: also
+                        after exit code 0
+  usage                 per-run or cumulative: what its numbers are of, where the parser cannot know
+  prices                name under which its models are priced
+
+Placeholders, whole arguments only, never through a shell:
+  {prompt} {prompt_file} {model} {max_turns} {session_id} {role} {role_file} {system} {settings_file}
+  {schema} {schema_file} {result_file} {usage_file} {worktree} {repo} {git_dir} {git_common_dir}
+  {git_objects} {story_refs} {story_logs} {branch} {base} {story_id} {story_path} {phase} {attempt}
+
+Examples:
+  git orchestrate agents check claude
+  git orchestrate agents show codex
+  git orchestrate agents list --json
+
+Exit codes: 0 done, and with check: every client is fine; 1 a client is absent, too old or does not start;
+2 no such agent, or an adapter is wrong.";
+
 /// Below `completions`.
 pub(super) const COMPLETIONS: &str = "\
 The scripts complete both `git-orchestrate` and `git orchestrate`.

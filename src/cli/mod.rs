@@ -7,6 +7,7 @@ pub mod exit;
 pub mod man;
 pub mod ui;
 
+mod agents;
 mod app;
 mod backup;
 mod certify;
@@ -48,6 +49,7 @@ use std::process::ExitCode;
 use anstream::ColorChoice;
 use clap::Parser;
 
+use crate::adapters::agents::{acp, claude_hooks};
 use crate::adapters::process::{sandbox, supervise};
 use crate::domain::diagnostic::{escape, escape_line};
 use args::{Cli, ColorWhen, Command, Globals};
@@ -63,6 +65,12 @@ pub fn main(argv: Vec<OsString>) -> ExitCode {
     }
     if let Some(args) = sandbox::called(&argv) {
         return sandbox::become_confined(args, &mut std::io::stderr()).into();
+    }
+    if let Some(args) = acp::called(&argv) {
+        return acp::main(args, &mut std::io::stdout(), &mut std::io::stderr()).into();
+    }
+    if let Some(args) = claude_hooks::called(&argv) {
+        return claude_hooks::main(args, &mut std::io::stdin(), &mut std::io::stderr()).into();
     }
     ui::say_panics_in_one_sentence();
     guarded(|| run(&argv)).into()
@@ -155,6 +163,7 @@ fn dispatch(command: &Command, ui: &mut Ui) -> Result<Exit, CommandError> {
         Command::Restore(args) => restore::run(args, ui),
         Command::Sync(args) => sync::run(args, ui),
         Command::Doctor(args) => doctor::run(args, ui),
+        Command::Agents(args) => agents::run(args, ui),
         Command::Demo(args) => demo::run(args, ui),
         Command::Hook(args) => Err(unknown_hook(&args.name)),
         Command::Completions(args) => completions::run(args, ui),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::breaker::{self, Rule};
 use super::budget::{Amount, Caps, GUESS};
 use super::pressure::Floors;
+use super::price::PriceTable;
 use super::retry::RetryPolicy;
 use super::workflow::Phase;
 
@@ -148,8 +149,20 @@ pub struct Settings {
     pub sandbox: SandboxKind,
     /// Variables whose values are kept out of logs, records and output, besides those whose names say that they are secret.
     pub redact_values_of: Vec<String>,
-    /// Adapters defined or overridden in configuration: name → raw TOML table as text.
-    pub adapters: BTreeMap<String, String>,
+    /// Prices of models, on top of the built-in table.
+    pub prices: PriceTable,
+    /// Adapters defined or overridden in configuration: name → the files that do, the lowest layer first.
+    pub adapters: BTreeMap<String, Vec<AdapterText>>,
+}
+
+/// A configuration file with the table `[agents.<name>]` of an adapter. The whole text: what is wrong in it is shown where it
+/// stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AdapterText {
+    /// Path for people.
+    pub path: String,
+    /// Content of the file.
+    pub text: String,
 }
 
 impl Settings {
@@ -190,6 +203,7 @@ impl Default for Settings {
             rework_rounds: 2,
             sandbox: SandboxKind::None,
             redact_values_of: Vec::new(),
+            prices: PriceTable::default(),
             adapters: BTreeMap::new(),
         }
     }

@@ -230,7 +230,7 @@ impl Attempt {
         let run = self.track.world.decisions.run.clone();
         let (principal, millis) = (principal.clone(), end.millis);
         let (model, until) = (end.model.clone(), end.until);
-        let priced = String::new();
+        let priced = end.priced.clone();
         let ended =
             ItemEvent::SessionEnded { attempt, run, principal, millis, usage, model, priced, until, class, cancelled };
         Ok(self.track.note(ended)?)

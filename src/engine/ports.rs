@@ -534,6 +534,10 @@ pub struct AgentEnd {
     pub counting: Counting,
     /// The model, as the client names it; empty = it did not say.
     pub model: String,
+    /// Date of the price table by which the cost was reckoned; empty = the client said it, or it is unknown.
+    pub priced: String,
+    /// Tools that the agent asked for and its client refused; by itself no failure.
+    pub denied: u32,
     /// When a rate limit ends, as far as the client says.
     pub until: Option<Timestamp>,
     /// The agent's last message, escaped, for people; empty = none is known.
@@ -554,6 +558,8 @@ impl AgentEnd {
             usage: Usage::default(),
             counting: Counting::default(),
             model: String::new(),
+            priced: String::new(),
+            denied: 0,
             until: None,
             said: String::new(),
         }

@@ -65,7 +65,7 @@ fn b50_to_b55_arguments_are_quoted_escaped_and_given_what_is_allowed() {
         (&["plan", "--format", "xml"], &["'xml'", "table, json, dot, mermaid"]),
         (
             &["stories", "--agent", "nosuch-agent"],
-            &["\"nosuch-agent\", which does not exist", "known agents: claude, codex"],
+            &["\"nosuch-agent\", which does not exist", "known agents: acp, aider, claude"],
         ),
         (&["stories", "--assume-done", "x/y"], &["--assume-done: `x/y` is not a story id"]),
         (&["stories", "--target", "nowhere"], &["nowhere"]),

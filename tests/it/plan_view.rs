@@ -253,7 +253,8 @@ fn agents_are_chosen_by_technology_and_the_plan_says_why() {
     project.commit();
     let plan = json(&project, &[]);
     let chosen = plan["items"].as_array().unwrap().iter().map(|item| {
-        let text = |name: &str| item[name].as_str().unwrap().replace("; scripted by agents.default in the settings", "");
+        let text =
+            |name: &str| item[name].as_str().unwrap().replace("; scripted by agents.default in the settings", "");
         format!("{} {} {}: {}", text("id"), text("kind"), text("agent"), text("why"))
     });
     insta::assert_snapshot!(chosen.collect::<Vec<_>>().join("\n"), @r"

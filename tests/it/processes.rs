@@ -15,9 +15,10 @@ use git_orchestrate::adapters::process::spawn::Launch;
 use git_orchestrate::adapters::process::supervisor::Supervisor;
 use git_orchestrate::domain::event::{FailureClass, Finding};
 use git_orchestrate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, RunId};
+use git_orchestrate::domain::price::PriceTable;
 use git_orchestrate::domain::prompt::template::Prompts;
 use git_orchestrate::domain::prompt::{PromptContext, PromptTask, read_review, render};
-use git_orchestrate::domain::settings::{PidNamespace, Settings};
+use git_orchestrate::domain::settings::{AdapterText, PidNamespace, Settings};
 use git_orchestrate::domain::workflow::Phase;
 use git_orchestrate::engine::ports::{AgentEnd, AgentRequest, Agents, Cancel, CommandRequest, Ended, Executor, Host};
 use tokio::sync::watch;
@@ -345,7 +346,9 @@ impl Agency {
     }
 
     fn invoke(&self, adapter: &str, request: AgentRequest) -> AgentEnd {
-        let adapters = [(request.adapter.clone(), adapter.to_owned())].into();
+        let text = format!("[agents.{}]\n{adapter}", request.adapter);
+        let file = AdapterText { path: "my.toml".to_owned(), text };
+        let adapters = [(request.adapter.clone(), vec![file])].into();
         let registry = Registry::load(&Settings { adapters, ..Settings::default() }).unwrap();
         let place = AgentPlace {
             secrets: Vec::new(),
@@ -354,6 +357,8 @@ impl Agency {
             git_common_dir: self.scratch.root().join(".git"),
             program: PathBuf::from(env!("CARGO_BIN_EXE_git-orchestrate")),
             supervisor: supervisor(),
+            prices: PriceTable::default(),
+            followed: false,
         };
         let (_never, cancel) = watch::channel(Cancel::No);
         block_on(RealAgents::new(Arc::new(registry), place).invoke(request, cancel, std::rc::Rc::new(|_| ())))
@@ -490,7 +495,8 @@ fn fake_client(agency: &Agency, events: &str) -> String {
     format!("bin = 'cat'\nargs = ['{}', '/dev/null']\n{}", path.display(), NO_FLAGS)
 }
 
-const NO_FLAGS: &str = "session_args = []\nresult_args = []\nautonomy.full = []\nautonomy.read-only = []\n";
+const NO_FLAGS: &str =
+    "session_args = []\nsettings_args = []\nresult_args = []\nautonomy.full = []\nautonomy.read-only = []\n";
 
 #[test]
 fn a_structured_answer_and_the_clients_session_are_taken_from_its_events() {

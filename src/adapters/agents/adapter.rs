@@ -1,17 +1,19 @@
-//! One adapter as data: the TOML form, its checks, and laying one file over another key by key. Must not run anything.
+//! One adapter, complete: its checks, and laying one file over another key by key. Must not run anything.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use regex::Regex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::arguments::{Placeholder, Template};
+use super::form::{AdapterFile, Args, Layer};
+use super::pattern::{ClassName, Pattern};
+use super::version::Version;
 use crate::adapters::process::sandbox::Sandbox;
 use crate::domain::diagnostic::{Diagnostic, Place};
-use crate::domain::event::FailureClass;
 use crate::domain::settings::SandboxKind;
+use crate::domain::usage::Counting;
 
 /// Memory that a client is taken to need where nothing is said, in MiB.
 const FOOTPRINT_MB: u32 = 250;
@@ -29,7 +31,7 @@ pub enum PromptBy {
 }
 
 /// How a client's output is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Parser {
     /// Not at all.
@@ -40,6 +42,12 @@ pub enum Parser {
     CodexJsonl,
     /// Gemini CLI's events.
     GeminiStreamJson,
+    /// opencode's events.
+    OpencodeJsonl,
+    /// Copilot CLI's events.
+    CopilotJsonl,
+    /// Not lines but a conversation: the Agent Client Protocol.
+    Acp,
 }
 
 impl Parser {
@@ -50,7 +58,7 @@ impl Parser {
 
     /// Whether they say how many tokens they used.
     pub fn tells_tokens(self) -> bool {
-        self != Self::Plain
+        !matches!(self, Self::Plain | Self::Acp)
     }
 }
 
@@ -80,11 +88,11 @@ pub enum Autonomy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CommitBy {
-    /// The agent; what it leaves is committed for it.
+    /// The agent alone: what it leaves uncommitted is a failure.
     Agent,
-    /// git-orchestrate alone.
+    /// git-orchestrate: the agent is told not to, and what it changed is committed for it.
     Orchestrator,
-    /// Whoever does.
+    /// The agent; what it leaves is committed for it.
     Either,
 }
 
@@ -99,89 +107,29 @@ pub enum StopSignal {
 }
 
 /// How a client is ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stop {
     /// First signal.
     pub signal: StopSignal,
     /// Seconds until it is killed; absent = as the settings say.
-    #[serde(default)]
     pub grace_s: Option<u64>,
 }
 
-/// What an exit code or a line of output can prove.
+/// What the numbers of a client are of, where its parser does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ClassName {
-    /// Login or key refused.
-    Auth,
-    /// Try again later.
-    RateLimit,
-    /// Any other failure of the client.
-    Agent,
+pub enum UsageBy {
+    /// Of one invocation.
+    PerRun,
+    /// Of all invocations of a session together.
+    Cumulative,
 }
 
-impl ClassName {
-    /// The class in the ledger's words.
-    pub fn class(self) -> FailureClass {
-        match self {
-            Self::Auth => FailureClass::Auth,
-            Self::RateLimit => FailureClass::RateLimited,
-            Self::Agent => FailureClass::Agent,
-        }
-    }
-}
-
-/// Lists of arguments as written.
-type Args = Option<Vec<Spanned<String>>>;
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EnvFile {
-    #[serde(default)]
-    set: BTreeMap<String, String>,
-    pass: Option<Vec<String>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct AutonomyFile {
-    full: Args,
-    edit: Args,
-    #[serde(alias = "read_only")]
-    read_only: Args,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PatternFile {
-    regex: Spanned<String>,
-    class: ClassName,
-}
-
-/// `sandbox = "landlock"`, or a table.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-enum SandboxFile {
-    Kind(SandboxKind),
-    Table(SandboxTable),
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SandboxTable {
-    kind: Option<SandboxKind>,
-    write: Option<Vec<String>>,
-    hide: Option<Vec<String>>,
-}
-
-impl AdapterFile {
-    fn sandbox(&self) -> SandboxTable {
-        match &self.sandbox {
-            Some(SandboxFile::Kind(kind)) => SandboxTable { kind: Some(*kind), ..SandboxTable::default() },
-            Some(SandboxFile::Table(table)) => table.clone(),
-            None => SandboxTable::default(),
-        }
+impl UsageBy {
+    /// The same for each number.
+    pub fn counting(self) -> Counting {
+        let on = self == Self::Cumulative;
+        Counting { cost: on, tokens: on }
     }
 }
 
@@ -203,38 +151,6 @@ const HIDDEN: [&str; 14] = [
     "/run/docker.sock",
 ];
 
-/// An adapter's TOML; every key may be absent, so that one file can be laid over another.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AdapterFile {
-    like: Option<Spanned<String>>,
-    command: Args,
-    bin: Option<String>,
-    args: Args,
-    prompt: Option<PromptBy>,
-    parser: Option<Parser>,
-    footprint_mb: Option<u32>,
-    result: Option<ResultBy>,
-    result_args: Args,
-    model: Option<String>,
-    model_args: Args,
-    session_args: Args,
-    resume_args: Args,
-    role_args: Args,
-    role_dirs: Option<Vec<String>>,
-    #[serde(default)]
-    autonomy: AutonomyFile,
-    author: Option<Autonomy>,
-    reviewer: Option<Autonomy>,
-    #[serde(default)]
-    env: EnvFile,
-    sandbox: Option<SandboxFile>,
-    stop: Option<Stop>,
-    commit: Option<CommitBy>,
-    exit_codes: Option<BTreeMap<String, ClassName>>,
-    patterns: Option<Vec<PatternFile>>,
-}
-
 /// An adapter, checked and complete.
 #[derive(Clone, Debug)]
 pub struct Adapter {
@@ -244,10 +160,22 @@ pub struct Adapter {
     pub bin: String,
     /// Fixed arguments.
     pub args: Template,
+    /// Arguments that make it say its version; empty = it cannot be asked.
+    pub version_args: Template,
+    /// Oldest version that is known to take these arguments.
+    pub min_version: Option<Version>,
+    /// How it is installed, for people.
+    pub install: String,
+    /// Major version of node that its newest releases need; 0 = none.
+    pub node: u32,
     /// Where the prompt goes.
     pub prompt: PromptBy,
     /// How output is read.
     pub parser: Parser,
+    /// What its numbers are of, where that is said.
+    pub usage: Option<UsageBy>,
+    /// Name under which its models are priced, where that is said.
+    pub prices: Option<String>,
     /// Memory that a session takes at work, in MiB; rough, what it starts is not in it.
     pub footprint_mb: u32,
     /// Where a review is.
@@ -258,6 +186,10 @@ pub struct Adapter {
     pub model: Option<String>,
     /// Arguments that name the model.
     pub model_args: Template,
+    /// Most turns of a session, when that is limited.
+    pub max_turns: Option<u32>,
+    /// Arguments that limit them.
+    pub limit_args: Template,
     /// Arguments of a new session with an id of ours.
     pub session_args: Template,
     /// Arguments that continue a session; empty = the client cannot.
@@ -266,14 +198,26 @@ pub struct Adapter {
     pub role_args: Template,
     /// Folders of role files, relative to the worktree, in order.
     pub role_dirs: Vec<String>,
+    /// Arguments that add to the client's system text.
+    pub system_args: Template,
+    /// Arguments that name a settings file in Claude Code's form.
+    pub settings_args: Template,
+    /// How much an author may do.
+    pub author: Autonomy,
     /// Arguments of an author.
     pub author_args: Template,
     /// Arguments of a reviewer.
     pub reviewer_args: Template,
+    /// Arguments of an author whose repository lies in a folder for temporary files.
+    pub tmp_args: Template,
     /// Variables set.
     pub env_set: BTreeMap<String, String>,
+    /// Variables set for an author with full autonomy when we are root.
+    pub env_set_as_root: BTreeMap<String, String>,
     /// Variables passed on, with trailing `*`.
     pub env_pass: Vec<String>,
+    /// Variables never passed on, with trailing `*`; goes before everything that passes.
+    pub env_forbid: Vec<String>,
     /// What it may write to. Without a kind of its own it is as the settings say.
     pub sandbox: Sandbox,
     /// Whether the kind is its own.
@@ -282,68 +226,27 @@ pub struct Adapter {
     pub stop: Stop,
     /// Who commits.
     pub commit: CommitBy,
+    /// Names of files at the worktree's top that are the client's own and no work, with trailing `*`.
+    pub leaves: Vec<String>,
     /// What exit codes prove.
     pub exit_codes: BTreeMap<i32, ClassName>,
-    /// What output of a failed invocation proves, first match first.
-    pub patterns: Vec<(Regex, ClassName)>,
+    /// What output proves, first match first.
+    pub patterns: Vec<Pattern>,
 }
 
-/// A TOML text with the path that findings name.
-#[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
-    /// Shown in findings.
-    pub path: &'a str,
-    /// The text.
-    pub text: &'a str,
-}
-
-/// A parsed file and where it came from.
-pub struct Layer<'a> {
-    source: Source<'a>,
-    file: AdapterFile,
-}
-
-impl<'a> Layer<'a> {
-    /// Parses one file; an unknown key or a wrong type is a finding with its line.
-    pub fn parse(source: Source<'a>) -> Result<Self, Vec<Diagnostic>> {
-        match toml::from_str::<AdapterFile>(source.text) {
-            Ok(file) => Ok(Self { source, file }),
-            Err(error) => {
-                let span = error.span().unwrap_or(0..0);
-                let message = error.message().lines().next().unwrap_or("not valid TOML").to_owned();
-                let known = error.message().contains("unknown field");
-                let finding = Diagnostic::error(if known { "unknown-key" } else { "bad-adapter" }, message)
-                    .at(place(&source, &span));
-                Err(vec![finding.hint("see `git help orchestrate` for the keys of an adapter")])
-            }
-        }
-    }
-
-    /// Adapter that this one is like, with its place.
-    pub fn like(&self) -> Option<(&str, Place)> {
-        self.file.like.as_ref().map(|name| (name.get_ref().as_str(), place(&self.source, &name.span())))
-    }
-
-    /// Whether it names a program of its own.
-    pub fn has_program(&self) -> bool {
-        self.file.command.is_some() || self.file.bin.is_some()
-    }
-}
-
-/// Makes an adapter of layers, the first one winning key by key.
-pub fn assemble(name: &str, layers: &[Layer<'_>]) -> Result<Adapter, Vec<Diagnostic>> {
+/// Makes an adapter of layers, the first one winning key by key; `kind` is the sandbox of adapters that name none.
+pub fn assemble(name: &str, layers: &[Layer<'_>], kind: SandboxKind) -> Result<Adapter, Vec<Diagnostic>> {
     let mut findings = Vec::new();
     let (bin, args) = program(layers, &mut findings);
+    let sandbox = sandbox(layers, kind);
+    let confined = sandbox.kind != SandboxKind::None;
+    let author = first(layers, |file| file.confined.author.filter(|_| confined));
+    let author = author.or_else(|| first(layers, |file| file.author)).unwrap_or(Autonomy::Full);
+    let reviewer = first(layers, |file| file.confined.reviewer.filter(|_| confined));
+    let reviewer = reviewer.or_else(|| first(layers, |file| file.reviewer)).unwrap_or(Autonomy::ReadOnly);
     let mut list = |of: fn(&AdapterFile) -> &Args| template(layers, of, &mut findings);
     let (full, edit) = (list(|file| &file.autonomy.full), list(|file| &file.autonomy.edit));
     let read_only = list(|file| &file.autonomy.read_only);
-    let [result_args, model_args, session_args, resume_args, role_args] = [
-        list(|file| &file.result_args),
-        list(|file| &file.model_args),
-        list(|file| &file.session_args),
-        list(|file| &file.resume_args),
-        list(|file| &file.role_args),
-    ];
     let level = |autonomy| match autonomy {
         Autonomy::Full => full.clone(),
         Autonomy::Edit => edit.clone(),
@@ -353,26 +256,44 @@ pub fn assemble(name: &str, layers: &[Layer<'_>]) -> Result<Adapter, Vec<Diagnos
         name: name.to_owned(),
         bin,
         args,
+        version_args: list(|file| &file.version_args),
+        result_args: list(|file| &file.result_args),
+        model_args: list(|file| &file.model_args),
+        limit_args: list(|file| &file.limit_args),
+        session_args: list(|file| &file.session_args),
+        resume_args: list(|file| &file.resume_args),
+        role_args: list(|file| &file.role_args),
+        system_args: list(|file| &file.system_args),
+        settings_args: list(|file| &file.settings_args),
+        tmp_args: list(|file| &file.tmp_args),
+        min_version: min_version(layers, &mut findings),
+        install: first(layers, |file| file.install.clone()).unwrap_or_default(),
+        node: first(layers, |file| file.node).unwrap_or(0),
         prompt: first(layers, |file| file.prompt).unwrap_or(PromptBy::Stdin),
         parser: first(layers, |file| file.parser).unwrap_or(Parser::Plain),
+        usage: first(layers, |file| file.usage),
+        prices: first(layers, |file| file.prices.clone()),
         footprint_mb: first(layers, |file| file.footprint_mb).unwrap_or(FOOTPRINT_MB),
         result: first(layers, |file| file.result).unwrap_or(ResultBy::File),
-        result_args,
         model: first(layers, |file| file.model.clone()),
-        model_args,
-        session_args,
-        resume_args,
-        role_args,
+        max_turns: first(layers, |file| file.max_turns),
         role_dirs: first(layers, |file| file.role_dirs.clone()).unwrap_or_default(),
-        author_args: level(first(layers, |file| file.author).unwrap_or(Autonomy::Full)),
-        reviewer_args: level(first(layers, |file| file.reviewer).unwrap_or(Autonomy::ReadOnly)),
-        env_set: env_set(layers),
+        author,
+        author_args: level(author),
+        reviewer_args: level(reviewer),
+        env_set: merged(layers, |file| &file.env.set),
+        env_set_as_root: merged(layers, |file| &file.env.set_as_root),
         env_pass: first(layers, |file| file.env.pass.clone()).unwrap_or_default(),
-        sandbox: sandbox(layers),
+        env_forbid: first(layers, |file| file.env.forbid.clone()).unwrap_or_default(),
         own_sandbox: first(layers, |file| file.sandbox().kind).is_some(),
-        stop: first(layers, |file| file.stop).unwrap_or(Stop { signal: StopSignal::Term, grace_s: None }),
+        sandbox,
+        stop: Stop {
+            signal: first(layers, |file| file.stop.signal).unwrap_or(StopSignal::Term),
+            grace_s: first(layers, |file| file.stop.grace_s),
+        },
         commit: first(layers, |file| file.commit).unwrap_or(CommitBy::Either),
-        exit_codes: exit_codes(layers, &mut findings),
+        leaves: leaves(layers, &mut findings),
+        exit_codes: exit_codes(layers),
         patterns: patterns(layers, &mut findings),
     };
     check_prompt(&adapter, layers, &mut findings);
@@ -414,57 +335,77 @@ fn checked(layer: &Layer<'_>, args: &[Spanned<String>], findings: &mut Vec<Diagn
     let mut template = Template::default();
     for arg in args {
         if let Err((code, message, hint)) = template.push(arg.get_ref()) {
-            findings.push(Diagnostic::error(code, message).at(place(&layer.source, &arg.span())).hint(hint));
+            findings.push(Diagnostic::error(code, message).at(layer.source.place(&arg.span())).hint(hint));
         }
     }
     template
 }
 
-fn env_set(layers: &[Layer<'_>]) -> BTreeMap<String, String> {
+/// A table of all layers, entry by entry.
+fn merged<V: Clone>(layers: &[Layer<'_>], of: impl Fn(&AdapterFile) -> &BTreeMap<String, V>) -> BTreeMap<String, V> {
     let mut all = BTreeMap::new();
     for layer in layers.iter().rev() {
-        all.extend(layer.file.env.set.clone());
+        all.extend(of(&layer.file).clone());
     }
     all
 }
 
-fn sandbox(layers: &[Layer<'_>]) -> Sandbox {
+fn sandbox(layers: &[Layer<'_>], kind: SandboxKind) -> Sandbox {
     Sandbox {
-        kind: first(layers, |file| file.sandbox().kind).unwrap_or_default(),
+        kind: first(layers, |file| file.sandbox().kind).unwrap_or(kind),
         write: first(layers, |file| file.sandbox().write).unwrap_or_default(),
         hide: first(layers, |file| file.sandbox().hide).unwrap_or_else(|| HIDDEN.map(str::to_owned).into()),
     }
 }
 
-fn exit_codes(layers: &[Layer<'_>], findings: &mut Vec<Diagnostic>) -> BTreeMap<i32, ClassName> {
-    let Some(layer) = layers.iter().find(|layer| layer.file.exit_codes.is_some()) else { return BTreeMap::new() };
-    let mut codes = BTreeMap::new();
-    for (text, class) in layer.file.exit_codes.iter().flatten() {
-        match text.parse::<u8>() {
-            Ok(code) => {
-                codes.insert(i32::from(code), *class);
-            }
-            Err(_) => findings.push(
-                Diagnostic::error("bad-exit-code", format!("`{text}` is not an exit code between 0 and 255"))
-                    .at(Place::file(layer.source.path)),
-            ),
-        }
+fn min_version(layers: &[Layer<'_>], findings: &mut Vec<Diagnostic>) -> Option<Version> {
+    let of = |layer: &Layer<'_>| layer.file.min_version.clone().map(|text| (layer.source.place(&text.span()), text));
+    let (place, text) = layers.iter().find_map(of)?;
+    let version = Version::find(text.get_ref());
+    if version.is_none() {
+        let message = format!("`{}` is no version, such as \"2.1.0\"", text.get_ref().escape_debug());
+        findings.push(Diagnostic::error("bad-version", message).at(place));
     }
-    codes
+    version
 }
 
-fn patterns(layers: &[Layer<'_>], findings: &mut Vec<Diagnostic>) -> Vec<(Regex, ClassName)> {
+/// Only names at the top: with a `/` it could be a file of the project.
+fn leaves(layers: &[Layer<'_>], findings: &mut Vec<Diagnostic>) -> Vec<String> {
+    let Some(layer) = layers.iter().find(|layer| layer.file.leaves.is_some()) else { return Vec::new() };
+    let all = layer.file.leaves.iter().flatten();
+    for name in all.clone() {
+        let stem = name.get_ref().trim_end_matches('*');
+        if stem.len() < 2 || stem.contains(['/', '*']) || stem == ".git" || stem == ".." {
+            let message = format!("`{}` could be work of the project", name.get_ref().escape_debug());
+            let finding = Diagnostic::error("bad-leaves", message).at(layer.source.place(&name.span()));
+            findings.push(finding.hint("names at the top of the worktree, such as \".aider*\""));
+        }
+    }
+    all.map(|name| name.get_ref().clone()).collect()
+}
+
+fn exit_codes(layers: &[Layer<'_>]) -> BTreeMap<i32, ClassName> {
+    let codes = merged(layers, |file| &file.exit_codes);
+    codes.iter().filter_map(|(text, class)| Some((i32::from(text.parse::<u8>().ok()?), *class))).collect()
+}
+
+fn patterns(layers: &[Layer<'_>], findings: &mut Vec<Diagnostic>) -> Vec<Pattern> {
     let Some(layer) = layers.iter().find(|layer| layer.file.patterns.is_some()) else { return Vec::new() };
     let mut compiled = Vec::new();
     for pattern in layer.file.patterns.iter().flatten() {
-        match Regex::new(pattern.regex.get_ref()) {
-            Ok(regex) => compiled.push((regex, pattern.class)),
-            Err(error) => {
-                let message = error.to_string().lines().last().unwrap_or("not valid").to_owned();
-                let at = place(&layer.source, &pattern.regex.span());
-                findings.push(Diagnostic::error("bad-pattern", message).at(at));
+        let wrong = match Regex::new(pattern.regex.get_ref()) {
+            Ok(regex) if pattern.reset.is_some() && regex.captures_len() < 2 => {
+                "`reset` needs a group in the pattern that holds the time".to_owned()
             }
-        }
+            Ok(regex) => {
+                let (stream, class, reset) = (pattern.stream, pattern.class, pattern.reset);
+                compiled.push(Pattern { stream, regex, class, reset, always: pattern.always });
+                continue;
+            }
+            Err(error) => error.to_string().lines().last().unwrap_or("not valid").to_owned(),
+        };
+        let at = layer.source.place(&pattern.regex.span());
+        findings.push(Diagnostic::error("bad-pattern", wrong).at(at));
     }
     compiled
 }
@@ -489,23 +430,6 @@ fn check_prompt(adapter: &Adapter, layers: &[Layer<'_>], findings: &mut Vec<Diag
                 .at(Place::file(path))
                 .hint(format!("add \"{name}\" to the arguments, or set `prompt = \"stdin\"`")),
         );
-    }
-}
-
-/// The place of a byte range.
-fn place(source: &Source<'_>, span: &Range<usize>) -> Place {
-    let start = span.start.min(source.text.len());
-    let before = source.text.get(..start).unwrap_or_default();
-    let line_start = before.rfind('\n').map_or(0, |index| index + 1);
-    let line = source.text.get(line_start..).unwrap_or_default().lines().next().unwrap_or_default();
-    let marked = source.text.get(span.clone()).and_then(|text| text.lines().next()).unwrap_or_default();
-    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    Place {
-        path: source.path.to_owned(),
-        line: number(before.matches('\n').count() + 1),
-        column: number(before[line_start..].chars().count() + 1),
-        text: line.chars().take(200).collect(),
-        width: number(marked.chars().count().max(1)),
     }
 }
 

@@ -15,6 +15,14 @@ pub enum Placeholder {
     Role,
     /// Role file; empty when there is none.
     RoleFile,
+    /// Text that adds to the client's system text.
+    System,
+    /// Most turns of a session.
+    MaxTurns,
+    /// Settings file in Claude Code's form, with hooks.
+    SettingsFile,
+    /// File for the client's own account of what it consumed.
+    UsageFile,
     /// JSON schema of the result.
     Schema,
     /// File with it.
@@ -27,6 +35,14 @@ pub enum Placeholder {
     Repo,
     /// Common git directory.
     GitCommonDir,
+    /// The worktree's own entry in it.
+    GitDir,
+    /// Object store.
+    GitObjects,
+    /// Folder of the branches of stories.
+    StoryRefs,
+    /// Folder of their logs.
+    StoryLogs,
     /// Short name of the story branch.
     Branch,
     /// Commit the change is measured from.
@@ -43,19 +59,27 @@ pub enum Placeholder {
 
 impl Placeholder {
     /// All of them with their names.
-    const ALL: [(&'static str, Self); 18] = [
+    pub const ALL: [(&'static str, Self); 26] = [
         ("prompt", Self::Prompt),
         ("prompt_file", Self::PromptFile),
         ("model", Self::Model),
         ("session_id", Self::SessionId),
         ("role", Self::Role),
         ("role_file", Self::RoleFile),
+        ("system", Self::System),
+        ("max_turns", Self::MaxTurns),
+        ("settings_file", Self::SettingsFile),
+        ("usage_file", Self::UsageFile),
         ("schema", Self::Schema),
         ("schema_file", Self::SchemaFile),
         ("result_file", Self::ResultFile),
         ("worktree", Self::Worktree),
         ("repo", Self::Repo),
         ("git_common_dir", Self::GitCommonDir),
+        ("git_dir", Self::GitDir),
+        ("git_objects", Self::GitObjects),
+        ("story_refs", Self::StoryRefs),
+        ("story_logs", Self::StoryLogs),
         ("branch", Self::Branch),
         ("base", Self::Base),
         ("story_id", Self::StoryId),
@@ -101,6 +125,11 @@ impl Template {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Adds another list behind this one.
+    pub fn extend(&mut self, other: &Self) {
+        self.0.extend_from_slice(&other.0);
     }
 
     /// Whether an argument is that placeholder.

@@ -8,38 +8,47 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::tz::TimeZone;
 
-use super::adapter::{Adapter, PromptBy, ResultBy, StopSignal};
-use super::arguments::Placeholder;
-use super::leftover;
+use super::adapter::{Adapter, CommitBy, Parser, PromptBy, ResultBy, StopSignal, UsageBy};
+use super::calling::takes_system;
+use super::ground::Ground;
+use super::parse::{self, Transcript, follow};
+use super::price::{self, Reckoned};
+use super::record::{self, Invoked};
 use super::registry::Registry;
-use super::transcript::{self, Transcript};
-use crate::adapters::process::environment::{Environment, MARK};
+use super::{leaves, leftover};
+use crate::adapters::process::environment::Environment;
 use crate::adapters::process::executor::{attempt_folder, next_free, plain_name};
 use crate::adapters::process::fence;
 use crate::adapters::process::output::{self, LOG_CAP};
 use crate::adapters::process::past::EXIT_FILE;
 use crate::adapters::process::run::{Ask, Job, JobEnd, run};
 use crate::adapters::process::sandbox::{self, Places};
-use crate::adapters::process::spawn::Launch;
+use crate::adapters::process::spawn::{self, Launch};
 use crate::adapters::process::supervisor::Supervisor;
 use crate::domain::diagnostic::escape_line;
 use crate::domain::event::FailureClass;
-use crate::domain::names::Principal;
+use crate::domain::names::{Principal, Timestamp};
+use crate::domain::price::PriceTable;
 use crate::domain::prompt::REVIEW_SCHEMA;
 use crate::domain::redact::{Redactor, Secret};
 use crate::domain::state::OpenSession;
 use crate::domain::workflow::Phase;
-use crate::engine::ports::{AgentEnd, AgentRequest, Agents, CancelSignal, Ended, LeftSession, Watcher};
+use crate::engine::ports::{Abilities, AgentEnd, AgentRequest, Agents, CancelSignal, Ended, LeftSession, Watcher};
 
 /// Length a result may have, in bytes.
 const RESULT_CAP: u64 = 4 * 1024 * 1024;
 
 /// Newest output that patterns are looked for in, in bytes.
 const PATTERN_BYTES: u64 = 64 * 1024;
+
+/// What an agent is told whose work we commit.
+const NO_COMMIT: &str = "\n## Commits\n\nDo not commit, whatever is said above: your client cannot, or is not to. Leave your \
+    changes in the worktree; they are committed for you when you end.\n";
 
 /// Where agents are run.
 #[derive(Clone, Debug)]
@@ -56,6 +65,10 @@ pub struct AgentPlace {
     pub secrets: Vec<Secret>,
     /// Who watches over them.
     pub supervisor: Supervisor,
+    /// What models cost.
+    pub prices: PriceTable,
+    /// Whether anybody sees what agents are doing meanwhile.
+    pub followed: bool,
 }
 
 /// Agents as processes on this machine.
@@ -80,7 +93,15 @@ impl Agents for RealAgents {
         adapter.map_or_else(LeftSession::default, |adapter| leftover::of(&self.place.state_dir, adapter, open))
     }
 
-    async fn invoke(&self, request: AgentRequest, cancel: CancelSignal, _watcher: Watcher) -> AgentEnd {
+    fn abilities(&self, adapter: &str) -> Abilities {
+        let adapter = self.registry.adapter(adapter);
+        Abilities {
+            resumes: adapter.is_some_and(|adapter| !adapter.resume_args.is_empty()),
+            commit_for_it: adapter.is_none_or(|adapter| adapter.commit != CommitBy::Agent),
+        }
+    }
+
+    async fn invoke(&self, request: AgentRequest, cancel: CancelSignal, watcher: Watcher) -> AgentEnd {
         let Some(adapter) = self.registry.adapter(&request.adapter) else {
             return not_started(&request, format!("there is no agent `{}`", escape_line(&request.adapter)));
         };
@@ -88,23 +109,38 @@ impl Agents for RealAgents {
             let bin = if adapter.bin.is_empty() { "no program is configured" } else { adapter.bin.as_str() };
             return not_started(&request, format!("agent `{}` is not installed: {bin}", adapter.name));
         };
-        let invocation = match Invocation::prepare(&self.place, adapter, &request) {
+        let mut invocation = match Invocation::prepare(&self.place, adapter, &request) {
             Ok(invocation) => invocation,
             Err(error) => {
                 let place = self.place.state_dir.display();
                 return not_started(&request, format!("cannot write the agent's files below {place}: {error}"));
             }
         };
+        if let Err(reason) = invocation.find_ground() {
+            return not_started(&request, reason);
+        }
         let environment = invocation.environment();
         let secrets = [self.place.secrets.clone(), environment.secrets()].concat();
         let redactor = Redactor::new(secrets.clone());
         let secrets = secrets.into_iter().map(|secret| secret.value).collect();
         let mut job = invocation.job(program, environment, secrets);
+        if adapter.parser == Parser::Acp {
+            job.launch = match invocation.conversation(job.launch) {
+                Ok(launch) => launch,
+                Err(error) => return not_started(&request, format!("cannot write the agent's files: {error}")),
+            };
+        }
         job.launch = match invocation.confined(job.launch) {
             Ok(launch) => launch,
             Err(reason) => return not_started(&request, reason),
         };
-        let end = run(&job, cancel).await;
+        let work = run(&job, cancel);
+        let end = if self.place.followed {
+            let log = job.launch.log.clone();
+            follow::while_running(work, log, adapter.parser, &redactor, |activity| watcher(activity)).await
+        } else {
+            work.await
+        };
         invocation.end(end, &redactor)
     }
 }
@@ -118,13 +154,17 @@ fn not_started(request: &AgentRequest, reason: String) -> AgentEnd {
 }
 
 /// An invocation whose files are written.
-struct Invocation<'a> {
-    place: &'a AgentPlace,
-    adapter: &'a Adapter,
-    request: &'a AgentRequest,
-    folder: PathBuf,
-    story: PathBuf,
-    role_file: Option<PathBuf>,
+pub(super) struct Invocation<'a> {
+    pub(super) place: &'a AgentPlace,
+    pub(super) adapter: &'a Adapter,
+    pub(super) request: &'a AgentRequest,
+    pub(super) folder: PathBuf,
+    pub(super) story: PathBuf,
+    pub(super) role_file: Option<PathBuf>,
+    /// What is added to the client's system text.
+    pub(super) system: Option<String>,
+    /// The worktree's places, where the arguments name any.
+    pub(super) ground: Option<Ground>,
 }
 
 impl<'a> Invocation<'a> {
@@ -140,18 +180,51 @@ impl<'a> Invocation<'a> {
         fs::create_dir(folder.join("answer"))?;
         write_new(&story, &request.story)?;
         write_new(&folder.join("schema.json"), REVIEW_SCHEMA.as_bytes())?;
-        let mut invocation = Self { place, adapter, request, folder, story, role_file: None };
+        record::write(&folder, &Invoked::of(adapter, request))?;
+        let mut invocation =
+            Self { place, adapter, request, folder, story, role_file: None, system: None, ground: None };
         let mut prompt = request.prompt.clone();
         match invocation.role() {
             Role::None => {}
             Role::Flag(path) => invocation.role_file = Some(path),
+            Role::Text(text) if takes_system(adapter, &text) => invocation.system = Some(text),
             Role::Text(text) => {
                 prompt.push_str("\n## Your role\n\n");
                 prompt.push_str(&text);
             }
         }
+        if adapter.commit == CommitBy::Orchestrator && request.phase != Phase::Review {
+            prompt.push_str(NO_COMMIT);
+        }
         write_new(&invocation.folder.join("prompt.md"), prompt.as_bytes())?;
+        invocation.write_settings()?;
+        // An earlier invocation may have been cut short.
+        invocation.move_leaves();
         Ok(invocation)
+    }
+
+    fn find_ground(&mut self) -> Result<(), String> {
+        if self.needs_ground() {
+            let request = self.request;
+            let ground = Ground::of(&request.worktree, &self.place.git_common_dir, request.branch.as_str())?;
+            self.ground = Some(ground);
+        }
+        Ok(())
+    }
+
+    /// Takes the client's own files out of the worktree, where git knows them neither from the base nor from the branch.
+    fn move_leaves(&self) {
+        let request = self.request;
+        let known =
+            |name: &str| [request.base.as_str(), request.branch.as_str()].iter().any(|commit| self.is_in(commit, name));
+        leaves::move_out(&request.worktree, &self.adapter.leaves, &self.folder.join("left"), known);
+    }
+
+    fn is_in(&self, commit: &str, name: &str) -> bool {
+        let mut git = spawn::command("git");
+        git.arg("--git-dir").arg(&self.place.git_common_dir).args(["cat-file", "-e", "--end-of-options"]);
+        // What cannot be asked counts as known: it stays where it is.
+        git.arg(format!("{commit}:{name}")).output().map_or(true, |output| output.status.success())
     }
 
     /// What is known of the role. An author's client reads the file itself where it has a flag for it and knows its folder. A
@@ -205,82 +278,15 @@ impl<'a> Invocation<'a> {
         sandbox::confine(launch, &self.adapter.sandbox, &places)
     }
 
-    /// The session comes last: Codex takes its other flags before `resume` only.
-    fn args(&self) -> Vec<String> {
-        let (adapter, request) = (self.adapter, self.request);
-        let review = request.phase == Phase::Review;
-        let mut parts = vec![&adapter.args];
-        if adapter.model.is_some() {
-            parts.push(&adapter.model_args);
-        }
-        parts.push(if review { &adapter.reviewer_args } else { &adapter.author_args });
-        if request.wants_result {
-            parts.push(&adapter.result_args);
-        }
-        if self.role_file.is_some() {
-            parts.push(&adapter.role_args);
-        }
-        let resume = request.resume && !adapter.resume_args.is_empty();
-        parts.push(if resume { &adapter.resume_args } else { &adapter.session_args });
-        parts.into_iter().flat_map(|part| part.fill(&|placeholder| self.value(placeholder))).collect()
-    }
-
-    fn value(&self, placeholder: Placeholder) -> String {
-        let request = self.request;
-        let text = |path: &Path| path.to_string_lossy().into_owned();
-        match placeholder {
-            Placeholder::Prompt => fs::read_to_string(self.prompt_file()).unwrap_or_default(),
-            Placeholder::PromptFile => text(&self.prompt_file()),
-            Placeholder::Model => self.adapter.model.clone().unwrap_or_default(),
-            Placeholder::SessionId => request.session.clone(),
-            Placeholder::Role => request.role.clone(),
-            Placeholder::RoleFile => self.role_file.as_deref().map(text).unwrap_or_default(),
-            Placeholder::Schema => REVIEW_SCHEMA.to_owned(),
-            Placeholder::SchemaFile => text(&self.folder.join("schema.json")),
-            Placeholder::ResultFile => text(&self.result_file()),
-            Placeholder::Worktree => text(&request.worktree),
-            Placeholder::Repo => text(&self.place.root),
-            Placeholder::GitCommonDir => text(&self.place.git_common_dir),
-            Placeholder::Branch => request.branch.short().to_owned(),
-            Placeholder::Base => request.base.to_string(),
-            Placeholder::StoryId => request.key.to_string(),
-            Placeholder::StoryPath => text(&self.story),
-            Placeholder::Phase => request.phase.to_string(),
-            Placeholder::Attempt => request.attempt.to_string(),
-        }
-    }
-
-    fn environment(&self) -> Environment {
-        let request = self.request;
-        let mut environment = Environment::inherited(&self.adapter.env_pass);
-        for (name, value) in &self.adapter.env_set {
-            environment.set(name, value);
-        }
-        environment.set_identity(&request.role, &request.adapter);
-        environment.set(MARK, request.attempt.as_str());
-        environment.set("ORCHESTRATE_ITEM", request.key.as_str());
-        environment.set("ORCHESTRATE_ITEM_FILE", &self.story);
-        environment.set("ORCHESTRATE_PHASE", request.phase.name());
-        environment.set("ORCHESTRATE_RUN", request.run.as_str());
-        environment.set("ORCHESTRATE_BRANCH", request.branch.short());
-        environment.set("ORCHESTRATE_BASE", request.base.as_str());
-        environment.set("ORCHESTRATE_ROLE", &request.role);
-        environment.set("ORCHESTRATE_SESSION", &request.session);
-        environment.set("ORCHESTRATE_WORKTREE", &request.worktree);
-        environment.set("ORCHESTRATE_PROMPT_FILE", self.prompt_file());
-        environment.set("ORCHESTRATE_RESULT", self.result_file());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-        environment.set("ORCHESTRATE_DEADLINE", now.saturating_add(request.timeout_secs).to_string());
-        environment
-    }
-
     /// What is handed on: nothing in it holds a secret that the agent was given.
     fn end(&self, end: JobEnd, redactor: &Redactor) -> AgentEnd {
         let log = self.log();
-        let transcript = transcript::read(&log, self.adapter.parser);
-        let class = self.class(&end.ended, &transcript, &log);
+        self.move_leaves();
+        let transcript = parse::read(&log, self.adapter.parser);
+        let (class, until) = self.class(&end.ended, &transcript, &log);
         let result = self.request.wants_result.then(|| self.result(&transcript)).flatten();
-        let usage = transcript.usage;
+        let own = self.adapter.model.as_deref();
+        let Reckoned { usage, counting, priced } = price::reckon(&transcript, own, &self.place.prices);
         let result = result.map(|bytes| redactor.redact_bytes(&bytes));
         let session = transcript.session.unwrap_or_else(|| self.request.session.clone());
         AgentEnd {
@@ -292,9 +298,11 @@ impl<'a> Invocation<'a> {
             log,
             millis: end.millis,
             usage,
-            counting: transcript.counting,
-            model: transcript.model,
-            until: transcript.until,
+            counting: self.adapter.usage.map_or(counting, UsageBy::counting),
+            priced,
+            denied: transcript.denied,
+            model: if transcript.model.is_empty() { own.unwrap_or_default().to_owned() } else { transcript.model },
+            until: until.filter(|_| class == Some(FailureClass::RateLimited)),
             said: redactor.redact(&transcript.said),
         }
     }
@@ -307,37 +315,47 @@ impl<'a> Invocation<'a> {
         }
     }
 
-    /// What the client's end proves: events, then exit code, then patterns, these only when it did not succeed.
-    fn class(&self, ended: &Ended, transcript: &Transcript, log: &Path) -> Option<FailureClass> {
-        match ended {
-            Ended::WallTimeout => return Some(FailureClass::WallTimeout),
-            Ended::IdleTimeout => return Some(FailureClass::IdleTimeout),
-            Ended::NotStarted(_) => return Some(FailureClass::Agent),
-            Ended::Cancelled => return None,
-            Ended::Exit(_) | Ended::Signal(_) => {}
+    /// What the client's end proves, and until when a limit holds: events, then exit code, then patterns, these after a success
+    /// only where the adapter says that the exit code proves nothing.
+    fn class(&self, ended: &Ended, transcript: &Transcript, log: &Path) -> (Option<FailureClass>, Option<Timestamp>) {
+        let code = match ended {
+            Ended::WallTimeout => return (Some(FailureClass::WallTimeout), None),
+            Ended::IdleTimeout => return (Some(FailureClass::IdleTimeout), None),
+            Ended::NotStarted(_) => return (Some(FailureClass::Agent), None),
+            Ended::Cancelled => return (None, None),
+            Ended::Exit(code) => Some(*code),
+            Ended::Signal(_) => None,
+        };
+        let by_code = code.and_then(|code| self.adapter.exit_codes.get(&code)).map(|class| class.class());
+        let known = transcript.class.or(by_code);
+        if known.is_some() && (known != Some(FailureClass::RateLimited) || transcript.until.is_some()) {
+            return (known, transcript.until);
         }
-        if transcript.class.is_some() {
-            return transcript.class;
-        }
-        if let Ended::Exit(code) = ended {
-            if let Some(class) = self.adapter.exit_codes.get(code) {
-                return Some(class.class());
-            }
-            if *code == 0 {
-                return None;
-            }
-        }
+        // A limit without a time: a pattern may still tell it.
         let bytes = output::last_bytes(log, PATTERN_BYTES).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
-        self.adapter.patterns.iter().find(|(regex, _)| regex.is_match(&text)).map(|(_, class)| class.class())
+        let (events, now) = (self.adapter.parser != Parser::Plain, now());
+        let patterns = self.adapter.patterns.iter().filter(|pattern| pattern.always || code != Some(0));
+        let mut found =
+            patterns.filter(|pattern| known.is_none_or(|known| known == pattern.class.class())).filter_map(|pattern| {
+                Some((pattern.class.class(), pattern.find(&text, events, now, &TimeZone::system())?))
+            });
+        let failed = code != Some(0);
+        found.next().map_or((known.or(transcript.hint.filter(|_| failed)), transcript.until), |(class, until)| {
+            (Some(class), until)
+        })
     }
 
-    fn prompt_file(&self) -> PathBuf {
+    pub(super) fn prompt_file(&self) -> PathBuf {
         self.folder.join("prompt.md")
     }
 
-    fn result_file(&self) -> PathBuf {
+    pub(super) fn result_file(&self) -> PathBuf {
         self.folder.join("answer").join("result.json")
+    }
+
+    pub(super) fn settings_file(&self) -> PathBuf {
+        self.folder.join("settings.json")
     }
 
     fn log(&self) -> PathBuf {
@@ -360,7 +378,11 @@ enum Role {
     Text(String),
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn now() -> Timestamp {
+    Timestamp(jiff::Timestamp::now().as_millisecond())
+}
+
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::adapter::{Adapter, Parser};
-use super::transcript;
+use super::parse;
 use crate::adapters::process::past;
 use crate::domain::names::Principal;
 use crate::domain::state::OpenSession;
@@ -31,7 +31,7 @@ fn known_session(adapter: &Adapter, open: &OpenSession, log: &Path) -> Option<St
         return fs::metadata(log).is_ok_and(|file| file.len() > 0).then(|| session.clone());
     }
     // It becomes an argument: what an agent may have printed must not be taken for an option.
-    transcript::read(log, adapter.parser).session.filter(|id| !id.starts_with('-'))
+    parse::read(log, adapter.parser).session.filter(|id| !id.starts_with('-'))
 }
 
 #[cfg(test)]

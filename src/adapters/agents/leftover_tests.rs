@@ -3,7 +3,7 @@
 use super::*;
 use crate::adapters::agents::registry::Registry;
 use crate::domain::names::AttemptId;
-use crate::domain::settings::Settings;
+use crate::domain::settings::{AdapterText, Settings};
 use crate::domain::workflow::Phase;
 
 const INIT: &str = "{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s-1\"}\n";
@@ -17,7 +17,9 @@ fn left(adapter: &str, files: &[(&str, &str)]) -> Option<String> {
         fs::write(path, text).unwrap();
     }
     let mine = ("mine".to_owned(), "command = [\"./agent\"]\nresume_args = [\"--again\"]".to_owned());
-    let registry = Registry::load(&Settings { adapters: [mine].into(), ..Settings::default() }).unwrap();
+    let text = AdapterText { path: "my.toml".to_owned(), text: format!("[agents.mine]\n{}", mine.1) };
+    let registry =
+        Registry::load(&Settings { adapters: [(mine.0, vec![text])].into(), ..Settings::default() }).unwrap();
     let open = OpenSession {
         attempt: AttemptId::new("a-1"),
         phase: Phase::Implementation,

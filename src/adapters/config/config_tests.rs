@@ -56,7 +56,7 @@ fn every_key_shown_in_the_file_exists_and_defaults_are_told_right() {
     assert_eq!((caps.micro_usd, caps.millis), (Some(20_000_000), Some(36_000_000)));
     assert_eq!((settings.timeout_of(Phase::Implementation), settings.timeout_of(Phase::ReviewResponse)), (2700, 3600));
     assert_eq!(settings.setup, [["npm", "ci"]]);
-    assert!(settings.adapters["mine"].contains("./agent.sh"));
+    assert!(settings.adapters["mine"][0].text.contains("./agent.sh"));
     let policy = policy_of(&text);
     let built_in = super::policy(FILE, None).0;
     assert_eq!((policy.review_rounds, &policy.reviewer_role), (built_in.review_rounds, &built_in.reviewer_role));
@@ -80,7 +80,8 @@ fn later_layers_win_key_by_key() {
     assert_eq!(loaded.settings.jobs, Some(4));
     assert_eq!(loaded.settings.missing, Missing::Expand);
     assert_eq!(loaded.settings.rework_rounds, 5);
-    assert_eq!(loaded.settings.adapters["x"], "bin = \"b\"\nkeep = 1\n");
+    let files: Vec<_> = loaded.settings.adapters["x"].iter().map(|file| file.path.as_str()).collect();
+    assert!(files[0].ends_with("user.toml") && files[1..] == [FILE], "the lowest layer first: {files:?}");
     assert!(loaded.repository_file.is_some());
 }
 

@@ -4,6 +4,7 @@
 mod document;
 mod environment;
 mod policy;
+mod prices;
 pub mod prompts;
 mod reader;
 mod settings;

@@ -94,14 +94,6 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// A table converted to plain TOML.
-    pub(super) fn plain(&self, key: &str) -> Option<toml::Table> {
-        match plain(self.value(key)?.get_ref()) {
-            toml::Value::Table(table) => Some(table),
-            _ => None,
-        }
-    }
-
     /// `true` or `false`.
     pub(super) fn flag(&self, key: &str) -> Option<bool> {
         let value = self.value(key)?;
@@ -170,6 +162,16 @@ impl<'a> Table<'a> {
             _ => integer(value).map(|number| number.to_string()).or_else(|| text(value).map(str::to_owned)),
         };
         text.as_deref().and_then(parse_dollars).or_else(|| self.wrong(key, value, MONEY))
+    }
+
+    /// An amount of money that may be nothing, in millionths of a US dollar.
+    pub(super) fn rate(&self, key: &str) -> Option<u64> {
+        let value = self.value(key)?;
+        let nothing = match value.get_ref() {
+            DeValue::Float(number) => number.as_str().parse::<f64>().is_ok_and(|number| number == 0.0),
+            _ => integer(value) == Some(0),
+        };
+        if nothing { Some(0) } else { self.money(key) }
     }
 
     /// A quantity of bytes: an integer, or text like `512M`, `2G`.
@@ -304,23 +306,6 @@ fn integer(value: &Value<'_>) -> Option<u64> {
     match value.get_ref() {
         DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
         _ => None,
-    }
-}
-
-fn plain(value: &DeValue<'_>) -> toml::Value {
-    match value {
-        DeValue::String(text) => toml::Value::String(text.to_string()),
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .map_or_else(|_| toml::Value::String(number.as_str().to_owned()), toml::Value::Integer),
-        DeValue::Float(number) => {
-            number.as_str().parse().map_or_else(|_| toml::Value::String(number.as_str().to_owned()), toml::Value::Float)
-        }
-        DeValue::Boolean(flag) => toml::Value::Boolean(*flag),
-        DeValue::Datetime(datetime) => toml::Value::Datetime(*datetime),
-        DeValue::Array(entries) => toml::Value::Array(entries.iter().map(|entry| plain(entry.get_ref())).collect()),
-        DeValue::Table(entries) => toml::Value::Table(
-            entries.iter().map(|(key, value)| (key.get_ref().to_string(), plain(value.get_ref()))).collect(),
-        ),
     }
 }
 

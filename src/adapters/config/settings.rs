@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::document::Document;
 use super::reader::{Reader, Table};
 use crate::domain::diagnostic::Diagnostic;
-use crate::domain::settings::{Missing, PidNamespace, SandboxKind, Settings, Undeclared};
+use crate::domain::settings::{AdapterText, Missing, PidNamespace, SandboxKind, Settings, Undeclared};
 use crate::domain::workflow::Phase;
 
 /// Tables of settings.
-pub(super) const TABLES: [&str; 7] = ["stories", "run", "worktrees", "agents", "redact", "retry", "limits"];
+pub(super) const TABLES: [&str; 8] = ["stories", "run", "worktrees", "agents", "redact", "retry", "limits", "prices"];
 /// Tables of gate keys.
 pub(super) const GATE_TABLES: [&str; 6] = ["protect", "gates", "review", "checks", "workflow", "hotfix"];
 /// Words of `[stories] undeclared`.
@@ -63,8 +63,9 @@ pub(super) fn apply(document: &Document<'_>, layer: Layer, settings: &mut Settin
             table.warn_unknown(&["values_of"]);
             settings.redact_values_of.extend(table.strings("values_of").unwrap_or_default());
         });
-        root.table("agents").iter().for_each(|table| agents(table, settings));
+        root.table("agents").iter().for_each(|table| agents(table, document, settings));
         root.table("retry").iter().for_each(|table| retry(table, settings));
+        root.table("prices").iter().for_each(|table| super::prices::prices(table, settings));
         root.table("limits").iter().for_each(|table| limits(table, settings));
     }
     reader.finish()
@@ -111,7 +112,7 @@ fn worktrees(table: &Table<'_>, settings: &mut Settings) {
     set(&mut settings.setup_timeout_secs, table.seconds("setup_timeout", 1..=LONGEST));
 }
 
-fn agents(table: &Table<'_>, settings: &mut Settings) {
+fn agents(table: &Table<'_>, document: &Document<'_>, settings: &mut Settings) {
     const KNOWN: [&str; 10] = [
         "default",
         "timeout",
@@ -147,10 +148,8 @@ fn agents(table: &Table<'_>, settings: &mut Settings) {
             table.refuse::<()>(name, "named with a-z, 0-9 and `-` only");
             continue;
         }
-        let overriding = table.plain(name).unwrap_or_default();
-        let below = settings.adapters.get(name).and_then(|text| text.parse::<toml::Table>().ok());
-        let merged = below.unwrap_or_default().into_iter().chain(overriding).collect::<toml::Table>();
-        settings.adapters.insert(name.to_owned(), merged.to_string());
+        let file = AdapterText { path: document.name.to_owned(), text: document.text.to_owned() };
+        settings.adapters.entry(name.to_owned()).or_default().push(file);
     }
 }
 

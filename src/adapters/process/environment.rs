@@ -68,6 +68,11 @@ impl Environment {
         self.0.insert(name.into(), value.into());
     }
 
+    /// Takes away what these names, or prefixes ending in `*`, match.
+    pub fn forbid(&mut self, names: &[String]) {
+        self.0.retain(|name, _| !name.to_str().is_some_and(|name| names.iter().any(|pattern| matches(pattern, name))));
+    }
+
     /// The value of a variable.
     pub fn value(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str)
@@ -164,6 +169,15 @@ mod tests {
         let names = ["ANTHROPIC_API_KEY", "GIT_DIR", "GIT_ORCHESTRATE_JOBS", "ORCHESTRATE_ATTEMPT", "GIT_CONFIG_KEY_0"];
         assert_eq!(filtered(&names, &["*"]), ["ANTHROPIC_API_KEY"]);
         assert_eq!(filtered(&names, &["ANTHROPIC_*"]), ["ANTHROPIC_API_KEY"]);
+    }
+
+    #[test]
+    fn what_an_adapter_forbids_does_not_pass_whoever_else_lets_it() {
+        let parent = ["PATH", "CLAUDECODE", "CLAUDE_X", "XDG_A"].map(|name| (name.into(), "v".into()));
+        let mut environment = Environment::filtered(parent, &["CLAUDE*".to_owned()]);
+        environment.forbid(&["CLAUDECODE".to_owned(), "XDG_*".to_owned()]);
+        let left = |name| environment.value(name).is_some();
+        assert!(left("PATH") && left("CLAUDE_X") && !left("CLAUDECODE") && !left("XDG_A"));
     }
 
     #[test]

@@ -127,7 +127,7 @@ fn writable(launch: &Launch, sandbox: &Sandbox, places: &Places<'_>) -> Result<V
 
 /// The worktree's entry below `worktrees/`. Its pointer is the agent's to write, so it is believed only where the entry
 /// points back.
-fn entry(worktree: &Path, common: &Path) -> Result<PathBuf, String> {
+pub(in crate::adapters) fn entry(worktree: &Path, common: &Path) -> Result<PathBuf, String> {
     let strange = || format!("{} is no worktree of this repository", worktree.display());
     let pointer = fs::read_to_string(worktree.join(".git")).map_err(|_| strange())?;
     let entry = pointer.trim_end().strip_prefix("gitdir: ").ok_or_else(strange)?;

@@ -80,6 +80,19 @@ pub(super) fn launch(launch: &Launch, output: OwnedFd) -> io::Result<Child> {
         .spawn()
 }
 
+/// Starts a program to talk to, in the environment of this process and a process group of its own: stdin, stdout and stderr
+/// are pipes.
+pub fn piped(program: &Path, args: &[String], directory: &Path) -> io::Result<Child> {
+    Command::new(program)
+        .args(args)
+        .current_dir(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+}
+
 /// Replaces this process by a program, in the same environment and directory; returns only what went wrong.
 pub(super) fn become_program(program: &OsStr, args: &[OsString]) -> io::Error {
     Command::new(program).args(args).exec()
