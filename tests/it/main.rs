@@ -9,6 +9,7 @@
     missing_docs
 )]
 
+mod acp;
 mod bad_input;
 mod bad_usage;
 mod budget;

@@ -352,6 +352,8 @@ impl Agency {
             git_common_dir: self.scratch.root().join(".git"),
             program: PathBuf::from(env!("CARGO_BIN_EXE_git-orchestrate")),
             supervisor: supervisor(),
+            prices: git_orchestrate::domain::price::PriceTable::default(),
+            followed: false,
         };
         let (_never, cancel) = watch::channel(Cancel::No);
         block_on(RealAgents::new(Arc::new(registry), place).invoke(request, cancel, std::rc::Rc::new(|_| ())))
