@@ -77,9 +77,13 @@ impl<'a> Asking<'a> {
             }
             "tool_call_update" => {
                 self.open = false;
-                let call = self.call(update);
+                let before = self.known(update).map(shown);
+                let call = shown(&self.call(update));
                 if update["status"] == "failed" {
-                    says.update("tool", &format!("failed: {}", shown(&call)));
+                    says.update("tool", &format!("failed: {call}"));
+                } else if before.is_some_and(|before| before != call) {
+                    // Some clients say what it is only after they said that it is.
+                    says.update("tool", &call);
                 }
             }
             "plan" => {
@@ -110,6 +114,10 @@ impl<'a> Asking<'a> {
         if update["cost"]["currency"] == "USD" {
             self.cost = dollars.or(self.cost);
         }
+    }
+
+    fn known(&self, fields: &Value) -> Option<&Asked> {
+        self.calls.iter().find(|(id, _)| fields["toolCallId"] == id.as_str()).map(|(_, asked)| asked)
     }
 
     /// What is known of a tool call, this message included: later ones may leave out what earlier ones said.
@@ -159,7 +167,8 @@ impl<'a> Asking<'a> {
 }
 
 fn shown(asked: &Asked) -> String {
-    let text = if asked.title.is_empty() { asked.command.as_deref().unwrap_or(&asked.kind) } else { &asked.title };
+    let named = if asked.title.is_empty() { &asked.kind } else { &asked.title };
+    let text = asked.command.as_ref().unwrap_or(named);
     cut(text, TITLE).to_owned()
 }
 
