@@ -150,16 +150,10 @@ impl<'a> Asking<'a> {
             kinds.iter().find_map(fits)
         };
         // What is allowed for ever is not asked again, and then nobody looks.
-        let (reason, option) = match policy::refused(&asked, self.facts) {
-            Some(reason) => (Some(reason), of_kind(&["reject_once", "reject_always"])),
-            None => match of_kind(&["allow_once"]) {
-                Some(option) => (None, Some(option)),
-                None => {
-                    let reason = "the client offers no way to allow it once".to_owned();
-                    (Some(reason), of_kind(&["reject_once", "reject_always"]))
-                }
-            },
-        };
+        let once = of_kind(&["allow_once"]);
+        let reason = policy::refused(&asked, self.facts)
+            .or_else(|| once.is_none().then(|| "the client offers no way to allow it once".to_owned()));
+        let option = if reason.is_some() { of_kind(&["reject_once", "reject_always"]) } else { once };
         says.permission(&shown(&asked), reason.as_deref());
         self.refused = reason.or(self.refused.take());
         option.map_or(cancelled, |option| json!({ "outcome": "selected", "optionId": option }))
@@ -175,10 +169,10 @@ fn shown(asked: &Asked) -> String {
 /// Adds what a message says of a tool call.
 fn learn(asked: &mut Asked, fields: &Value) {
     if let Some(kind) = fields["kind"].as_str() {
-        asked.kind = kind.to_owned();
+        kind.clone_into(&mut asked.kind);
     }
     if let Some(title) = fields["title"].as_str() {
-        asked.title = title.to_owned();
+        title.clone_into(&mut asked.title);
     }
     let input = &fields["rawInput"];
     if let Some(command) =

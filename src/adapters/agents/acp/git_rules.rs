@@ -68,7 +68,7 @@ pub(super) fn refused(args: &[String], here: &Place, facts: &Facts) -> Option<St
         Ok(call) => call,
         Err(reason) => return Some(reason),
     };
-    let Some(name) = call.name else { return None };
+    let name = call.name?;
     if name.contains(['$', super::words::UNKNOWN]) {
         return Some("what git is to do cannot be seen".to_owned());
     }

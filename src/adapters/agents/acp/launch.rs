@@ -20,7 +20,7 @@ pub fn conversation(mut launch: Launch, program: &Path, mut spec: Spec, path: Pa
     spec.facts.scratch = ["/tmp", "/var/tmp"].map(str::to_owned).into_iter().chain(temporary).collect();
     spec.facts.branches = branches(&spec.facts);
     spec.write(&path)?;
-    launch.program = program.to_owned();
+    program.clone_into(&mut launch.program);
     launch.args = vec![ACP_CLIENT.to_owned(), path.to_string_lossy().into_owned()];
     launch.stdin = None;
     Ok(launch)
