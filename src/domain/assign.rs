@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::diagnostic::{Diagnostic, Place};
 use super::item::{ItemKind, WorkItem};
 use super::plan::Assignment;
+use super::role::FOLDERS;
 use super::settings::Settings;
 
 /// Adapters taken without being asked for, in order of preference. `demo` is never among them: it does no real work.
@@ -125,6 +126,27 @@ pub fn check_adapter(name: &str, source: &str, choices: &Choices<'_>) -> Result<
         .into());
     }
     Ok(())
+}
+
+/// An error for each role that `[technologies]` or `[review] role` names and that is neither built in nor defined by a file nor
+/// a key of `[roles]`: an agent would silently do without it.
+pub fn unknown_roles(reviewer: &str, choices: &Choices<'_>) -> Vec<Diagnostic> {
+    let settings = choices.settings;
+    let defined = settings.roles.keys().chain(choices.roles).map(String::as_str);
+    let known: BTreeSet<&str> = ROLES.into_iter().chain(defined).collect();
+    let of_technologies =
+        settings.technologies.iter().map(|(name, role)| (format!("technologies.{name}"), role.as_str()));
+    let named = of_technologies.chain([("[review] role".to_owned(), reviewer)]);
+    let finding = |(source, role): (String, &str)| {
+        Diagnostic::error("unknown-role", format!("{source} names the role \"{role}\", which nobody defines")).hint(
+            format!(
+                "commit {}/{role}.md, or give it an agent in [roles]; known roles: {}",
+                FOLDERS[0],
+                joined(known.iter().copied())
+            ),
+        )
+    };
+    named.filter(|(_, role)| !known.contains(role)).map(finding).collect()
 }
 
 /// What a story's agent field names.
