@@ -49,6 +49,10 @@ pub fn perform(action: &Action, call: &Call, text: &str) -> Option<u8> {
         }
         Action::ApproveOwn => approve_own(),
         Action::Status(word) => rewrite_status(word),
+        // Of a conversation only; without one there is nobody to ask or to tell.
+        Action::Ask(argv) => drop(run(argv)),
+        Action::Say(text) => println!("{text}"),
+        Action::RpcError(_) | Action::BigUpdate(_) | Action::Stop(_) => {}
         Action::Merge => return merge(prompt::conflict_target(text).unwrap_or("main")),
     }
     None

@@ -24,9 +24,16 @@
 //!   "prose",                           # a review in words only; for no review at all: do = []
 //!   "approve-own",                     # an author that leaves approvals wherever one might be looked for
 //!   { status = "Done" },               # rewrites the status lines of the story file in the worktree
+//!   { ask = ["git", "push"] },         # with `--acp`: asks to be allowed to run it, and does so when it is
+//!   { say = "text" },                  # with `--acp`: a message; else a line
+//!   { rpc-error = "{...}" },           # with `--acp`: answers the turn with this error
+//!   { stop = "refusal" },              # with `--acp`: ends the turn with this reason
+//!   { big-update = 5 },                # with `--acp`: an update of so many megabytes in one line
 //!   "merge",                           # merges the target that the prompt names, keeping both sides
 //! ]
 //! ```
+//!
+//! `--acp --script FILE` does the same as a server of the Agent Client Protocol: see `acp.rs`.
 //!
 //! Without a step that fits: a reviewer approves, a conflict is merged, an author appends a line to `<item>.txt` and commits.
 //! Waiting ends with exit code 9 after two minutes.
@@ -39,6 +46,7 @@
     unreachable_pub
 )]
 
+mod acp;
 mod act;
 mod script;
 
@@ -50,6 +58,7 @@ fn main() -> ExitCode {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--daemon", "1", file] => act::daemon_parent(file),
         ["--daemon", "2", file] => act::daemon(file),
+        ["--acp", "--script", file] => acp::serve(file),
         ["--script", file, ..] => work(Some(file)),
         [] => work(None),
         _ => ExitCode::from(2),

@@ -60,6 +60,11 @@ pub enum Action {
     ApproveOwn,
     Status(String),
     Merge,
+    Ask(Vec<String>),
+    Say(String),
+    RpcError(String),
+    BigUpdate(usize),
+    Stop(String),
 }
 
 /// This invocation.

@@ -9,6 +9,7 @@
     missing_docs
 )]
 
+mod acp;
 mod agents;
 mod bad_input;
 mod bad_usage;

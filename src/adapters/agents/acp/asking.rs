@@ -77,9 +77,13 @@ impl<'a> Asking<'a> {
             }
             "tool_call_update" => {
                 self.open = false;
-                let call = self.call(update);
+                let before = self.known(update).map(shown);
+                let call = shown(&self.call(update));
                 if update["status"] == "failed" {
-                    says.update("tool", &format!("failed: {}", shown(&call)));
+                    says.update("tool", &format!("failed: {call}"));
+                } else if before.is_some_and(|before| before != call) {
+                    // Some clients say what it is only after they said that it is.
+                    says.update("tool", &call);
                 }
             }
             "plan" => {
@@ -112,6 +116,10 @@ impl<'a> Asking<'a> {
         }
     }
 
+    fn known(&self, fields: &Value) -> Option<&Asked> {
+        self.calls.iter().find(|(id, _)| fields["toolCallId"] == id.as_str()).map(|(_, asked)| asked)
+    }
+
     /// What is known of a tool call, this message included: later ones may leave out what earlier ones said.
     fn call(&mut self, fields: &Value) -> Asked {
         let id = fields["toolCallId"].as_str().unwrap_or_default().to_owned();
@@ -142,16 +150,10 @@ impl<'a> Asking<'a> {
             kinds.iter().find_map(fits)
         };
         // What is allowed for ever is not asked again, and then nobody looks.
-        let (reason, option) = match policy::refused(&asked, self.facts) {
-            Some(reason) => (Some(reason), of_kind(&["reject_once", "reject_always"])),
-            None => match of_kind(&["allow_once"]) {
-                Some(option) => (None, Some(option)),
-                None => {
-                    let reason = "the client offers no way to allow it once".to_owned();
-                    (Some(reason), of_kind(&["reject_once", "reject_always"]))
-                }
-            },
-        };
+        let once = of_kind(&["allow_once"]);
+        let reason = policy::refused(&asked, self.facts)
+            .or_else(|| once.is_none().then(|| "the client offers no way to allow it once".to_owned()));
+        let option = if reason.is_some() { of_kind(&["reject_once", "reject_always"]) } else { once };
         says.permission(&shown(&asked), reason.as_deref());
         self.refused = reason.or(self.refused.take());
         option.map_or(cancelled, |option| json!({ "outcome": "selected", "optionId": option }))
@@ -159,17 +161,18 @@ impl<'a> Asking<'a> {
 }
 
 fn shown(asked: &Asked) -> String {
-    let text = if asked.title.is_empty() { asked.command.as_deref().unwrap_or(&asked.kind) } else { &asked.title };
+    let named = if asked.title.is_empty() { &asked.kind } else { &asked.title };
+    let text = asked.command.as_ref().unwrap_or(named);
     cut(text, TITLE).to_owned()
 }
 
 /// Adds what a message says of a tool call.
 fn learn(asked: &mut Asked, fields: &Value) {
     if let Some(kind) = fields["kind"].as_str() {
-        asked.kind = kind.to_owned();
+        kind.clone_into(&mut asked.kind);
     }
     if let Some(title) = fields["title"].as_str() {
-        asked.title = title.to_owned();
+        title.clone_into(&mut asked.title);
     }
     let input = &fields["rawInput"];
     if let Some(command) =

@@ -103,3 +103,22 @@ fn cost_is_the_sessions_newest_and_tokens_are_the_turns() {
     let tokens = Tokens { input: Some(4), output: Some(5), ..Tokens::default() };
     assert_eq!(consumed(&gemini), (tokens, Some("m".to_owned())));
 }
+
+#[test]
+fn a_tool_is_told_again_when_it_is_known_what_it_does() {
+    let (facts, mut out) = (facts(), Vec::new());
+    let mut asking = Asking::new(&facts);
+    let mut says = Says::new(&mut out);
+    for update in [
+        json!({"sessionUpdate": "tool_call", "toolCallId": "1", "title": "Terminal", "kind": "execute"}),
+        json!({"sessionUpdate": "tool_call_update", "toolCallId": "1", "rawInput": {"command": "ls"}}),
+        json!({"sessionUpdate": "tool_call_update", "toolCallId": "1", "status": "completed"}),
+        json!({"sessionUpdate": "tool_call_update", "toolCallId": "1", "status": "failed"}),
+    ] {
+        asking.update(&update, &mut says);
+    }
+    let texts: Vec<Value> =
+        String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let texts: Vec<&str> = texts.iter().map(|line| line["text"].as_str().unwrap()).collect();
+    assert_eq!(texts, ["Terminal", "ls", "failed: ls"]);
+}

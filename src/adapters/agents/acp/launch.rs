@@ -19,7 +19,7 @@ pub fn conversation(mut launch: Launch, program: &Path, mut spec: Spec, path: Pa
     let temporary = launch.environment.value("TMPDIR").map(|folder| folder.to_string_lossy().into_owned());
     look_around(&mut spec.facts, temporary);
     spec.write(&path)?;
-    launch.program = program.to_owned();
+    program.clone_into(&mut launch.program);
     launch.args = vec![ACP_CLIENT.to_owned(), path.to_string_lossy().into_owned()];
     launch.stdin = None;
     Ok(launch)

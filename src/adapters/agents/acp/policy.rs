@@ -104,7 +104,7 @@ impl Reader<'_> {
             return Some(format!("{name} changes what git does"));
         }
         let words = without_prefix(&command.words);
-        let Some(head) = words.first() else { return None };
+        let head = words.first()?;
         let name = head.rsplit('/').next().unwrap_or(head);
         match name {
             "cd" | "pushd" => {

@@ -27,13 +27,15 @@ pub(super) struct Says<'a> {
     out: &'a mut dyn Write,
     /// Kind and beginning of a text that comes in pieces.
     open: Option<(&'static str, String)>,
+    /// The newest line that the client printed beside the conversation.
+    last: String,
     /// Whether nobody reads any more.
     pub(super) lost: bool,
 }
 
 impl<'a> Says<'a> {
     pub(super) fn new(out: &'a mut dyn Write) -> Self {
-        Self { out, open: None, lost: false }
+        Self { out, open: None, last: String::new(), lost: false }
     }
 
     fn line(&mut self, value: &Value) {
@@ -124,12 +126,20 @@ impl<'a> Says<'a> {
 
     /// What the client prints beside the conversation; no reader takes it for an event.
     pub(super) fn noise(&mut self, text: &str) {
+        self.close();
+        cut(text, NOISE).clone_into(&mut self.last);
         let written = writeln!(self.out, "client: {}", cut(text, NOISE)).and_then(|()| self.out.flush());
         self.lost |= written.is_err();
+    }
+
+    /// The newest of these lines; empty when there was none.
+    pub(super) fn last_noise(&self) -> &str {
+        &self.last
     }
 }
 
 /// The beginning of a text, whole characters.
 pub(super) fn cut(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
+    let end = (0..=bytes.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or(0)]
 }

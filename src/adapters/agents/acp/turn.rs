@@ -45,17 +45,11 @@ pub(super) fn run(spec: &Spec, out: &mut dyn Write) -> u8 {
     // What the client says while it goes is shown, and it goes before the last word is said.
     let patience = if asked.is_some() { grace * 2 / 5 } else { LEAVING };
     says.close();
-    let mut last = String::new();
-    let status = link.end(patience, |text| {
-        last = text.to_owned();
-        says.noise(text);
-    });
+    let status = link.end(patience, |text| says.noise(text));
     match (ended, asked) {
         // A turn that was cancelled ends well; that it was asked to is what counts.
-        (Ok((stop, ..)), Some(signal)) if stop == "cancelled" => {
-            conclude(Err(Stop::Asked(signal)), status, &last, &mut says)
-        }
-        (ended, _) => conclude(ended, status, &last, &mut says),
+        (Ok((stop, ..)), Some(signal)) if stop == "cancelled" => conclude(Err(Stop::Asked(signal)), status, &mut says),
+        (ended, _) => conclude(ended, status, &mut says),
     }
 }
 
@@ -122,7 +116,6 @@ fn answer(message: &str) -> Option<&str> {
 fn conclude(
     ended: Result<(String, Option<FailureClass>, String), Stop>,
     status: Option<ExitStatus>,
-    last: &str,
     says: &mut Says<'_>,
 ) -> u8 {
     match ended {
@@ -144,6 +137,7 @@ fn conclude(
         }
         Err(Stop::Died) => {
             let how = status.map_or("it closed its output".to_owned(), |status| status.to_string());
+            let last = says.last_noise();
             let said = if last.is_empty() { String::new() } else { format!(": {last}") };
             // What its exit code or its last words prove is known to the adapter.
             says.end("died", None, &format!("the client ended in the middle, {how}{said}"), None);

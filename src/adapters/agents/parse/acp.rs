@@ -96,7 +96,13 @@ impl Acp {
             self.used.add(&now);
         }
         transcript.usage = self.used;
-        transcript.counting = Counting { cost: cumulative, tokens: cumulative };
+        // A client may count its cost on and its tokens anew: each number counts as the line said that brought it.
+        if micro_usd.is_some() {
+            transcript.counting.cost = cumulative;
+        }
+        if tokens.is_some() {
+            transcript.counting.tokens = cumulative;
+        }
     }
 }
 
