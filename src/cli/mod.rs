@@ -38,6 +38,7 @@ mod status;
 mod stop;
 mod stories;
 mod sync;
+mod transcript;
 mod verify;
 
 use std::ffi::OsString;

@@ -42,5 +42,6 @@ mod supervisor;
 mod support;
 mod survival;
 mod tampering;
+mod transcripts;
 mod verify;
 mod worktrees;

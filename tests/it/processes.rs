@@ -13,6 +13,7 @@ use git_orchestrate::adapters::process::executor::LocalExecutor;
 use git_orchestrate::adapters::process::run::{Ask, Job, JobEnd, run};
 use git_orchestrate::adapters::process::spawn::Launch;
 use git_orchestrate::adapters::process::supervisor::Supervisor;
+use git_orchestrate::domain::price::PriceTable;
 use git_orchestrate::domain::event::{FailureClass, Finding};
 use git_orchestrate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, RunId};
 use git_orchestrate::domain::prompt::{PromptContext, PromptTask, read_review, render};
@@ -352,6 +353,8 @@ impl Agency {
             git_common_dir: self.scratch.root().join(".git"),
             program: PathBuf::from(env!("CARGO_BIN_EXE_git-orchestrate")),
             supervisor: supervisor(),
+            prices: PriceTable::default(),
+            followed: false,
         };
         let (_never, cancel) = watch::channel(Cancel::No);
         block_on(RealAgents::new(Arc::new(registry), place).invoke(request, cancel, std::rc::Rc::new(|_| ())))
