@@ -5,6 +5,7 @@ mod document;
 mod environment;
 mod policy;
 mod prices;
+pub mod prompts;
 mod reader;
 mod settings;
 pub mod target;
@@ -34,6 +35,8 @@ pub struct Sources {
     pub user: Option<PathBuf>,
     /// `.orchestrate.toml` of the work tree, whether it exists or not.
     pub repository: PathBuf,
+    /// The folder of the user's own prompts.
+    pub prompts: Option<PathBuf>,
     /// Variables that begin with `GIT_ORCHESTRATE_`.
     pub variables: BTreeMap<String, String>,
 }
@@ -59,6 +62,7 @@ impl Sources {
             Some((name, value.to_string_lossy().into_owned()))
         };
         Self {
+            prompts: user.as_ref().map(|dirs| dirs.config_dir().join("prompts")),
             user: user.map(|dirs| dirs.config_dir().join("config.toml")),
             repository: root.join(FILE),
             variables: std::env::vars_os().filter_map(|(name, value)| text(name, value)).collect(),
