@@ -269,9 +269,15 @@ pub struct LogArgs {
     /// The story [default: all]
     #[arg(value_name = "ID")]
     pub id: Option<String>,
-    /// Show what the agents printed instead
+    /// Show what the agents did and said instead, in the newest attempt
     #[arg(long)]
     pub agent: bool,
+    /// With --agent: in the Nth attempt, counted from the first one
+    #[arg(long, value_name = "N", requires = "agent")]
+    pub attempt: Option<usize>,
+    /// With --agent: exactly what they printed
+    #[arg(long, requires = "agent", conflicts_with = "json")]
+    pub raw: bool,
     /// Go on showing what is added
     #[arg(short, long)]
     pub follow: bool,

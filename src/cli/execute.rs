@@ -20,7 +20,7 @@ use crate::adapters::pressure::{cores, memory_free};
 use crate::adapters::process::signals;
 use crate::adapters::runs::{self, RunLock};
 use crate::adapters::stories;
-use crate::domain::budget::dollars;
+use crate::domain::budget::{dollars, of_run_by_phase};
 use crate::domain::event::{Failure, RunEvent};
 use crate::domain::names::{ItemKey, RunId};
 use crate::domain::plan::Plan;
@@ -88,6 +88,8 @@ pub(crate) fn execute(mut planned: Planned, options: Options, ui: &mut Ui) -> Re
     let (summary, signal, app) = local.block_on(&runtime, run(planned, options, ui))?;
     if view == View::Person {
         ui.data(&summary::render(&summary, &left_out, color))?;
+        let states = app.ledger().items()?;
+        ui.data(&summary::spent_apart(&of_run_by_phase(states.values(), &summary.run)))?;
     }
     let exit = exit_of(&summary, signal);
     // What the run landed is certified; what somebody else brought meanwhile is found out.

@@ -1,7 +1,6 @@
-//! The `log` command: what happened, oldest first; or what the agents printed. Must stay thin: read, render, exit code.
+//! The `log` command: what happened, oldest first. Must stay thin: read, render, exit code.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
@@ -11,12 +10,12 @@ use super::args::LogArgs;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::item;
+use super::transcript;
 use super::ui::Ui;
 use crate::adapters::ledger::diary;
 use crate::adapters::ledger::store::Store;
-use crate::adapters::process::executor::attempt_folder;
 use crate::adapters::runs;
-use crate::domain::diagnostic::{escape, escape_line};
+use crate::domain::diagnostic::escape_line;
 use crate::domain::event::ItemEvent;
 use crate::domain::names::{ItemKey, Oid, Timestamp};
 use crate::engine::ports::Ledger;
@@ -32,7 +31,7 @@ type Entry = (Timestamp, ItemKey, Oid, ItemEvent);
 pub(crate) fn run(args: &LogArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let app = App::open()?;
     if args.agent {
-        return agent_output(&app, args, ui);
+        return transcript::run(&app, args, ui);
     }
     let mut store = app.ledger();
     // By name, not by number: what another story recorded at the same time may come to stand before what was shown.
@@ -82,37 +81,4 @@ fn line((at, key, oid, event): &Entry, as_json: bool) -> String {
         return format!("{}\n", json_safe(&value.to_string()));
     }
     format!("{}  {}  {}\n", at.rfc3339(), oid.short(), escape_line(&diary::of_item(key.as_str(), event)))
-}
-
-/// What the sessions of an item's newest attempt printed, oldest session first.
-fn agent_output(app: &App, args: &LogArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
-    let Some(typed) = args.id.as_deref() else {
-        return Err(CommandError::usage(
-            "name the story whose agents you want to read: git orchestrate log ID --agent",
-        ));
-    };
-    let states = app.ledger().items()?;
-    let key = item::find(typed, &states)?;
-    let attempt = states[&key].attempt.as_ref().map(|attempt| attempt.id.to_string()).unwrap_or_default();
-    let logs = logs_below(&attempt_folder(&app.repo.state_dir(), &attempt));
-    if logs.is_empty() {
-        return Err(CommandError::operation(format!("no output of story {key} is kept on this machine")));
-    }
-    for log in logs {
-        let bytes = std::fs::read(&log)?;
-        ui.data(&format!("== {}\n{}\n", app.shown(&log), escape(&String::from_utf8_lossy(&bytes))))?;
-    }
-    Ok(Exit::DONE)
-}
-
-/// `output.log` files below an attempt's folder, in the order of the folders' numbers.
-fn logs_below(folder: &std::path::Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let number = |path: &PathBuf| {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        name.split('-').next().and_then(|number| number.parse::<u32>().ok()).unwrap_or(0)
-    };
-    let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    folders.sort_by_key(number);
-    folders.into_iter().map(|folder| folder.join("output.log")).filter(|log| log.is_file()).collect()
 }

@@ -40,6 +40,7 @@ mod status;
 mod stop;
 mod stories;
 mod sync;
+mod transcript;
 mod verify;
 
 use std::ffi::OsString;

@@ -71,6 +71,30 @@ pub fn of_run<'a>(states: impl IntoIterator<Item = &'a ItemState>, run: &RunId) 
     sum
 }
 
+/// What a run consumed by the phase that its sessions began with.
+pub fn of_run_by_phase<'a>(states: impl IntoIterator<Item = &'a ItemState>, run: &RunId) -> BTreeMap<Phase, Spent> {
+    let phases = states.into_iter().filter_map(|state| state.spent_by_phase.get(run)).flatten();
+    sum_by_phase(phases)
+}
+
+/// What an item consumed by the phase that its sessions began with, over every run.
+pub fn of_item_by_phase(state: &ItemState) -> BTreeMap<Phase, Spent> {
+    sum_by_phase(state.spent_by_phase.values().flatten())
+}
+
+fn sum_by_phase<'a>(phases: impl IntoIterator<Item = (&'a Phase, &'a Spent)>) -> BTreeMap<Phase, Spent> {
+    let mut sums: BTreeMap<Phase, Spent> = BTreeMap::new();
+    phases.into_iter().for_each(|(phase, spent)| sums.entry(*phase).or_default().add(spent));
+    sums
+}
+
+/// The same by who the sessions were: authors and reviewers.
+pub fn by_kind(phases: &BTreeMap<Phase, Spent>) -> BTreeMap<Kind, Spent> {
+    let mut sums: BTreeMap<Kind, Spent> = BTreeMap::new();
+    phases.iter().for_each(|(phase, spent)| sums.entry(Kind::of(*phase)).or_default().add(spent));
+    sums
+}
+
 /// What was consumed, with `guess` for every session of which a quantity is unknown.
 fn assumed(spent: &Spent, guess: Amount) -> Amount {
     let known = Amount { micro_usd: spent.micro_usd, tokens: spent.tokens, millis: spent.millis };

@@ -186,6 +186,9 @@ pub struct ItemState {
     /// What its sessions consumed, by run; no retry and no round takes it back.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub spent: BTreeMap<RunId, Spent>,
+    /// The same by the phase that a session began with, as far as the session was noted in this round.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub spent_by_phase: BTreeMap<RunId, BTreeMap<Phase, Spent>>,
     /// The last attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
@@ -455,6 +458,7 @@ impl ItemState {
                 }
                 self.sessions.push(SessionRecord { phase: *phase, principal: principal.clone(), end: None });
                 if let Some(run) = self.attempt.as_ref().map(|attempt| attempt.run.clone()) {
+                    self.spent_by_phase.entry(run.clone()).or_default().entry(*phase).or_default().start();
                     self.spent.entry(run).or_default().start();
                 }
             }
@@ -533,6 +537,8 @@ impl ItemState {
         let open = |session: &&mut SessionRecord| session.principal == *principal && session.end.is_none();
         self.spent.entry(run.clone()).or_default().end(&end.usage, end.millis);
         if let Some(session) = self.sessions.iter_mut().rev().find(open) {
+            let phases = self.spent_by_phase.entry(run.clone()).or_default();
+            phases.entry(session.phase).or_default().end(&end.usage, end.millis);
             session.end = Some(end);
         }
     }

@@ -7,6 +7,7 @@ use proptest::strategy::ValueTree;
 
 use super::*;
 use crate::domain::event::{Finding, ItemEvent};
+use crate::domain::usage::Counting;
 
 fn oid(text: &str) -> Oid {
     Oid::new(text)
@@ -308,4 +309,42 @@ fn an_attempt_that_waits_is_parked_until_it_goes_on_or_is_reviewed() {
     assert!(state.parked && state.waits.is_none(), "reviewed, and still nobody works on it");
     state = state.apply(&started(2, Some(1)), Timestamp(0)).unwrap();
     assert!(!state.parked);
+}
+
+/// A session's counters go on over invocations, attempts and a resume; what each came to is the difference.
+#[test]
+fn what_a_session_used_before_is_known_in_every_later_attempt() {
+    let principal = Principal::Agent { adapter: "codex".to_owned(), session: "thread".to_owned() };
+    let mut state = ItemState::default();
+    let mut each = Vec::new();
+    for (number, phase, total) in
+        [(1, Phase::Implementation, 56_576), (2, Phase::Implementation, 130_871), (2, Phase::ReviewResponse, 209_284)]
+    {
+        let mut happen = |event: ItemEvent| state = state.apply(&event, Timestamp(0)).unwrap();
+        if each.len() < usize::from(number) {
+            happen(started(number, (number > 1).then(|| number - 1)));
+        }
+        happen(ItemEvent::SessionStarted { attempt: attempt(number), phase, principal: principal.clone() });
+        let counted = Usage { tokens: Some(total), micro_usd: Some(total * 2), ..Usage::default() };
+        let usage = counted.beyond(&state.used_by(&principal), Counting { cost: true, tokens: true });
+        each.push(usage.tokens.unwrap());
+        let end = ItemEvent::SessionEnded {
+            attempt: attempt(number),
+            run: RunId::new("run"),
+            principal: principal.clone(),
+            millis: 1,
+            usage,
+            model: String::new(),
+            priced: String::new(),
+            until: None,
+            class: None,
+            cancelled: false,
+        };
+        state = state.apply(&end, Timestamp(0)).unwrap();
+    }
+    assert_eq!(each, [56_576, 74_295, 78_413]);
+    assert_eq!((state.spent_in_all().tokens, state.spent_in_all().micro_usd), (209_284, 418_568));
+    let phases = &state.spent_by_phase[&RunId::new("run")];
+    assert_eq!((phases[&Phase::Implementation].tokens, phases[&Phase::ReviewResponse].tokens), (130_871, 78_413));
+    assert_eq!(phases.values().map(|spent| spent.sessions).sum::<u32>(), 3);
 }

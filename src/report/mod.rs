@@ -8,5 +8,6 @@ pub mod progress;
 pub mod status;
 pub mod summary;
 pub mod text;
+pub mod transcript;
 pub mod verify;
 mod words;

@@ -3,18 +3,21 @@
 mod rows;
 mod show;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::json;
 
-use crate::domain::budget::of_run;
+use crate::domain::budget::{of_run, of_run_by_phase};
 use crate::domain::names::{RunId, Timestamp};
 use crate::domain::run_state::RunState;
 use crate::domain::state::Status;
 use crate::domain::usage::Spent;
+use crate::domain::workflow::Phase;
 
 use super::hotfix::{self, open_lines};
 use super::text::{Cell, Color, Fit, Table, Tone, append, between, escape, json_safe, rfc3339, span};
-use super::words::{numbered, spent, tone, usd};
+use super::words::{numbered, spent, spent_apart, spent_apart_json, spent_json, tone};
 use rows::{Row, item, phase};
 
 pub use rows::{Guards, Known, PausedAgent, View, Watched};
@@ -109,11 +112,18 @@ fn held(out: &mut String, view: &View<'_>, color: Color) {
     let consumed = spent(&run_spent(view));
     if !consumed.is_empty() {
         append(out, format_args!("this run so far: {consumed}\n"));
+        for (what, sum) in spent_apart(&run_phases(view)) {
+            append(out, format_args!("  {what}: {sum}\n"));
+        }
     }
 }
 
 fn run_spent(view: &View<'_>) -> Spent {
     view.run.map(|(id, _)| of_run(view.items.values(), id)).unwrap_or_default()
+}
+
+fn run_phases(view: &View<'_>) -> BTreeMap<Phase, Spent> {
+    view.run.map(|(id, _)| of_run_by_phase(view.items.values(), id)).unwrap_or_default()
 }
 
 fn guards_json(guards: &Guards) -> serde_json::Value {
@@ -130,16 +140,6 @@ fn guards_json(guards: &Guards) -> serde_json::Value {
         "pausedAgents": guards.paused.iter().map(paused).collect::<Vec<_>>(),
         "machine": guards.pressure,
         "held": guards.held,
-    })
-}
-
-fn spent_json(spent: &Spent) -> serde_json::Value {
-    json!({
-        "sessions": spent.sessions,
-        "agentMillis": spent.millis,
-        "costUsd": usd(spent),
-        "unpricedSessions": spent.unpriced(),
-        "tokens": spent.token_count(),
     })
 }
 
@@ -217,6 +217,7 @@ pub fn json(view: &View<'_>) -> String {
         "currentWave": tally.current_wave,
         "startTime": view.run.and_then(|(_, run)| run.started).map(rfc3339),
         "spent": spent_json(&run_spent(view)),
+        "spentApart": spent_apart_json(&run_phases(view)),
         "guards": guards_json(view.guards),
         "openHotfixes": view.hotfixes.iter().filter(|listed| listed.is_open()).map(hotfix::value).collect::<Vec<_>>(),
         "branches": view.branches.iter().map(watched_json).collect::<Vec<_>>(),

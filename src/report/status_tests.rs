@@ -186,6 +186,8 @@ fn json_uses_the_field_names_of_the_users_guide() {
         "attempts": 1,
         "failedTries": 0,
         "costUsd": null,
+        "unpricedSessions": 0,
+        "spentApart": null,
         "tokens": null,
         "agentMillis": 0,
         "reason": null,
@@ -349,7 +351,7 @@ fn what_holds_starts_back_is_shown_with_what_the_run_consumed() {
     for line in [
         "claude is paused until 2025-01-12T14:40:22Z: it keeps failing (5 failure(s) in a row)",
         "starts are held back: 5 MiB of disk are free",
-        "2 session(s), agent time 2 m 00 s, 7 tokens, 1.25 USD and 1 session(s) of unknown cost",
+        "2 session(s), agent time 2 m 00 s, 7 tokens, at least 1.25 USD (1 session(s) of unknown cost)",
     ] {
         assert!(text.contains(line), "{text}");
     }

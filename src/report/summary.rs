@@ -1,14 +1,18 @@
 //! The summary at the end of a run: totals, what failed and why, what waits for whom, what to do next.
 //! Must not print.
 
+use std::collections::BTreeMap;
+
 use crate::domain::names::BranchRef;
 use crate::domain::plan::LeftOut;
 use crate::domain::state::Status;
+use crate::domain::usage::Spent;
+use crate::domain::workflow::Phase;
 use crate::engine::events::{ItemSummary, Summary};
 
 use super::failure::{self, Kept};
 use super::text::{Color, Tone, append, escape, span};
-use super::words::spent;
+use super::words::{self, spent};
 
 /// Most lines of output of one failure; `show` has more.
 const SHOWN_LINES: usize = 3;
@@ -231,6 +235,13 @@ impl Page {
     }
 }
 
+/// What the sessions of a run consumed by phase and by who they were, for below its summary; empty where that says no more.
+pub fn spent_apart(phases: &BTreeMap<Phase, Spent>) -> String {
+    let lines = words::spent_apart(phases).into_iter().map(|(what, sum)| format!("  {what}: {sum}\n"));
+    let lines: String = lines.collect();
+    if lines.is_empty() { lines } else { format!("\nconsumed:\n{lines}") }
+}
+
 /// Wall time against the sum of the attempts' times.
 fn speed(summary: &Summary) -> String {
     let wall = span(summary.millis);
@@ -249,8 +260,6 @@ mod tests {
     use crate::domain::event::{Failure, FailureClass, Totals};
     use crate::domain::id::ItemId;
     use crate::domain::names::{ItemKey, Oid, RunId};
-    use crate::domain::usage::Spent;
-    use crate::domain::workflow::Phase;
 
     fn item(name: &str, status: Status, reason: &str) -> ItemSummary {
         ItemSummary {

@@ -1,10 +1,14 @@
 //! Words that several views share: phases, counts, how an item ended. Must not print.
 
-use crate::domain::budget::dollars;
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::domain::budget::{Kind, by_kind, dollars};
 use crate::domain::event::{Failure, Totals};
 use crate::domain::names::ItemKey;
 use crate::domain::state::Status;
-use crate::domain::usage::Spent;
+use crate::domain::usage::{Spent, Usage};
 use crate::domain::workflow::{Performer, Phase};
 use crate::engine::events::ItemSummary;
 
@@ -67,6 +71,15 @@ pub(crate) fn again(key: &ItemKey, failure: &Failure, (number, of): (u32, u32), 
     format!("{key} try {next} of {of} follows in {}: {} (in {})", span(millis), failure.message, failure.phase)
 }
 
+/// What a session cost, and by which prices where its client did not say it.
+pub(crate) fn cost(usage: &Usage, priced: &str) -> String {
+    match usage.micro_usd {
+        None => "cost unknown".to_owned(),
+        Some(cost) if priced.is_empty() => format!("{} USD", dollars(cost)),
+        Some(cost) => format!("{} USD by the prices of {priced}", dollars(cost)),
+    }
+}
+
 /// What sessions consumed, for people; empty where nothing was consumed. Unknown stays unknown.
 pub(crate) fn spent(spent: &Spent) -> String {
     if spent.sessions == 0 && spent.ended == 0 {
@@ -77,9 +90,45 @@ pub(crate) fn spent(spent: &Spent) -> String {
     match (spent.cost(), spent.unpriced()) {
         (None, _) => parts.push("cost unknown".to_owned()),
         (Some(cost), 0) => parts.push(format!("{} USD", dollars(cost))),
-        (Some(cost), unknown) => parts.push(format!("{} USD and {unknown} session(s) of unknown cost", dollars(cost))),
+        (Some(cost), unknown) => {
+            parts.push(format!("at least {} USD ({unknown} session(s) of unknown cost)", dollars(cost)));
+        }
     }
     parts.join(", ")
+}
+
+/// What sessions consumed by phase and by who they were: a line each, empty where there is nothing to tell apart.
+pub(crate) fn spent_apart(phases: &BTreeMap<Phase, Spent>) -> Vec<(String, String)> {
+    let phase = phases.iter().map(|(phase, sum)| (phase.name().to_owned(), spent(sum)));
+    let kinds = by_kind(phases);
+    let kind = kinds.iter().map(|(kind, sum)| {
+        let who = match kind {
+            Kind::Work => "all authors",
+            Kind::Review => "all reviewers",
+        };
+        (who.to_owned(), spent(sum))
+    });
+    if phases.len() < 2 { Vec::new() } else { phase.chain(kind).filter(|(_, text)| !text.is_empty()).collect() }
+}
+
+/// What sessions consumed, for scripts.
+pub(crate) fn spent_json(spent: &Spent) -> serde_json::Value {
+    json!({
+        "sessions": spent.sessions,
+        "agentMillis": spent.millis,
+        "costUsd": usd(spent),
+        "unpricedSessions": spent.unpriced(),
+        "tokens": spent.token_count(),
+    })
+}
+
+/// The same by phase, and by who the sessions were.
+pub(crate) fn spent_apart_json(phases: &BTreeMap<Phase, Spent>) -> serde_json::Value {
+    let by_phase: serde_json::Map<String, serde_json::Value> =
+        phases.iter().map(|(phase, sum)| (phase.name().to_owned(), spent_json(sum))).collect();
+    let kinds = by_kind(phases);
+    let of = |kind| spent_json(&kinds.get(&kind).copied().unwrap_or_default());
+    json!({"byPhase": by_phase, "authors": of(Kind::Work), "reviewers": of(Kind::Review)})
 }
 
 /// Known cost in dollars for JSON; `null` is unknown.

@@ -46,5 +46,6 @@ mod supervisor;
 mod support;
 mod survival;
 mod tampering;
+mod transcripts;
 mod verify;
 mod worktrees;

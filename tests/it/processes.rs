@@ -13,6 +13,7 @@ use git_orchestrate::adapters::process::executor::LocalExecutor;
 use git_orchestrate::adapters::process::run::{Ask, Job, JobEnd, run};
 use git_orchestrate::adapters::process::spawn::Launch;
 use git_orchestrate::adapters::process::supervisor::Supervisor;
+use git_orchestrate::domain::price::PriceTable;
 use git_orchestrate::domain::event::{FailureClass, Finding};
 use git_orchestrate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, RunId};
 use git_orchestrate::domain::price::PriceTable;

@@ -71,8 +71,10 @@ fn sentence(event: &ItemEvent) -> String {
             format!("{verb} by {agent} as {role} on {branch} from {target} at {}", base.short())
         }
         ItemEvent::SessionStarted { phase, principal, .. } => format!("{phase} begins, {}", who(principal)),
-        ItemEvent::SessionEnded { principal, millis, usage, .. } => {
-            let cost = usage.micro_usd.map_or_else(String::new, |cost| format!(", {} USD", dollars(cost)));
+        ItemEvent::SessionEnded { principal, millis, usage, priced, .. } => {
+            let by = if priced.is_empty() { String::new() } else { format!(" by the prices of {}", line(priced)) };
+            let unknown = || ", cost unknown".to_owned();
+            let cost = usage.micro_usd.map_or_else(unknown, |cost| format!(", {} USD{by}", dollars(cost)));
             let tokens = usage.tokens.map_or_else(String::new, |tokens| format!(", {tokens} tokens"));
             format!("session of {} ended after {} s{cost}{tokens}", who(principal), millis / 1000)
         }

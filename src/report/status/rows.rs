@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::branch::Breach;
+use crate::domain::budget::of_item_by_phase;
 use crate::domain::id::ItemId;
 use crate::domain::names::{BranchRef, ItemKey, Oid, RunId, Timestamp};
 use crate::domain::pressure::Pressure;
@@ -16,7 +17,7 @@ use crate::domain::usage::Spent;
 use crate::domain::workflow::Phase;
 use crate::report::hotfix::Listed;
 use crate::report::text::{rfc3339, rfc3339_seconds};
-use crate::report::words::usd;
+use crate::report::words::{spent_apart_json, usd};
 
 /// What the stories' files add to the ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -205,6 +206,8 @@ pub(super) struct Item<'a> {
     attempts: u32,
     failed_tries: u32,
     cost_usd: Option<Value>,
+    unpriced_sessions: Option<u32>,
+    spent_apart: Option<Value>,
     tokens: Option<u64>,
     agent_millis: Option<u64>,
     reason: Option<String>,
@@ -230,6 +233,12 @@ pub(super) fn item<'a>(row: &'a Row<'_>) -> Item<'a> {
         attempts: row.state.map_or(0, |state| state.attempts),
         failed_tries: row.state.map_or(0, |state| state.tries),
         cost_usd: spent.as_ref().map(usd),
+        unpriced_sessions: spent.as_ref().map(Spent::unpriced),
+        spent_apart: row
+            .state
+            .map(of_item_by_phase)
+            .filter(|phases| !phases.is_empty())
+            .map(|phases| spent_apart_json(&phases)),
         tokens: spent.as_ref().and_then(Spent::token_count),
         agent_millis: spent.map(|spent| spent.millis),
         reason: Some(row.reason()).filter(|reason| !reason.is_empty()),

@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::domain::budget::of_item_by_phase;
 use crate::domain::event::{CheckRun, Landing, PhaseOutcome, Review, ReviewVerdict};
 use crate::domain::gate::{Refusal, reason as reason_of};
 use crate::domain::names::{ItemKey, Oid, Timestamp};
-use crate::domain::state::{Attempt, ItemState, Outcome, Status};
+use crate::domain::state::{Attempt, ItemState, Outcome, SessionEnd, Status};
 use crate::domain::workflow::Phase;
 
 use super::rows::{self, Guards, Known, View, item, reason};
 use crate::report::failure::{Kept, advice, class_word, facts};
 use crate::report::text::{Color, Tone, append, escape, json_safe, pad, rfc3339, rfc3339_seconds, span};
-use crate::report::words::{spent, tone};
+use crate::report::words::{cost, spent, spent_apart, tone};
 
 /// The item to show.
 #[derive(Clone, Copy)]
@@ -64,6 +65,7 @@ pub fn show(shown: &Shown<'_>, color: Color) -> String {
     page.facts(shown, state);
     page.failure(shown.key, state);
     page.phases(state);
+    page.sessions(state);
     page.checks(&state.checks);
     page.reviews(&state.reviews);
     page.landings(&state.landings);
@@ -117,6 +119,21 @@ impl Page {
         self.fact("updated", &state.updated.map(rfc3339_seconds).unwrap_or_default());
         self.fact("went back", &state.return_reason);
         self.fact("consumed", &spent(&state.spent_in_all()));
+        for (what, sum) in spent_apart(&of_item_by_phase(state)) {
+            self.fact("", &format!("{what}: {sum}"));
+        }
+    }
+
+    /// What each session of the round came to.
+    fn sessions(&mut self, state: &ItemState) {
+        if state.sessions.is_empty() {
+            return;
+        }
+        self.heading("sessions");
+        for session in &state.sessions {
+            let end = session.end.as_ref().map_or_else(|| "its end is not known".to_owned(), came_to);
+            self.plain(&format!("  {} {}: {end}", pad(session.phase.name(), 16), session.principal));
+        }
     }
 
     /// The failure that the item ended with, or after which another try is due.
@@ -216,6 +233,17 @@ fn verdict(verdict: ReviewVerdict) -> &'static str {
         ReviewVerdict::Approve => "approved",
         ReviewVerdict::RequestChanges => "changes requested",
     }
+}
+
+/// What a session came to: time, tokens, cost and where it is from, model, failure.
+fn came_to(end: &SessionEnd) -> String {
+    let mut parts = vec![span(end.millis)];
+    parts.extend((!end.model.is_empty()).then(|| format!("model {}", end.model)));
+    parts.push(end.usage.tokens.map_or_else(|| "tokens unknown".to_owned(), |tokens| format!("{tokens} tokens")));
+    parts.push(cost(&end.usage, &end.priced));
+    parts.extend(end.class.map(class_word));
+    parts.extend(end.cancelled.then(|| "stopped".to_owned()));
+    parts.join(", ")
 }
 
 /// What a person would do next, best first.
