@@ -12,10 +12,10 @@ use super::ui::Ui;
 use crate::adapters::git::{rescued, trash};
 use crate::adapters::{runs, stories};
 use crate::domain::breaker::{Breakers, Stand};
-use crate::domain::item::FileStatus;
 use crate::domain::names::{ItemKey, RunId};
 use crate::domain::pressure::{self, Room};
 use crate::domain::run_state::RunState;
+use crate::domain::source::brief::Brief;
 use crate::domain::state::{ItemState, Outcome};
 use crate::engine::ports::{Clock, Host, Ledger};
 use crate::report::status::{self, Guards, Known, PausedAgent, View};
@@ -108,14 +108,17 @@ fn shown_run<'a>(app: &App, all: &'a BTreeMap<RunId, RunState>) -> Option<(&'a R
 
 /// What the story files add; nothing when they cannot be read, for status must answer all the same.
 pub(crate) fn known(app: &App) -> BTreeMap<ItemKey, Known> {
-    let Ok(loaded) = stories::load(app.repo.root(), &app.settings.story_roots) else { return BTreeMap::new() };
-    let known = |item: &crate::domain::item::WorkItem| Known {
-        title: item.title.clone(),
-        dependencies: item.dependencies.iter().map(|needed| needed.id.to_string()).collect(),
-        wave: None,
-        done: item.status.value == FileStatus::Done,
+    let (roots, state_dir) = (&app.settings.story_roots, app.repo.state_dir());
+    let Ok(briefs) = stories::briefs(app.repo.root(), roots, &state_dir, app.machine.now()) else {
+        return BTreeMap::new();
     };
-    loaded.items.iter().map(|item| (ItemKey::from(&item.id), known(item))).collect()
+    let known = |brief: Brief| Known {
+        title: brief.title,
+        dependencies: brief.dependencies,
+        wave: None,
+        done: brief.done,
+    };
+    briefs.into_iter().map(|(key, brief)| (key, known(brief))).collect()
 }
 
 /// The state of an item that a person named, and its key.
