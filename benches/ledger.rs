@@ -11,7 +11,7 @@ use crate::fixture::{Scratch, id};
 use crate::meter::{self, Cost, RUNS, here, median};
 
 /// Some time in 2026.
-const AT: Timestamp = Timestamp(1_795_000_000_000);
+pub const AT: Timestamp = Timestamp(1_795_000_000_000);
 
 /// Transactions of one figure.
 const SINGLES: u32 = 50;
@@ -95,7 +95,7 @@ fn started(number: usize, base: &Oid, story: &Oid) -> Record {
 }
 
 /// The n-th phase, of the twelve before the landing; begins again after them, as rounds of rework do.
-fn phase(number: usize, nth: usize) -> Record {
+pub fn phase(number: usize, nth: usize) -> Record {
     let outcome = PhaseOutcome::Done {
         by: Principal::Tool,
         summary: "done as the story asks, nothing left over".to_owned(),

@@ -1,4 +1,5 @@
-//! The `status` command: where everything stands. Reads ledger, locks and story files; takes no lock and changes nothing.
+//! The `status` command: where everything stands. Reads ledger, locks and story files; takes no lock and changes nothing, but
+//! for a copy of what the story files said, so that the next look need not read them again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::ManuallyDrop;

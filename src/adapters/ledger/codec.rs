@@ -24,8 +24,8 @@ use crate::domain::state::{ItemState, Rejected};
 /// version that knows only 1 would take an item between two tries for one at work, so it is to refuse.
 pub const FORMAT: u64 = 2;
 
-/// How a body of [`FORMAT`] begins when this version wrote it.
-const OURS: &str = "{\n\"v\": 2,\n";
+/// How a body begins that this program wrote, in one format or another.
+const OURS: &str = "{\n\"v\": ";
 
 /// A kind of event with the state it folds to.
 pub trait Fact: Clone + PartialEq + Serialize + DeserializeOwned {
@@ -260,12 +260,13 @@ fn graft_object(raw: &Map<String, Value>, old: &Map<String, Value>, fresh: &mut 
 fn checked_body(message: &[u8]) -> Result<&str, DecodeError> {
     let text = std::str::from_utf8(message).map_err(|error| damaged(&error))?;
     let (_, body) = text.split_once("\n\n").ok_or_else(|| damaged(&"it has no body"))?;
-    // As this version writes it: no need to read the whole body twice.
-    if body.starts_with(OURS) {
-        return Ok(body);
-    }
-    // Only the version is looked at first: of a newer body nothing else needs to make sense.
-    let Version { v } = serde_json::from_str(body).map_err(|error| damaged(&error))?;
+    // Only the version is looked at first: of a newer body nothing else needs to make sense. Where it stands in front there is
+    // no need to read the whole body twice.
+    let in_front = body.strip_prefix(OURS).and_then(|rest| rest.split_once(",\n")?.0.parse().ok());
+    let v = match in_front {
+        Some(v) => v,
+        None => serde_json::from_str::<Version>(body).map_err(|error| damaged(&error))?.v,
+    };
     if v > FORMAT {
         return Err(DecodeError::Newer { found: v });
     }
