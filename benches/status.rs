@@ -51,8 +51,7 @@ fn looks(scratch: &Scratch, stories: bool, live: bool) {
     let files = if stories { "with 2 KB story files" } else { "ledger only" };
     let run = if live { ", a run in progress" } else { "" };
     // What the first look kept is what the others find.
-    let [first, table, json] =
-        interleaved(2 * RUNS + 1, [first, status(&["status"]), status(&["status", "--json"])]);
+    let [first, table, json] = interleaved(2 * RUNS + 1, [first, status(&["status"]), status(&["status", "--json"])]);
     meter::line(&format!("{ITEMS} items, {EVENTS} events each, {files}{run}: status"), table);
     meter::line("  status --json", json);
     if stories {

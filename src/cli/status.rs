@@ -28,7 +28,7 @@ pub(crate) fn run(args: &StatusArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let mut store = app.ledger();
     // Freed by the end of the process: to take thousands of states apart costs as much as to read some of them.
     let items = ManuallyDrop::new(store.look()?);
-    let all = store.runs()?;
+    let all = store.look_at_runs()?;
     let known = known(&app);
     let live = at_work(&app, &items);
     let run = shown_run(&app, &all);
@@ -113,12 +113,8 @@ pub(crate) fn known(app: &App) -> BTreeMap<ItemKey, Known> {
     let Ok(briefs) = stories::briefs(app.repo.root(), roots, &state_dir, app.machine.now()) else {
         return BTreeMap::new();
     };
-    let known = |brief: Brief| Known {
-        title: brief.title,
-        dependencies: brief.dependencies,
-        wave: None,
-        done: brief.done,
-    };
+    let known =
+        |brief: Brief| Known { title: brief.title, dependencies: brief.dependencies, wave: None, done: brief.done };
     briefs.into_iter().map(|(key, brief)| (key, known(brief))).collect()
 }
 

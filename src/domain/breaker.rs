@@ -120,7 +120,15 @@ impl Breaker {
 
 /// Whether a class speaks of the client and not of the story.
 pub fn blames_client(class: FailureClass) -> bool {
-    matches!(class, FailureClass::Agent | FailureClass::Auth | FailureClass::RateLimited | FailureClass::IdleTimeout)
+    matches!(
+        class,
+        FailureClass::Agent
+            | FailureClass::Auth
+            | FailureClass::Billing
+            | FailureClass::RateLimited
+            | FailureClass::Overloaded
+            | FailureClass::IdleTimeout
+    )
 }
 
 /// The word of a class that blames a client.
@@ -128,6 +136,8 @@ pub fn word(class: FailureClass) -> &'static str {
     match class {
         FailureClass::RateLimited => "it is rate limited",
         FailureClass::Auth => "its login is refused",
+        FailureClass::Billing => "its account has no credit",
+        FailureClass::Overloaded => "its provider has no room",
         FailureClass::IdleTimeout => "it falls silent",
         _ => "it keeps failing",
     }

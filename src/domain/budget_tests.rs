@@ -9,7 +9,7 @@ fn money(cap: u64) -> Caps {
 }
 
 fn cost(micro_usd: u64) -> Usage {
-    Usage { micro_usd: Some(micro_usd), tokens: None }
+    Usage { micro_usd: Some(micro_usd), ..Usage::default() }
 }
 
 #[test]

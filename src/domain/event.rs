@@ -194,6 +194,20 @@ pub enum FailureClass {
     Auth,
     /// The agent was rate limited.
     RateLimited,
+    /// The agent's provider had no room just then, or its answer broke off.
+    Overloaded,
+    /// The account behind the agent has no credit.
+    Billing,
+    /// The agent left changes uncommitted, and may not have them committed for it.
+    Dirty,
+    /// The agent was not allowed to do what it had to (its own permissions or sandbox).
+    Denied,
+    /// The agent's context was full.
+    ContextFull,
+    /// The agent reached a limit of turns of its own.
+    MaxTurns,
+    /// The agent reached a limit of money or time of its own.
+    ClientBudget,
     /// The gate refused for a reason that another round cannot mend.
     Gate,
     /// An agent's process reached for what is not its own; its work is quarantined.
@@ -301,6 +315,15 @@ pub enum ItemEvent {
         /// What its client says it consumed, without what the same session consumed before.
         #[serde(default)]
         usage: Usage,
+        /// The model, as the client names it; empty = it did not say.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        model: String,
+        /// Date of the price table by which the cost was reckoned; empty = the client said it, or it is unknown.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        priced: String,
+        /// When a rate limit ends, as far as the client says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
         /// The failure that its end proves.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         class: Option<FailureClass>,

@@ -59,16 +59,23 @@ pub fn worth(class: FailureClass, attempts: u32) -> u32 {
         | FailureClass::IdleTimeout
         | FailureClass::NoReview
         | FailureClass::RateLimited
+        | FailureClass::Overloaded
+        | FailureClass::ContextFull
         | FailureClass::Setup
         | FailureClass::Resources
         | FailureClass::Internal => attempts,
         // Dear or seldom of use: once more and no oftener.
-        FailureClass::NoCommit | FailureClass::WallTimeout => attempts.min(2),
+        FailureClass::NoCommit | FailureClass::WallTimeout | FailureClass::MaxTurns | FailureClass::Dirty => {
+            attempts.min(2)
+        }
         FailureClass::Check
         | FailureClass::Review
         | FailureClass::Conflict
         | FailureClass::Command
         | FailureClass::Auth
+        | FailureClass::Billing
+        | FailureClass::Denied
+        | FailureClass::ClientBudget
         | FailureClass::Gate
         | FailureClass::Tampering => 1,
     }

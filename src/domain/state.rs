@@ -126,7 +126,7 @@ pub struct SessionRecord {
 }
 
 /// How a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionEnd {
     /// When.
@@ -136,6 +136,15 @@ pub struct SessionEnd {
     /// What it consumed.
     #[serde(default)]
     pub usage: Usage,
+    /// The model, as the client names it; empty = it did not say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub model: String,
+    /// Date of the price table by which the cost was reckoned; empty = the client said it, or it is unknown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub priced: String,
+    /// When a rate limit ends, as far as the client says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// The failure that its end proves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<FailureClass>,
@@ -449,8 +458,19 @@ impl ItemState {
                     self.spent.entry(run).or_default().start();
                 }
             }
-            ItemEvent::SessionEnded { run, principal, millis, usage, class, cancelled, .. } => {
-                let end = SessionEnd { at, millis: *millis, usage: *usage, class: *class, cancelled: *cancelled };
+            ItemEvent::SessionEnded {
+                run, principal, millis, usage, model, priced, until, class, cancelled, ..
+            } => {
+                let end = SessionEnd {
+                    at,
+                    millis: *millis,
+                    usage: *usage,
+                    model: model.clone(),
+                    priced: priced.clone(),
+                    until: *until,
+                    class: *class,
+                    cancelled: *cancelled,
+                };
                 // One that was cut off may be gone on with; one that broke off by itself is not.
                 if class.is_some_and(|class| !is_cut_off(class)) {
                     self.open_session.take_if(|open| open.principal == *principal);
@@ -511,10 +531,10 @@ impl ItemState {
     /// Notes the end of a session that was noted when it started, and charges its run.
     fn end_session(&mut self, run: &RunId, principal: &Principal, end: SessionEnd) {
         let open = |session: &&mut SessionRecord| session.principal == *principal && session.end.is_none();
+        self.spent.entry(run.clone()).or_default().end(&end.usage, end.millis);
         if let Some(session) = self.sessions.iter_mut().rev().find(open) {
             session.end = Some(end);
         }
-        self.spent.entry(run.clone()).or_default().end(&end.usage, end.millis);
     }
 
     /// What a session is known to have consumed so far.

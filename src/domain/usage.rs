@@ -12,16 +12,46 @@ pub struct Usage {
     /// Tokens read and written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
+    /// Of them: read, without what came from a cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<u64>,
+    /// Of them: written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<u64>,
+    /// Of them: read from a cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<u64>,
+    /// Of them: written into a cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<u64>,
+}
+
+/// Which numbers of a client count on over all invocations of a session, so that the difference is what one consumed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counting {
+    /// The cost does.
+    pub cost: bool,
+    /// The tokens do.
+    pub tokens: bool,
 }
 
 impl Usage {
-    /// What came on top of `earlier`, where a client counts up over all invocations of a session; a client that counts anew
-    /// reports less than before, and that is taken as it is.
+    /// What came on top of `earlier` in the numbers that count on; one that counts anew after all is less than before, and
+    /// that is taken as it is.
     #[must_use]
-    pub fn beyond(&self, earlier: &Self) -> Self {
-        let beyond =
-            |now: Option<u64>, before: Option<u64>| now.map(|now| now.checked_sub(before.unwrap_or(0)).unwrap_or(now));
-        Self { micro_usd: beyond(self.micro_usd, earlier.micro_usd), tokens: beyond(self.tokens, earlier.tokens) }
+    pub fn beyond(&self, earlier: &Self, counting: Counting) -> Self {
+        let beyond = |on: bool, now: Option<u64>, before: Option<u64>| {
+            now.map(|now| if on { now.checked_sub(before.unwrap_or(0)).unwrap_or(now) } else { now })
+        };
+        let tokens = |now, before| beyond(counting.tokens, now, before);
+        Self {
+            micro_usd: beyond(counting.cost, self.micro_usd, earlier.micro_usd),
+            tokens: tokens(self.tokens, earlier.tokens),
+            input: tokens(self.input, earlier.input),
+            output: tokens(self.output, earlier.output),
+            cache_read: tokens(self.cache_read, earlier.cache_read),
+            cache_write: tokens(self.cache_write, earlier.cache_write),
+        }
     }
 
     /// Adds what is known of another one.
@@ -32,6 +62,10 @@ impl Usage {
         };
         self.micro_usd = sum(self.micro_usd, other.micro_usd);
         self.tokens = sum(self.tokens, other.tokens);
+        self.input = sum(self.input, other.input);
+        self.output = sum(self.output, other.output);
+        self.cache_read = sum(self.cache_read, other.cache_read);
+        self.cache_write = sum(self.cache_write, other.cache_write);
     }
 }
 

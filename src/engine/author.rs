@@ -9,7 +9,7 @@ use super::checks::READINESS_FAILED;
 use super::continuing::Client;
 use super::events::Happening;
 use super::limits::Refused;
-use super::ports::{AgentEnd, AgentRequest, Ended, Merged};
+use super::ports::{Activity, AgentEnd, AgentRequest, Ended, Merged, Watcher};
 use super::reviewing::CONFLICTS;
 use crate::domain::budget::{Kind, Ticket};
 use crate::domain::event::{Failure, FailureClass, ItemEvent};
@@ -179,9 +179,10 @@ impl Attempt {
         };
         let agents = self.track.world.ports.agents.clone();
         let cancel = self.cancel.clone();
+        let watcher = self.watcher();
         let kept = Rc::new(Cell::new(None));
         let place = kept.clone();
-        let work = async move { place.set(Some(agents.invoke(request, cancel).await)) };
+        let work = async move { place.set(Some(agents.invoke(request, cancel, watcher).await)) };
         let watched = self.watched(phase, work).await;
         // Whatever else was found out: what was consumed was consumed.
         let end = kept.take();
@@ -191,6 +192,15 @@ impl Attempt {
         }
         watched?;
         Ok((principal, end.expect("a session that was watched has ended")))
+    }
+
+    /// Where what the agent is doing is shown.
+    fn watcher(&self) -> Watcher {
+        let (world, story_id) = (self.track.world.clone(), self.track.key.clone());
+        Rc::new(move |activity| {
+            let (Activity::Tool(text) | Activity::File(text) | Activity::Message(text)) = activity;
+            world.tell(Happening::Activity { story_id: story_id.clone(), text });
+        })
     }
 
     /// Waits until a session of the adapter may begin.
@@ -207,7 +217,7 @@ impl Attempt {
     /// Notes what a session consumed and what its end proves.
     fn account(&mut self, ticket: &Ticket, adapter: &str, principal: &Principal, end: &AgentEnd) -> Result<(), Halt> {
         // Clients count up over all invocations of a session.
-        let usage = end.usage.beyond(&self.track.state.used_by(principal));
+        let usage = end.usage.beyond(&self.track.state.used_by(principal), end.counting);
         let class = session_class(end);
         let cancelled = end.ended == Ended::Cancelled;
         let proves = (!cancelled).then(|| class.map_or(Ok(()), Err));
@@ -218,7 +228,11 @@ impl Attempt {
         let attempt = self.track.attempt.clone();
         let run = self.track.world.decisions.run.clone();
         let (principal, millis) = (principal.clone(), end.millis);
-        Ok(self.track.note(ItemEvent::SessionEnded { attempt, run, principal, millis, usage, class, cancelled })?)
+        let (model, until) = (end.model.clone(), end.until);
+        let priced = String::new();
+        let ended =
+            ItemEvent::SessionEnded { attempt, run, principal, millis, usage, model, priced, until, class, cancelled };
+        Ok(self.track.note(ended)?)
     }
 
     /// Whether the branch holds anything that the target does not.

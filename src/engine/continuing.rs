@@ -7,7 +7,6 @@ use crate::domain::event::FailureClass;
 use crate::domain::names::Principal;
 use crate::domain::prompt::{self, Standing};
 use crate::domain::state::OpenSession;
-use crate::domain::usage::Usage;
 use crate::domain::workflow::Phase;
 
 /// How a client is called.
@@ -86,14 +85,5 @@ fn unseen_end(open: &OpenSession) -> AgentEnd {
         Principal::Agent { session, .. } => session.clone(),
         Principal::Person(_) | Principal::Tool => String::new(),
     };
-    AgentEnd {
-        ended: Ended::Exit(0),
-        session,
-        result: None,
-        class: None,
-        tail: String::new(),
-        log: std::path::PathBuf::new(),
-        millis: 0,
-        usage: Usage::default(),
-    }
+    AgentEnd::of(Ended::Exit(0), session)
 }

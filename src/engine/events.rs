@@ -130,6 +130,13 @@ pub enum Happening {
         /// Text.
         text: String,
     },
+    /// What the item's agent is doing just now; never kept, and never worth a line of its own.
+    Activity {
+        /// Item.
+        story_id: ItemKey,
+        /// One line, escaped.
+        text: String,
+    },
     /// Something about the run as a whole worth a line.
     Notice {
         /// Text.

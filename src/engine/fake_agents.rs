@@ -13,10 +13,10 @@ use super::fake_git::{FakeGit, Files};
 use super::fake_ledger::FakeLedger;
 use super::ports::{
     AgentEnd, AgentRequest, Agents, Cancel, CancelSignal, CommandEnd, CommandRequest, Ended, Executor, LeftSession,
+    Watcher,
 };
 use crate::domain::event::ItemEvent;
 use crate::domain::state::OpenSession;
-use crate::domain::usage::Usage;
 use crate::domain::workflow::Phase;
 
 /// What a session does.
@@ -85,7 +85,7 @@ impl Session {
     pub(crate) fn end(&self, ended: Ended, result: Option<Vec<u8>>) -> AgentEnd {
         let session = self.request.session.clone();
         let tail = "last words".to_owned();
-        AgentEnd { ended, session, result, class: None, tail, log: PathBuf::new(), millis: 1, usage: Usage::default() }
+        AgentEnd { result, tail, millis: 1, ..AgentEnd::of(ended, session) }
     }
 }
 
@@ -179,7 +179,7 @@ impl Agents for FakeAgents {
         self.left.borrow().clone()
     }
 
-    async fn invoke(&self, request: AgentRequest, cancel: CancelSignal) -> AgentEnd {
+    async fn invoke(&self, request: AgentRequest, cancel: CancelSignal, _watcher: Watcher) -> AgentEnd {
         let turn = self.note(&request);
         assert!(turn < 50, "{} goes round in circles in {}", request.key, request.phase);
         let script = self.script(request.key.as_str(), request.phase);

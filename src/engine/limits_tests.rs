@@ -29,7 +29,7 @@ fn good(session: &Session) -> AgentEnd {
 
 /// An end that cost something.
 fn costing(session: &Session, dollars: u64) -> AgentEnd {
-    let usage = Usage { micro_usd: Some(dollars * MICROS), tokens: Some(10) };
+    let usage = Usage { micro_usd: Some(dollars * MICROS), tokens: Some(10), ..Usage::default() };
     AgentEnd { usage, ..good(session) }
 }
 
@@ -296,7 +296,7 @@ fn a_cap_on_cost_is_held_before_a_wave_starts_and_counts_across_resumes() {
         costing(&session, 3)
     });
     stage.agents.on("*", Phase::Review, async |session| AgentEnd {
-        usage: Usage { micro_usd: Some(1), tokens: None },
+        usage: Usage { micro_usd: Some(1), ..Usage::default() },
         ..session.approve()
     });
     let items = plan(&[("1.1", &[]), ("1.2", &[]), ("1.3", &[]), ("1.4", &[]), ("1.5", &[])]);

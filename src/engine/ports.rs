@@ -17,7 +17,7 @@ use crate::domain::run_state::RunState;
 use crate::domain::state::{ItemState, OpenSession, Rejected};
 use crate::domain::statement::Signatures;
 use crate::domain::tamper::{Gained, Restored, Words};
-use crate::domain::usage::Usage;
+use crate::domain::usage::{Counting, Usage};
 use crate::domain::workflow::Phase;
 
 /// An error of a port, ready for a person: a lower-case sentence, its causes, and the command that helps.
@@ -509,6 +509,57 @@ pub struct AgentEnd {
     pub millis: u64,
     /// What the client says it consumed.
     pub usage: Usage,
+    /// Which of these numbers count on over a session's invocations.
+    pub counting: Counting,
+    /// The model, as the client names it; empty = it did not say.
+    pub model: String,
+    /// When a rate limit ends, as far as the client says.
+    pub until: Option<Timestamp>,
+    /// The agent's last message, escaped, for people; empty = none is known.
+    pub said: String,
+}
+
+impl AgentEnd {
+    /// An end of which nothing but these is known.
+    pub fn of(ended: Ended, session: impl Into<String>) -> Self {
+        Self {
+            ended,
+            session: session.into(),
+            result: None,
+            class: None,
+            tail: String::new(),
+            log: PathBuf::new(),
+            millis: 0,
+            usage: Usage::default(),
+            counting: Counting::default(),
+            model: String::new(),
+            until: None,
+            said: String::new(),
+        }
+    }
+}
+
+/// What an agent is doing just now, for people; control characters escaped, one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// It uses a tool: name and what on.
+    Tool(String),
+    /// It changes a file: path.
+    File(String),
+    /// It says something.
+    Message(String),
+}
+
+/// Takes what an agent is doing; called often, must be cheap.
+pub type Watcher = std::rc::Rc<dyn Fn(Activity)>;
+
+/// What an adapter's client is able and allowed to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// It can go on with a session of its own.
+    pub resumes: bool,
+    /// What it leaves uncommitted may be committed for it.
+    pub commit_for_it: bool,
 }
 
 /// What is left of a session whose orchestrator went away. The default: nothing is known.
@@ -528,8 +579,13 @@ pub trait Agents {
         LeftSession::default()
     }
 
+    /// What the client of an adapter can do.
+    fn abilities(&self, _adapter: &str) -> Abilities {
+        Abilities { resumes: true, commit_for_it: true }
+    }
+
     /// Runs one invocation to its end; nothing it started in its process group outlives the call.
-    async fn invoke(&self, request: AgentRequest, cancel: CancelSignal) -> AgentEnd;
+    async fn invoke(&self, request: AgentRequest, cancel: CancelSignal, watcher: Watcher) -> AgentEnd;
 }
 
 /// A command of the policy or the settings.

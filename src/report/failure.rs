@@ -57,6 +57,18 @@ pub(crate) fn advice(class: FailureClass, key: &ItemKey) -> String {
         FailureClass::RateLimited => {
             format!("wait for the limit to pass, or take another agent (--agent); then {retry}")
         }
+        FailureClass::Overloaded => format!("wait until its provider has room again; then {retry}"),
+        FailureClass::Billing => {
+            format!("see to the credit of the agent's account, or take another agent; then {retry}")
+        }
+        FailureClass::Dirty => format!("commit what is right in its worktree, or allow commits for it; then {retry}"),
+        FailureClass::Denied => {
+            format!("see what it was not allowed to do: {output}; widen its autonomy or sandbox; then {retry}")
+        }
+        FailureClass::ContextFull => format!("cut the story smaller; then {retry}"),
+        FailureClass::MaxTurns | FailureClass::ClientBudget => {
+            format!("raise that limit of the agent in its arguments, or cut the story smaller; then {retry}")
+        }
         FailureClass::Gate => format!("see what the gate asks for: git orchestrate show {key}"),
         FailureClass::Tampering => {
             format!("look at what it did before you trust it: git orchestrate show {key}; git orchestrate rescue list")

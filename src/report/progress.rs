@@ -64,6 +64,7 @@ impl Lines {
             Happening::PhaseEnded { story_id, phase, summary } => format!("{story_id} {}: {summary}", numbered(*phase)),
             // Start and end have lines of their own, which say more.
             Happening::StatusChanged { status, .. } if !is_between(*status) => return None,
+            Happening::Activity { .. } => return None,
             Happening::StatusChanged { story_id, status } => format!("{story_id} is now {}", status.word()),
             Happening::Note { story_id, text } => format!("{story_id} {text}"),
             Happening::Notice { text } => text.clone(),
@@ -128,6 +129,9 @@ impl JsonLines {
 
 impl Reporter for JsonLines {
     fn on(&mut self, happening: &Happening, at: Timestamp) {
+        if matches!(happening, Happening::Activity { .. }) {
+            return;
+        }
         let entry = Entry { version: 1, at: rfc3339(at), happening };
         if let Ok(json) = serde_json::to_string(&entry) {
             self.out.line(&json_safe(&json));

@@ -354,7 +354,7 @@ impl Agency {
             supervisor: supervisor(),
         };
         let (_never, cancel) = watch::channel(Cancel::No);
-        block_on(RealAgents::new(Arc::new(registry), place).invoke(request, cancel))
+        block_on(RealAgents::new(Arc::new(registry), place).invoke(request, cancel, std::rc::Rc::new(|_| ())))
     }
 }
 

@@ -32,9 +32,8 @@ use crate::domain::names::Principal;
 use crate::domain::prompt::REVIEW_SCHEMA;
 use crate::domain::redact::{Redactor, Secret};
 use crate::domain::state::OpenSession;
-use crate::domain::usage::Usage;
 use crate::domain::workflow::Phase;
-use crate::engine::ports::{AgentEnd, AgentRequest, Agents, CancelSignal, Ended, LeftSession};
+use crate::engine::ports::{AgentEnd, AgentRequest, Agents, CancelSignal, Ended, LeftSession, Watcher};
 
 /// Length a result may have, in bytes.
 const RESULT_CAP: u64 = 4 * 1024 * 1024;
@@ -84,7 +83,7 @@ impl Agents for RealAgents {
         adapter.map_or_else(LeftSession::default, |adapter| leftover::of(&self.place.state_dir, adapter, open))
     }
 
-    async fn invoke(&self, request: AgentRequest, cancel: CancelSignal) -> AgentEnd {
+    async fn invoke(&self, request: AgentRequest, cancel: CancelSignal, _watcher: Watcher) -> AgentEnd {
         let Some(adapter) = self.registry.adapter(&request.adapter) else {
             return not_started(&request, format!("there is no agent `{}`", escape_line(&request.adapter)));
         };
@@ -115,14 +114,9 @@ impl Agents for RealAgents {
 
 fn not_started(request: &AgentRequest, reason: String) -> AgentEnd {
     AgentEnd {
-        ended: Ended::NotStarted(reason.clone()),
-        session: request.session.clone(),
-        result: None,
         class: Some(FailureClass::Agent),
-        tail: reason,
-        log: PathBuf::new(),
-        millis: 0,
-        usage: Usage::default(),
+        tail: reason.clone(),
+        ..AgentEnd::of(Ended::NotStarted(reason), &request.session)
     }
 }
 
@@ -324,6 +318,10 @@ impl<'a> Invocation<'a> {
             log,
             millis: end.millis,
             usage,
+            counting: transcript.counting,
+            model: transcript.model,
+            until: transcript.until,
+            said: redactor.redact(&transcript.said),
         }
     }
 

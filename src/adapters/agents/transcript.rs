@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::adapter::Parser;
 use crate::domain::budget::parse_dollars;
 use crate::domain::event::FailureClass;
-use crate::domain::usage::Usage;
+use crate::domain::names::Timestamp;
+use crate::domain::usage::{Counting, Usage};
 
 /// Longest line that is read as an event, in bytes; longer ones are skipped, not fatal.
 const LINE: u64 = 8 * 1024 * 1024;
@@ -26,6 +27,14 @@ pub struct Transcript {
     pub class: Option<FailureClass>,
     /// What the client says the session has consumed so far, all its invocations together.
     pub usage: Usage,
+    /// Which of these numbers count on over a session's invocations.
+    pub counting: Counting,
+    /// The model, as the client names it.
+    pub model: String,
+    /// When a rate limit ends.
+    pub until: Option<Timestamp>,
+    /// The agent's last message, escaped.
+    pub said: String,
 }
 
 /// Reads a log; a plain client's is not looked at.
@@ -70,6 +79,7 @@ fn take(event: &Value, parser: Parser, transcript: &mut Transcript) {
                     transcript.structured = answer.map(|value| value.to_string().into_bytes());
                     transcript.class = if failed { claude_class(event) } else { None };
                     transcript.usage = claude_usage(event);
+                    transcript.counting = Counting { cost: true, tokens: true };
                 }
                 "rate_limit_event" if text("/rate_limit_info/status") == Some("rejected") => {
                     transcript.class = Some(FailureClass::RateLimited);
@@ -83,6 +93,7 @@ fn take(event: &Value, parser: Parser, transcript: &mut Transcript) {
                 "turn.failed" => transcript.class = text("/error/message").and_then(message_class),
                 "turn.completed" => {
                     transcript.class = None;
+                    transcript.counting.tokens = true;
                     // Cached input is part of the input.
                     transcript.usage.tokens = sum(&event["usage"], &["input_tokens", "output_tokens"]);
                 }
@@ -118,7 +129,8 @@ fn claude_usage(event: &Value) -> Usage {
     let fields = ["inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens"];
     let by_model = models.iter().filter_map(|model| sum(model, &fields)).reduce(u64::saturating_add);
     let here = ["input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"];
-    Usage { micro_usd: cost.and_then(micros), tokens: by_model.or_else(|| sum(&event["usage"], &here)) }
+    let tokens = by_model.or_else(|| sum(&event["usage"], &here));
+    Usage { micro_usd: cost.and_then(micros), tokens, ..Usage::default() }
 }
 
 fn micros(dollars: f64) -> Option<u64> {
@@ -205,16 +217,22 @@ mod tests {
             ",\"total_cost_usd\":0.2104567,\"usage\":{\"input_tokens\":1},\"modelUsage\":{\"m\":{\"inputTokens\":10,\
              \"outputTokens\":5,\"cacheReadInputTokens\":100},\"n\":{\"inputTokens\":1}}",
         );
-        assert_eq!(all, Usage { micro_usd: Some(210_457), tokens: Some(116) });
+        assert_eq!(all, Usage { micro_usd: Some(210_457), tokens: Some(116), ..Usage::default() });
         let plain = claude(",\"total_cost_usd\":0,\"usage\":{\"input_tokens\":3,\"output_tokens\":4}");
-        assert_eq!(plain, Usage { micro_usd: Some(0), tokens: Some(7) });
+        assert_eq!(plain, Usage { micro_usd: Some(0), tokens: Some(7), ..Usage::default() });
         let foreign = claude(",\"total_cost_usd\":0.5,\"modelUsage\":{\"m\":{\"costBasis\":\"unknown\"}}");
         assert_eq!(foreign, Usage::default());
         assert_eq!(claude(",\"total_cost_usd\":-1e300"), Usage::default());
         let codex = "{\"type\":\"turn.completed\",\"usage\":{\"input_tokens\":50,\"cached_input_tokens\":40,\"output_tokens\":7}}\n";
-        assert_eq!(scanned(Parser::CodexJsonl, codex).usage, Usage { micro_usd: None, tokens: Some(57) });
+        assert_eq!(
+            scanned(Parser::CodexJsonl, codex).usage,
+            Usage { micro_usd: None, tokens: Some(57), ..Usage::default() }
+        );
         let gemini = "{\"type\":\"result\",\"status\":\"success\",\"stats\":{\"total_tokens\":9,\"input_tokens\":4}}\n";
-        assert_eq!(scanned(Parser::GeminiStreamJson, gemini).usage, Usage { micro_usd: None, tokens: Some(9) });
+        assert_eq!(
+            scanned(Parser::GeminiStreamJson, gemini).usage,
+            Usage { micro_usd: None, tokens: Some(9), ..Usage::default() }
+        );
     }
 
     #[test]

@@ -22,7 +22,8 @@ use crate::domain::state::{ItemState, Rejected};
 
 /// The newest format this version reads, and the one it writes. 2 added retries that are due and what sessions consume: a
 /// version that knows only 1 would take an item between two tries for one at work, so it is to refuse.
-pub const FORMAT: u64 = 2;
+/// 3 added classes of failure, which a version that knows only 2 cannot read.
+pub const FORMAT: u64 = 3;
 
 /// How a body begins that this program wrote, in one format or another.
 const OURS: &str = "{\n\"v\": ";
@@ -196,10 +197,10 @@ pub fn decode<F: Fact>(message: &[u8]) -> Result<Decoded<F>, DecodeError> {
     Ok(Decoded { event, at, state, joins })
 }
 
-/// The state in a message, without a look at the event: for those who only read.
-pub fn decode_state<F: Fact>(message: &[u8]) -> Result<F::State, DecodeError> {
+/// The state in a message, or the part of it that is asked for, without a look at the event: for those who only read.
+pub fn decode_state<S: DeserializeOwned>(message: &[u8]) -> Result<S, DecodeError> {
     let body = checked_body(message)?;
-    serde_json::from_str::<Snapshot<F::State>>(body).map(|snapshot| snapshot.state).map_err(|error| damaged(&error))
+    serde_json::from_str::<Snapshot<S>>(body).map(|snapshot| snapshot.state).map_err(|error| damaged(&error))
 }
 
 /// The snapshot as it is written, unknown fields included.

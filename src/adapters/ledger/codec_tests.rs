@@ -158,7 +158,10 @@ fn item_event() -> impl Strategy<Value = ItemEvent> {
                 run: RunId::new(run),
                 principal,
                 millis,
-                usage: Usage { micro_usd, tokens },
+                usage: Usage { micro_usd, tokens, ..Usage::default() },
+                model: if cancelled { String::new() } else { "m-1".to_owned() },
+                priced: String::new(),
+                until: tokens.map(|_| Timestamp(7)),
                 class: cancelled.then_some(FailureClass::Agent),
                 cancelled,
             },
@@ -284,17 +287,17 @@ fn a_newer_format_is_refused_with_the_version_needed_whatever_else_it_says() {
         decode::<ItemEvent>(b"1.1: levitated\n\n{\"v\": 7, \"event\": {\"kind\": \"levitated\"}}\n").unwrap_err();
     assert_eq!(refused, DecodeError::Newer { found: 7 });
     assert!(
-        refused.to_string().contains("ledger format 7") && refused.to_string().contains("reads up to 2"),
+        refused.to_string().contains("ledger format 7") && refused.to_string().contains("reads up to 3"),
         "{refused}"
     );
-    assert_eq!(check_format(b"x\n\n{\"v\": 3}"), Err(DecodeError::Newer { found: 3 }));
+    assert_eq!(check_format(b"x\n\n{\"v\": 4}"), Err(DecodeError::Newer { found: 4 }));
     assert_eq!(check_format(b"x\n\n{\"v\": 1}"), Ok(()));
     assert_eq!(check_format(encode_format().as_bytes()), Ok(()));
 }
 
 #[test]
 fn an_unknown_event_of_our_format_is_refused_not_guessed() {
-    let message = b"1.1: levitated\n\n{\"v\": 2, \"at\": 1, \"event\": {\"kind\": \"levitated\"}, \"state\": {}}\n";
+    let message = b"1.1: levitated\n\n{\"v\": 3, \"at\": 1, \"event\": {\"kind\": \"levitated\"}, \"state\": {}}\n";
     assert!(decode::<ItemEvent>(message).unwrap_err().to_string().contains("levitated"));
 }
 
@@ -339,7 +342,7 @@ fn a_record_of_format_1_reads_as_it_did() {
     assert_eq!(decoded.event, stopped("enough"));
     assert_eq!(decoded.state.title, "T");
     let written = encode("1.1", &decoded.event, decoded.at, &raw_snapshot(sample.as_bytes()).unwrap());
-    assert_eq!(written, sample.replace("\"v\": 1,", "\"v\": 2,"));
+    assert_eq!(written, sample.replace("\"v\": 1,", "\"v\": 3,"));
 }
 
 #[test]

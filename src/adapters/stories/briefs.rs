@@ -16,6 +16,15 @@ use crate::engine::ports::PortError;
 /// To keep what fewer files than this said, newly read, is not worth the while.
 const WORTH: usize = 16;
 
+/// What one file says.
+struct Said<'p> {
+    path: &'p str,
+    /// Stamp from before it was read; `None` when it is of a kind that is not kept.
+    stamp: Option<Stamp>,
+    /// `None` when it holds no story.
+    brief: Option<Brief>,
+}
+
 /// Every story below `roots` in brief, as [`load`](super::load) would find it. What the files said is kept in `state_dir`,
 /// if there is such a folder and it can be written to; `now` is a time before the call.
 pub fn briefs(
@@ -26,31 +35,31 @@ pub fn briefs(
 ) -> Result<BTreeMap<ItemKey, Brief>, PortError> {
     let Found { home, files, .. } = find(root, roots)?;
     let folders = real_folders(&home, &files);
-    let mut known = cache::read(state_dir);
-    let mut kept = Vec::with_capacity(files.len());
-    let mut changed = Vec::new();
+    // Both lists are in order of path.
+    let mut known = cache::read(state_dir).into_iter().peekable();
+    let (mut said, mut changed) = (Vec::with_capacity(files.len()), Vec::new());
     for path in &files {
-        match known.remove(path).filter(|known| is_same(&folders, known)) {
-            Some(known) => kept.push(known),
+        while known.next_if(|known| known.path < *path).is_some() {}
+        match known.next_if(|known| known.path == *path).filter(|known| is_same(&folders, known)) {
+            Some(Kept { stamp, brief, .. }) => said.push(Said { path, stamp: Some(stamp), brief }),
             None => changed.push(path.as_str()),
         }
     }
-    let read = read(&home, &folders, &changed);
-    let (settled, passing): (Vec<_>, Vec<_>) =
-        read.into_iter().partition(|(_, _, stamp)| stamp.is_some_and(|stamp| stamp.is_settled(now)));
-    let worth = settled.len() >= WORTH;
-    kept.extend(settled.into_iter().filter_map(|(path, brief, stamp)| {
-        Some(Kept { path: path.to_owned(), stamp: stamp?, brief })
-    }));
-    if worth {
-        cache::write(state_dir, &kept);
+    let is_settled = |stamp: &Stamp| stamp.is_settled(now);
+    let fresh = read(&home, &folders, &changed);
+    let worth = fresh.iter().filter(|said| said.stamp.as_ref().is_some_and(is_settled)).count() >= WORTH;
+    if !fresh.is_empty() {
+        said.extend(fresh);
+        said.sort_by_key(|said| said.path);
     }
-    let kept = kept.into_iter().map(|kept| (kept.path, kept.brief));
-    let passing = passing.into_iter().map(|(path, brief, _)| (path.to_owned(), brief));
-    let mut all: Vec<(String, Option<Brief>)> = kept.chain(passing).collect();
-    // Which of two files with one id is the story depends on their order.
-    all.sort_by(|(one, _), (other, _)| one.cmp(other));
-    Ok(settle(all.into_iter().filter_map(|(_, brief)| brief)))
+    if worth {
+        let kept = |said: &Said<'_>| {
+            let stamp = said.stamp.filter(is_settled)?;
+            Some(Kept { path: said.path.to_owned(), stamp, brief: said.brief.clone() })
+        };
+        cache::write(state_dir, &said.iter().filter_map(kept).collect::<Vec<_>>());
+    }
+    Ok(settle(said.into_iter().filter_map(|said| said.brief)))
 }
 
 /// Whether the file is the one that was read, as it was then.
@@ -59,15 +68,11 @@ fn is_same(folders: &HashMap<&str, PathBuf>, known: &Kept) -> bool {
     about.is_some_and(|about| about.is_file() && Stamp::of(&about) == known.stamp)
 }
 
-/// Reads files: what each says in brief, and its stamp unless it is of a kind that is not kept.
-fn read<'p>(
-    home: &Path,
-    folders: &HashMap<&str, PathBuf>,
-    paths: &[&'p str],
-) -> Vec<(&'p str, Option<Brief>, Option<Stamp>)> {
+/// Reads files.
+fn read<'p>(home: &Path, folders: &HashMap<&str, PathBuf>, paths: &[&'p str]) -> Vec<Said<'p>> {
     let read = |path: &&'p str| {
         let (parsed, about) = one(home, folders, path);
-        (*path, Brief::of(&parsed), about.as_ref().map(Stamp::of))
+        Said { path, stamp: about.as_ref().map(Stamp::of), brief: Brief::of(&parsed) }
     };
     // To start threads for a few files would cost more than to read them.
     if paths.len() < WORTH { paths.iter().map(read).collect() } else { paths.par_iter().map(read).collect() }

@@ -6,7 +6,6 @@
 //! time of the last change of status (`ctime`, which no program can set) included; and a file that changed shortly before it was
 //! read is not kept at all, because it may change again without a new time, as coarse as clocks of file systems are.
 
-use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -78,10 +77,9 @@ impl Stamp {
     }
 }
 
-/// What is kept in `state_dir`, by path; empty when there is nothing of use.
-pub(super) fn read(state_dir: &Path) -> HashMap<String, Kept> {
-    let kept = bytes(state_dir).and_then(|bytes| decode(&bytes, &maker()));
-    kept.unwrap_or_default().into_iter().map(|kept| (kept.path.clone(), kept)).collect()
+/// What is kept in `state_dir`, in the order it was written in; empty when there is nothing of use.
+pub(super) fn read(state_dir: &Path) -> Vec<Kept> {
+    bytes(state_dir).and_then(|bytes| decode(&bytes, &maker())).unwrap_or_default()
 }
 
 /// Keeps `files`, where the state folder is there and can be written to; that it cannot be is nobody's business. Not synced: the

@@ -71,9 +71,8 @@ mod tests {
         let status = prop_oneof![Just("**Status**: Done"), Just("**Status**: Ready"), Just("")];
         let needs = prop_oneof![Just("**Dependencies**: 1.2, 1.3"), Just("**Dependencies**: ???"), Just("")];
         let section = prop_oneof![Just("## Acceptance Criteria\n\n1. It works."), Just("Some notes.")];
-        (heading, status, needs, section).prop_map(|(heading, status, needs, section)| {
-            format!("{heading}\n\n{status}\n{needs}\n\n{section}\n")
-        })
+        (heading, status, needs, section)
+            .prop_map(|(heading, status, needs, section)| format!("{heading}\n\n{status}\n{needs}\n\n{section}\n"))
     }
 
     proptest! {

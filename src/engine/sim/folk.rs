@@ -14,10 +14,9 @@ use super::world::{Deed, Handle, Token, World, append};
 use crate::domain::event::FailureClass;
 use crate::domain::names::{AttemptId, ItemKey};
 use crate::domain::prompt;
-use crate::domain::usage::Usage;
 use crate::domain::workflow::Phase;
 use crate::engine::ports::{
-    AgentEnd, AgentRequest, Agents, Cancel, CancelSignal, CommandEnd, CommandRequest, Ended, Executor,
+    AgentEnd, AgentRequest, Agents, Cancel, CancelSignal, CommandEnd, CommandRequest, Ended, Executor, Watcher,
 };
 
 /// Rounds of rework that the settings and the policy allow.
@@ -298,7 +297,7 @@ fn ended(heard: &Result<Heard, String>) -> Ended {
 
 #[async_trait(?Send)]
 impl Agents for SimFolk {
-    async fn invoke(&self, request: AgentRequest, cancel: CancelSignal) -> AgentEnd {
+    async fn invoke(&self, request: AgentRequest, cancel: CancelSignal, _watcher: Watcher) -> AgentEnd {
         let owner = self.0.pid;
         let limits = (request.timeout_secs, request.grace_secs);
         let session = request.session.clone();
@@ -314,7 +313,7 @@ impl Agents for SimFolk {
             _ => None,
         };
         let (ended, tail, log) = (ended(&heard), String::new(), PathBuf::new());
-        AgentEnd { ended, session, result, class: None, tail, log, millis: 1, usage: Usage::default() }
+        AgentEnd { result, tail, log, millis: 1, ..AgentEnd::of(ended, session) }
     }
 }
 

@@ -113,6 +113,7 @@ impl Reporter for SimReporter {
             | Happening::PhaseStarted { .. }
             | Happening::PhaseEnded { .. }
             | Happening::StatusChanged { .. }
+            | Happening::Activity { .. }
             | Happening::Notice { .. }
             | Happening::RetryDue { .. }
             | Happening::Stopping { .. }

@@ -95,6 +95,7 @@ impl Reporter for Bars {
             | Happening::PhaseStarted { .. }
             | Happening::PhaseEnded { .. }
             | Happening::StatusChanged { .. }
+            | Happening::Activity { .. }
             | Happening::Note { .. } => {}
         }
         self.draw(at);

@@ -43,6 +43,7 @@ impl Live {
             }
             Happening::StatusChanged { story_id, status } => self.change(story_id, |row| row.status = *status),
             Happening::Note { story_id, text } => self.change(story_id, |row| row.note = escape(text)),
+            Happening::Activity { story_id, text } => self.change(story_id, |row| row.note = escape(text)),
             Happening::ItemEnded { item } => self.change(&item.story_id, |row| {
                 row.status = item.status;
                 row.took = Some(item.millis);
