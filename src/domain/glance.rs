@@ -14,6 +14,7 @@ use super::workflow::Phase;
 
 /// The part of a snapshot that a list shows; fields as in [`ItemState`].
 #[derive(Default, Deserialize)]
+#[allow(clippy::zero_sized_map_values, reason = "serde reads an object into a map, whatever its values are")]
 #[serde(rename_all = "camelCase", default)]
 pub struct Glance {
     title: String,
