@@ -1,3 +1,5 @@
+//! Tests of `adapters::stories::briefs`, in folders of real files: it answers what reading everything would.
+
 use std::fs::{File, FileTimes};
 use std::os::unix::fs::{MetadataExt as _, symlink};
 

@@ -1,3 +1,5 @@
+//! Tests of `adapters::stories::cache`: what is kept comes back whole or not at all.
+
 use proptest::prelude::*;
 
 use super::*;
