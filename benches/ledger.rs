@@ -68,6 +68,11 @@ fn appends(scratch: &Scratch, count: usize) -> Cost {
     Cost { cpu: all.cpu / SINGLES, wall: all.wall / SINGLES }
 }
 
+/// One more event of the first item.
+pub fn touch(scratch: &Scratch, nth: usize) {
+    open(scratch).append(&[phase(0, nth)]).unwrap();
+}
+
 fn reads(scratch: &Scratch, count: usize) -> Cost {
     let costs: Vec<Cost> =
         (0..RUNS).map(|_| here(|| assert_eq!(open(scratch).items().unwrap().len(), count))).collect();

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::error::CommandError;
 use super::ui::Ui;
 use crate::adapters::agents::{AgentPlace, RealAgents, Registry};
-use crate::adapters::config::{self, Sources};
+use crate::adapters::config::{self, Sources, prompts::Texts};
 use crate::adapters::gate::guard::GitGuard;
 use crate::adapters::git::content;
 use crate::adapters::git::fingerprint::GitSurroundings;
@@ -20,6 +20,7 @@ use crate::adapters::git::room;
 use crate::adapters::git::worktree::GitWorktrees;
 use crate::adapters::guarded;
 use crate::adapters::host::Machine;
+use crate::adapters::ledger::memory::Memory;
 use crate::adapters::ledger::store::Store;
 use crate::adapters::process::executor::LocalExecutor;
 use crate::adapters::process::secrets;
@@ -43,6 +44,8 @@ pub(crate) struct App {
     pub(crate) machine: Machine,
     /// The one child that writes refs.
     writer: Arc<Mutex<RefWriter>>,
+    /// What its ledgers remember together.
+    memory: Memory,
     pub(crate) findings: Vec<Diagnostic>,
     /// Takes secrets out of what is recorded.
     pub(crate) redactor: Redactor,
@@ -71,7 +74,16 @@ impl App {
         let machine = Machine::new(repo.state_dir());
         let writer = Arc::new(Mutex::new(RefWriter::new(&repo)));
         let redactor = Redactor::new(secrets::of_environment(&settings.redact_values_of));
-        Ok(Self { redactor, repo, settings, machine, writer, findings: diagnostics, file: repository_file })
+        Ok(Self {
+            redactor,
+            repo,
+            settings,
+            machine,
+            writer,
+            memory: Memory::default(),
+            findings: diagnostics,
+            file: repository_file,
+        })
     }
 
     /// Opens the repository for a command that changes something: not from inside an attempt's worktree.
@@ -110,6 +122,13 @@ impl App {
         Ok(Target { branch, tip, policy, policy_source })
     }
 
+    /// The texts of prompts, as the target's tip and the user have them.
+    pub(crate) fn prompts(&self, target: &Target) -> Result<Texts, Vec<Diagnostic>> {
+        let committed = |path: &str| content::file_at(&self.repo, &target.tip, path).ok().flatten();
+        let user = Sources::of(self.repo.root()).prompts;
+        config::prompts::read(committed, target.branch.short(), user.as_deref())
+    }
+
     /// Refuses to run when the work tree's policy differs from the target's, unless the target's was asked for.
     pub(crate) fn require_same_policy(&self, target: &Target, from_target: bool) -> Result<(), CommandError> {
         let Some(file) = self.file.as_deref().filter(|_| !from_target) else { return Ok(()) };
@@ -145,7 +164,8 @@ impl App {
 
     /// Opens the ledger.
     pub(crate) fn ledger(&self) -> Store {
-        Store::with_writer(&self.repo, self.writer.clone()).hiding(self.redactor.clone())
+        let store = Store::with_writer(&self.repo, self.writer.clone()).remembering(self.memory.clone());
+        store.hiding(self.redactor.clone())
     }
 
     /// The agents that are known here.

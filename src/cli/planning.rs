@@ -18,6 +18,9 @@ use crate::domain::id::ItemId;
 use crate::domain::item::WorkItem;
 use crate::domain::names::{ItemKey, RunId};
 use crate::domain::plan::{self, Assignment, LeftOut, Plan, PlanRequest};
+use crate::domain::policy::ReviewBy;
+use crate::domain::prompt::template::Prompts;
+use crate::domain::role::RoleFile;
 use crate::domain::run_state::RunState;
 use crate::domain::scope::{Scope, Selection};
 use crate::domain::settings::Missing;
@@ -35,6 +38,12 @@ pub(crate) struct Planned {
     pub(crate) store: Store,
     pub(crate) plan: Plan,
     pub(crate) reviewer: Assignment,
+    /// Who else reviews, where the policy wants several.
+    pub(crate) more_reviewers: Vec<Assignment>,
+    /// What agents are told.
+    pub(crate) prompts: Prompts,
+    /// The roles that the repository defines, by name.
+    pub(crate) roles: BTreeMap<String, RoleFile>,
 }
 
 impl Planned {
@@ -65,7 +74,9 @@ impl Planned {
             app::show(&findings, ui);
             CommandError::usage(BECAUSE_OF_ERRORS)
         })?;
-        let agents = Agents::of(&app, &registry);
+        let roles = agents::roles::committed(&app.repo, &target.tip)?;
+        let agents = Agents::of(&app, &registry, &roles);
+        let roles = roles.into_iter().map(|role| (role.name.clone(), role)).collect();
         let unread = unread(&loaded.items, &findings);
         let context =
             Context { app: &app, asked, agents, states: &states, items: &loaded.items, unread, target: &target };
@@ -79,11 +90,23 @@ impl Planned {
             }
             Assignment { role: target.policy.reviewer_role.clone(), adapter: "none".to_owned(), why }
         });
+        plan.diagnostics.extend(context.unknown_roles());
+        let more_reviewers = context.more_reviewers(&reviewer).unwrap_or_else(|finding| {
+            plan.diagnostics.push(*finding);
+            Vec::new()
+        });
+        let prompts = match app.prompts(&target) {
+            Ok(texts) => texts.prompts,
+            Err(wrong) => {
+                plan.diagnostics.extend(wrong);
+                Prompts::default()
+            }
+        };
         leave_to_others(&app, &states, &store.runs()?, &mut plan);
         join(&mut findings, std::mem::take(&mut plan.diagnostics));
         app::show(&findings, ui);
         plan.diagnostics = findings;
-        Ok(Self { app, target, registry, store, plan, reviewer })
+        Ok(Self { app, target, registry, store, plan, reviewer, more_reviewers, prompts, roles })
     }
 
     /// Refuses a plan with errors, or with warnings under `--strict`; they were shown already.
@@ -173,6 +196,21 @@ impl Context<'_> {
         let choices = self.agents.choices(self.app, self.asked);
         assign::assign_role(&self.target.policy.reviewer_role, &choices)
     }
+
+    /// Roles that the configuration names and nobody defines.
+    fn unknown_roles(&self) -> Vec<Diagnostic> {
+        let choices = self.agents.choices(self.app, self.asked);
+        assign::unknown_roles(&self.target.policy.reviewer_role, &choices)
+    }
+
+    /// Roles and adapters of further reviewing sessions.
+    fn more_reviewers(&self, first: &Assignment) -> Result<Vec<Assignment>, Box<Diagnostic>> {
+        let policy = &self.target.policy;
+        if policy.review_by == ReviewBy::Human {
+            return Ok(Vec::new());
+        }
+        assign::more_reviewers(first, policy.reviewers, &self.agents.choices(self.app, self.asked))
+    }
 }
 
 /// What there is to choose agents from.
@@ -184,13 +222,13 @@ struct Agents {
 }
 
 impl Agents {
-    fn of(app: &App, registry: &Registry) -> Self {
+    fn of(app: &App, registry: &Registry, roles: &[RoleFile]) -> Self {
         let root = app.repo.root();
         let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
         Self {
             adapters: owned(registry.names()),
             installed: owned(registry.installed(root)),
-            roles: agents::roles::defined(root),
+            roles: roles.iter().map(|role| role.name.clone()).collect(),
             manifest: MANIFESTS.into_iter().find(|(file, _)| root.join(file).is_file()),
         }
     }

@@ -164,6 +164,7 @@ impl Attempt {
             phase,
             adapter: adapter.to_owned(),
             role: role.to_owned(),
+            role_file: self.track.world.decisions.roles.get(role).cloned(),
             session,
             resume,
             prompt,
@@ -284,6 +285,7 @@ impl Attempt {
             base: &self.recorded().base,
             checks: &self.track.world.decisions.policy.checks,
             uv: self.prepared.as_ref().is_some_and(|prepared| prepared.uv),
+            prompts: &self.track.world.decisions.prompts,
         };
         prompt::render(&context, task)
     }
