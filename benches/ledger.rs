@@ -11,7 +11,7 @@ use crate::fixture::{Scratch, id};
 use crate::meter::{self, Cost, RUNS, here, median};
 
 /// Some time in 2026.
-const AT: Timestamp = Timestamp(1_795_000_000_000);
+pub const AT: Timestamp = Timestamp(1_795_000_000_000);
 
 /// Transactions of one figure.
 const SINGLES: u32 = 50;

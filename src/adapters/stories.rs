@@ -1,6 +1,9 @@
 //! Reads story files from disk: discovery below the roots, safe opening, parsing in parallel. Must not judge their content,
 //! follow a link out of the repository, wait for a pipe, or run anything.
 
+mod briefs;
+mod cache;
+
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read as _};
@@ -14,6 +17,8 @@ use crate::domain::diagnostic::{Diagnostic, Place, escape_line};
 use crate::domain::item::WorkItem;
 use crate::domain::source::{MAX_BYTES, Parsed, assemble, story};
 use crate::engine::ports::PortError;
+
+pub use briefs::briefs;
 
 /// Folders deeper than this below a root are not entered.
 const DEPTH: usize = 32;
@@ -29,8 +34,28 @@ pub struct Loaded {
     pub present: bool,
 }
 
+/// What lies below the roots.
+struct Found {
+    /// The repository's work tree without links.
+    home: PathBuf,
+    /// Files that may be stories, by path relative to the repository root, sorted, each once.
+    files: Vec<String>,
+    /// Findings of looking.
+    refused: Vec<Parsed>,
+    /// Whether any root exists.
+    present: bool,
+}
+
 /// Reads every story below `roots`, folders relative to the repository's work tree `root`.
 pub fn load(root: &Path, roots: &[String]) -> Result<Loaded, PortError> {
+    let Found { home, files, refused: mut parsed, present } = find(root, roots)?;
+    let folders = real_folders(&home, &files);
+    parsed.par_extend(files.par_iter().map(|path| one(&home, &folders, path).0));
+    let (items, diagnostics) = assemble(parsed);
+    Ok(Loaded { items, diagnostics, present })
+}
+
+fn find(root: &Path, roots: &[String]) -> Result<Found, PortError> {
     let home = root.canonicalize().map_err(|error| failed("open", root, error))?;
     let mut walk = Walk { root, home: &home, files: Vec::new(), parsed: Vec::new() };
     let mut present = false;
@@ -54,13 +79,10 @@ pub fn load(root: &Path, roots: &[String]) -> Result<Loaded, PortError> {
             Err(error) => return Err(failed("open", &root.join(folder), error)),
         }
     }
-    let Walk { mut files, mut parsed, .. } = walk;
+    let Walk { mut files, parsed: refused, .. } = walk;
     files.sort();
     files.dedup();
-    let folders = real_folders(&home, &files);
-    parsed.par_extend(files.par_iter().map(|path| one(&home, &folders, path)));
-    let (items, diagnostics) = assemble(parsed);
-    Ok(Loaded { items, diagnostics, present })
+    Ok(Found { home, files, refused, present })
 }
 
 /// The bytes of one story file, as `load` would see them; at most a little more than the parser accepts.
@@ -86,15 +108,24 @@ fn real_folders<'f>(home: &Path, files: &'f [String]) -> HashMap<&'f str, PathBu
     folders
 }
 
-fn one(home: &Path, folders: &HashMap<&str, PathBuf>, path: &str) -> Parsed {
+/// What one file says; with it what the file system said of the file before it was read, if it is no link.
+fn one(home: &Path, folders: &HashMap<&str, PathBuf>, path: &str) -> (Parsed, Option<Metadata>) {
     if !story::is_candidate(path) {
-        return story::parse(path, b"");
+        return (story::parse(path, b""), None);
     }
-    let plain = path.rsplit_once('/').and_then(|(folder, name)| plain_bytes(&folders.get(folder)?.join(name)));
-    match plain.map_or_else(|| bytes(home, path), Ok) {
-        Ok(bytes) => story::parse(path, &bytes),
-        Err(why) => refused(path, why),
+    if let Some((bytes, about)) = real_place(folders, path).and_then(|real| plain_bytes(&real)) {
+        return (story::parse(path, &bytes), Some(about));
     }
+    match bytes(home, path) {
+        Ok(bytes) => (story::parse(path, &bytes), None),
+        Err(why) => (refused(path, why), None),
+    }
+}
+
+/// Where a file lies when its folder is resolved; `None` when that is outside of the repository.
+fn real_place(folders: &HashMap<&str, PathBuf>, path: &str) -> Option<PathBuf> {
+    let (folder, name) = path.rsplit_once('/')?;
+    Some(folders.get(folder)?.join(name))
 }
 
 fn refused(path: &str, why: String) -> Parsed {
@@ -120,11 +151,11 @@ fn bytes(home: &Path, path: &str) -> Result<Vec<u8>, String> {
 }
 
 /// The bytes of a file that is no link; `None` leaves it to [`bytes`] to say what is wrong.
-fn plain_bytes(real: &Path) -> Option<Vec<u8>> {
+fn plain_bytes(real: &Path) -> Option<(Vec<u8>, Metadata)> {
     let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(real).ok()?;
     let about = file.metadata().ok().filter(Metadata::is_file)?;
-    content(file, about.len()).ok()
+    Some((content(file, about.len()).ok()?, about))
 }
 
 /// At most a little more than the parser accepts; `length` is what to expect.

@@ -1,4 +1,5 @@
-//! The `status` command: where everything stands. Reads ledger, locks and story files; takes no lock and changes nothing.
+//! The `status` command: where everything stands. Reads ledger, locks and story files; takes no lock and changes nothing, but
+//! for a copy of what the story files said, so that the next look need not read them again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::ManuallyDrop;
@@ -12,10 +13,10 @@ use super::ui::Ui;
 use crate::adapters::git::{rescued, trash};
 use crate::adapters::{runs, stories};
 use crate::domain::breaker::{Breakers, Stand};
-use crate::domain::item::FileStatus;
 use crate::domain::names::{ItemKey, RunId};
 use crate::domain::pressure::{self, Room};
 use crate::domain::run_state::RunState;
+use crate::domain::source::brief::Brief;
 use crate::domain::state::{ItemState, Outcome};
 use crate::engine::ports::{Clock, Host, Ledger};
 use crate::report::status::{self, Guards, Known, PausedAgent, View};
@@ -27,7 +28,7 @@ pub(crate) fn run(args: &StatusArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let mut store = app.ledger();
     // Freed by the end of the process: to take thousands of states apart costs as much as to read some of them.
     let items = ManuallyDrop::new(store.look()?);
-    let all = store.runs()?;
+    let all = store.look_at_runs()?;
     let known = known(&app);
     let live = at_work(&app, &items);
     let run = shown_run(&app, &all);
@@ -108,14 +109,13 @@ fn shown_run<'a>(app: &App, all: &'a BTreeMap<RunId, RunState>) -> Option<(&'a R
 
 /// What the story files add; nothing when they cannot be read, for status must answer all the same.
 pub(crate) fn known(app: &App) -> BTreeMap<ItemKey, Known> {
-    let Ok(loaded) = stories::load(app.repo.root(), &app.settings.story_roots) else { return BTreeMap::new() };
-    let known = |item: &crate::domain::item::WorkItem| Known {
-        title: item.title.clone(),
-        dependencies: item.dependencies.iter().map(|needed| needed.id.to_string()).collect(),
-        wave: None,
-        done: item.status.value == FileStatus::Done,
+    let (roots, state_dir) = (&app.settings.story_roots, app.repo.state_dir());
+    let Ok(briefs) = stories::briefs(app.repo.root(), roots, &state_dir, app.machine.now()) else {
+        return BTreeMap::new();
     };
-    loaded.items.iter().map(|item| (ItemKey::from(&item.id), known(item))).collect()
+    let known =
+        |brief: Brief| Known { title: brief.title, dependencies: brief.dependencies, wave: None, done: brief.done };
+    briefs.into_iter().map(|(key, brief)| (key, known(brief))).collect()
 }
 
 /// The state of an item that a person named, and its key.

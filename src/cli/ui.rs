@@ -1,7 +1,7 @@
 //! The only writer to the terminal: data on stdout, everything else on stderr, questions on a terminal only.
 //! Must not know what it writes about.
 
-use std::io::{BufRead, IsTerminal, Write, stderr, stdin, stdout};
+use std::io::{BufRead, IsTerminal, Stdout, Write, stderr, stdin, stdout};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anstream::{AutoStream, ColorChoice};
@@ -30,6 +30,8 @@ pub enum Loudness {
 /// Standard output and standard error with their colours.
 pub struct Ui {
     out: AutoStream<Box<dyn Write>>,
+    /// Standard output itself, for text in which the stream has nothing to look for.
+    plain: Option<Stdout>,
     err: AutoStream<Box<dyn Write>>,
     out_color: bool,
     err_color: bool,
@@ -46,6 +48,7 @@ impl Ui {
         let err_choice = resolve(AutoStream::choice(&stderr()));
         Self {
             out: AutoStream::new(Box::new(stdout()), out_choice),
+            plain: Some(stdout()),
             err: AutoStream::new(Box::new(stderr()), err_choice),
             out_color: out_choice != ColorChoice::Never,
             err_color: err_choice != ColorChoice::Never,
@@ -59,6 +62,7 @@ impl Ui {
     pub fn captured(out: Box<dyn Write>, err: Box<dyn Write>) -> Self {
         Self {
             out: AutoStream::never(out),
+            plain: None,
             err: AutoStream::never(err),
             out_color: false,
             err_color: false,
@@ -110,7 +114,11 @@ impl Ui {
 
     /// Writes data to stdout, without secrets.
     pub fn data(&mut self, text: &str) -> Result<(), CommandError> {
-        let written = self.out.write_all(self.safe(text).as_bytes()).and_then(|()| self.out.flush());
+        let text = self.safe(text);
+        let written = match &mut self.plain {
+            Some(plain) if is_plain(&text) => plain.write_all(text.as_bytes()).and_then(|()| plain.flush()),
+            _ => self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()),
+        };
         written.map_err(|error| match CommandError::from(error) {
             broken if broken.kind == Kind::BrokenPipe => broken,
             other => CommandError { message: format!("cannot write to standard output: {}", other.message), ..other },
@@ -129,7 +137,7 @@ impl Ui {
     /// takes out where they are not wanted. Whoever makes a text escapes what is foreign in it; this is the net below them.
     fn safe(&self, text: &str) -> String {
         let text = self.redactor.redact(text);
-        if !text.chars().any(is_unsafe) {
+        if is_plain(&text) || !text.chars().any(is_unsafe) {
             return text;
         }
         let mut out = String::with_capacity(text.len());
@@ -272,6 +280,11 @@ pub fn say_panics_in_one_sentence() {
         // Nothing is left to do when even this cannot be written.
         drop(writeln!(stderr(), "{text}"));
     }));
+}
+
+/// Whether a text is printable ASCII and line ends only: the quick answer for most of what is large.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n'))
 }
 
 #[cfg(test)]

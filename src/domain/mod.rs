@@ -11,6 +11,7 @@ pub mod divergence;
 pub mod event;
 pub mod explanation;
 pub mod gate;
+pub mod glance;
 pub mod graph;
 pub mod hotfix;
 pub mod id;

@@ -3,6 +3,7 @@
 mod rows;
 mod show;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -223,8 +224,12 @@ pub fn json(view: &View<'_>) -> String {
         "branches": view.branches.iter().map(watched_json).collect::<Vec<_>>(),
     });
     let report = Report { head, items: rows.iter().map(item).collect() };
-    let text = serde_json::to_string_pretty(&report).expect("a report has only string keys");
-    format!("{}\n", json_safe(&text))
+    let mut text = serde_json::to_string_pretty(&report).expect("a report has only string keys");
+    text.push('\n');
+    match json_safe(&text) {
+        Cow::Owned(safe) => safe,
+        Cow::Borrowed(_) => text,
+    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! Tests of `report::status`, over folded events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::*;
+use crate::domain::breaker::Breakers;
 use crate::domain::event::{
     CheckRun, Failure, FailureClass, Finding, ItemEvent, Landing, PhaseOutcome, PlannedKey, Review, ReviewVerdict,
     Totals,
 };
+use crate::domain::glance::Glance;
 use crate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, PolicyVersion, Principal};
 use crate::domain::state::ItemState;
 use crate::domain::usage::Usage;
@@ -193,6 +195,39 @@ fn json_uses_the_field_names_of_the_users_guide() {
         "reason": null,
     });
     assert_eq!(*item, expected);
+}
+
+/// What reads only a part of each record must not show anything else than what reads all of it.
+#[test]
+fn a_glance_at_the_states_shows_the_same() {
+    let whole = states();
+    let glance = |(key, state): (&ItemKey, &ItemState)| {
+        let snapshot = serde_json::to_string(state).unwrap();
+        (key.clone(), ItemState::from(serde_json::from_str::<Glance>(&snapshot).unwrap()))
+    };
+    let brief: BTreeMap<ItemKey, ItemState> = whole.iter().map(glance).collect();
+    assert!(
+        whole.values().any(|state| !state.reviews.is_empty()) && brief.values().all(|state| state.reviews.is_empty())
+    );
+    let (known, run, id, guards) = (known(), run(), RunId::new("r1"), Guards::default());
+    let live = BTreeSet::from([ItemKey::new("1.10")]);
+    let shown = |items: &BTreeMap<ItemKey, ItemState>| {
+        let view = View {
+            items,
+            run: Some((&id, &run)),
+            known: &known,
+            live: Some(&live),
+            hotfixes: &[],
+            branches: &[],
+            guards: &guards,
+            now: Timestamp(T0 + 60_000),
+        };
+        (table(&view, None, Color::Off), json(&view))
+    };
+    assert_eq!(shown(&brief), shown(&whole));
+    let rule = crate::domain::breaker::Rule { failures: 1, open_millis: 60_000 };
+    let breakers = |items: &BTreeMap<ItemKey, ItemState>| Breakers::fold(items.values(), rule, Timestamp(T0 + 60_000));
+    assert_eq!(breakers(&brief), breakers(&whole));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use gix::ObjectId;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::codec::{self, Fact};
@@ -109,16 +110,22 @@ impl<F: Fact> Chains<F> {
         Ok(states)
     }
 
-    /// Every state as it stands now, for one look: nothing is remembered.
-    pub(super) fn look(&self, git: &gix::Repository) -> Result<BTreeMap<String, F::State>, LedgerError> {
+    /// Every state as it stands now, or a part `S` of it, for one look: nothing is remembered. `made` names it and makes it what
+    /// is asked for: a thousand states are not moved twice.
+    pub(super) fn look<S: DeserializeOwned, K: Ord, T>(
+        &self,
+        git: &gix::Repository,
+        made: impl Fn(&str, S) -> (K, T),
+    ) -> Result<BTreeMap<K, T>, LedgerError> {
         let mut states = BTreeMap::new();
         for (full, tip) in refs::list_in(git, self.prefix)? {
             let Some(name) = full.strip_prefix(self.prefix) else { continue };
             let id = parse(&full, &tip)?;
             let commit = git.find_commit(id).map_err(|error| unreadable(&full, &error))?;
             let message = commit.message_raw().map_err(|error| unreadable(&full, &error))?;
-            let state = codec::decode_state::<F>(message).map_err(|error| unreadable(&full, &error))?;
-            states.insert(name.to_owned(), state);
+            let state = codec::decode_state::<S>(message).map_err(|error| unreadable(&full, &error))?;
+            let (key, state) = made(name, state);
+            states.insert(key, state);
         }
         Ok(states)
     }

@@ -25,8 +25,8 @@ use crate::domain::state::{ItemState, Rejected};
 /// 3 added classes of failure, which a version that knows only 2 cannot read.
 pub const FORMAT: u64 = 3;
 
-/// How a body of [`FORMAT`] begins when this version wrote it.
-const OURS: &str = "{\n\"v\": 3,\n";
+/// How a body begins that this program wrote, in one format or another.
+const OURS: &str = "{\n\"v\": ";
 
 /// A kind of event with the state it folds to.
 pub trait Fact: Clone + PartialEq + Serialize + DeserializeOwned {
@@ -197,10 +197,10 @@ pub fn decode<F: Fact>(message: &[u8]) -> Result<Decoded<F>, DecodeError> {
     Ok(Decoded { event, at, state, joins })
 }
 
-/// The state in a message, without a look at the event: for those who only read.
-pub fn decode_state<F: Fact>(message: &[u8]) -> Result<F::State, DecodeError> {
+/// The state in a message, or the part of it that is asked for, without a look at the event: for those who only read.
+pub fn decode_state<S: DeserializeOwned>(message: &[u8]) -> Result<S, DecodeError> {
     let body = checked_body(message)?;
-    serde_json::from_str::<Snapshot<F::State>>(body).map(|snapshot| snapshot.state).map_err(|error| damaged(&error))
+    serde_json::from_str::<Snapshot<S>>(body).map(|snapshot| snapshot.state).map_err(|error| damaged(&error))
 }
 
 /// The snapshot as it is written, unknown fields included.
@@ -261,12 +261,13 @@ fn graft_object(raw: &Map<String, Value>, old: &Map<String, Value>, fresh: &mut 
 fn checked_body(message: &[u8]) -> Result<&str, DecodeError> {
     let text = std::str::from_utf8(message).map_err(|error| damaged(&error))?;
     let (_, body) = text.split_once("\n\n").ok_or_else(|| damaged(&"it has no body"))?;
-    // As this version writes it: no need to read the whole body twice.
-    if body.starts_with(OURS) {
-        return Ok(body);
-    }
-    // Only the version is looked at first: of a newer body nothing else needs to make sense.
-    let Version { v } = serde_json::from_str(body).map_err(|error| damaged(&error))?;
+    // Only the version is looked at first: of a newer body nothing else needs to make sense. Where it stands in front there is
+    // no need to read the whole body twice.
+    let in_front = body.strip_prefix(OURS).and_then(|rest| rest.split_once(",\n")?.0.parse().ok());
+    let v = match in_front {
+        Some(v) => v,
+        None => serde_json::from_str::<Version>(body).map_err(|error| damaged(&error))?.v,
+    };
     if v > FORMAT {
         return Err(DecodeError::Newer { found: v });
     }

@@ -23,6 +23,7 @@ use crate::adapters::git::repo::{Repo, git_error, oid};
 use crate::domain::branch::{BranchEvent, BranchState, Hotfix};
 use crate::domain::event::{ItemEvent, Landing, RunEvent};
 use crate::domain::gate::MergePermit;
+use crate::domain::glance::Glance;
 use crate::domain::names::{BranchRef, ItemKey, Oid, RunId, Timestamp};
 use crate::domain::redact::Redactor;
 use crate::domain::run_state::RunState;
@@ -127,11 +128,16 @@ impl Store {
         Self { redactor, ..self }
     }
 
-    /// Folded state of every item, for one look: cheaper than [`Ledger::items`], and nothing is remembered.
+    /// What a list shows of every item's folded state, for one look: cheaper than [`Ledger::items`], and nothing is remembered.
     pub fn look(&mut self) -> Result<BTreeMap<ItemKey, ItemState>, LedgerError> {
         self.check_format()?;
-        let states = self.items.look(&self.git)?;
-        Ok(states.into_iter().map(|(key, state)| (ItemKey::new(key), state)).collect())
+        self.items.look(&self.git, |key, glance: Glance| (ItemKey::new(key), ItemState::from(glance)))
+    }
+
+    /// Folded state of every run, for one look.
+    pub fn look_at_runs(&mut self) -> Result<BTreeMap<RunId, RunState>, LedgerError> {
+        self.check_format()?;
+        self.runs.look(&self.git, |id, state: RunState| (RunId::new(id), state))
     }
 
     /// Every record of an item, oldest first; empty when there is none.

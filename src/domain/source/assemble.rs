@@ -18,7 +18,8 @@ pub struct Parsed {
 }
 
 impl Parsed {
-    fn has_error(&self) -> bool {
+    /// Whether one of its findings is an error.
+    pub(super) fn has_error(&self) -> bool {
         self.diagnostics.iter().any(|finding| finding.severity == Severity::Error)
     }
 }

@@ -1,6 +1,7 @@
 //! Parsers: file text to items and diagnostics, and the assembly of many files into one set. Must not read files.
 
 mod assemble;
+pub mod brief;
 mod criteria;
 mod depends;
 mod field;

@@ -110,16 +110,32 @@ impl<'a> View<'a> {
             planned.iter().map(|item| (&item.key, (item.wave, item.after.as_slice()))).collect();
         let mut keys: BTreeSet<&'a ItemKey> = self.items.keys().chain(self.known.keys()).collect();
         keys.extend(planned.keys());
-        let mut rows: Vec<(Option<ItemId>, Row<'a>)> =
-            keys.into_iter().map(|key| (key.item_id(), self.row(key, planned.get(key).copied()))).collect();
+        // All of them are in the same order: each is gone through once, instead of a search for every key.
+        let (mut items, mut known) = (self.items.iter().peekable(), self.known.iter().peekable());
+        let mut planned = planned.into_iter().peekable();
+        let row = |key: &'a ItemKey| {
+            let state = items.next_if(|(at, _)| *at == key).map(|(_, state)| state);
+            let known = known.next_if(|(at, _)| *at == key).map(|(_, known)| known);
+            let planned = planned.next_if(|(at, _)| *at == key).map(|(_, planned)| planned);
+            (key.item_id(), self.row_of(key, state, known, planned))
+        };
+        let mut rows: Vec<(Option<ItemId>, Row<'a>)> = keys.into_iter().map(row).collect();
         // Keys that are no ids come last; among themselves they keep the order of their text.
         rows.sort_by(|(a, _), (b, _)| (a.is_none(), a).cmp(&(b.is_none(), b)));
         rows.into_iter().map(|(_, row)| row).collect()
     }
 
     pub(super) fn row(&self, key: &'a ItemKey, planned: Option<(u32, &'a [ItemKey])>) -> Row<'a> {
-        let state = self.items.get(key);
-        let known = self.known.get(key);
+        self.row_of(key, self.items.get(key), self.known.get(key), planned)
+    }
+
+    fn row_of(
+        &self,
+        key: &'a ItemKey,
+        state: Option<&'a ItemState>,
+        known: Option<&'a Known>,
+        planned: Option<(u32, &'a [ItemKey])>,
+    ) -> Row<'a> {
         let title = known.map(|known| known.title.as_str()).filter(|title| !title.is_empty());
         let dependencies = match (known, planned) {
             (Some(known), _) => known.dependencies.iter().map(String::as_str).collect(),
