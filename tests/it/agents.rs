@@ -36,7 +36,10 @@ impl Desk {
     fn agents(&self, args: &[&str]) -> Ran {
         let mut command = self.scratch.orchestrate_command();
         command.arg("agents").args(args).env("PATH", self.scratch.outside().join("tools"));
-        run(command.env("CLAUDECODE", "1").env("ANTHROPIC_API_KEY", "k-123456").env("OPENAI_API_KEY", "k-654321"))
+        run(command
+            .env("CLAUDE_CODE_ENTRYPOINT", "cli")
+            .env("ANTHROPIC_API_KEY", "k-123456")
+            .env("OPENAI_API_KEY", "k-654321"))
     }
 
     fn json(&self, args: &[&str]) -> Value {
@@ -127,7 +130,7 @@ fn a_check_starts_the_client_once_in_the_environment_of_a_session() {
     assert!(!ran.stdout.contains("codex"), "only what is installed or named: {}", ran.stdout);
     let seen = desk.noted("environment");
     assert!(seen.contains("ANTHROPIC_API_KEY=") && seen.contains("ORCHESTRATE_ATTEMPT="), "{seen}");
-    assert!(!seen.contains("CLAUDECODE") && !seen.contains("OPENAI_API_KEY"), "{seen}");
+    assert!(!seen.contains("CLAUDE_CODE_ENTRYPOINT") && !seen.contains("OPENAI_API_KEY"), "{seen}");
 }
 
 #[test]

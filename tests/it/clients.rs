@@ -63,7 +63,7 @@ impl Stand {
         let mut command = self.project.scratch.orchestrate_command();
         let path = format!("{}:{}", self.tools.display(), std::env::var("PATH").unwrap());
         // What a surrounding Claude Code and its container set.
-        command.args(args).env("PATH", path).env("CLAUDECODE", "1").env_remove("IS_SANDBOX");
+        command.args(args).env("PATH", path).env("CLAUDE_CODE_ENTRYPOINT", "cli").env_remove("IS_SANDBOX");
         command
     }
 
@@ -123,7 +123,7 @@ if [ "$ORCHESTRATE_PHASE" = review ]; then
     echo '{"type":"result","subtype":"success","is_error":false,"session_id":"s-1","result":"ok","structured_output":{"version":1,"verdict":"approve","findings":[]}}'
     exit 0
 fi
-[ -z "$CLAUDECODE" ] || exit 30
+[ -z "$CLAUDE_CODE_ENTRYPOINT" ] || exit 30
 tool "git commit --no-verify -m x"; [ $? = 2 ] || exit 21
 tool "git push origin HEAD"; [ $? = 2 ] || exit 22
 tool "git update-ref refs/orchestrate/forged HEAD"; [ $? = 2 ] || exit 23
