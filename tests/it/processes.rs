@@ -16,7 +16,6 @@ use git_orchestrate::adapters::process::supervisor::Supervisor;
 use git_orchestrate::domain::price::PriceTable;
 use git_orchestrate::domain::event::{FailureClass, Finding};
 use git_orchestrate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, RunId};
-use git_orchestrate::domain::price::PriceTable;
 use git_orchestrate::domain::prompt::template::Prompts;
 use git_orchestrate::domain::prompt::{PromptContext, PromptTask, read_review, render};
 use git_orchestrate::domain::settings::{AdapterText, PidNamespace, Settings};

@@ -94,7 +94,7 @@ fn drop_losers(keys: &mut Vec<Key>, layers: &[Layer<'_>]) {
 /// The place of a key in the documentation, then its own name.
 fn rank(name: &str) -> (usize, String) {
     let of = |known: &&str| *known == name || known.ends_with('.') && name.starts_with(*known);
-    (KEYS.iter().position(|known| of(known)).unwrap_or(KEYS.len()), name.to_owned())
+    (KEYS.iter().position(of).unwrap_or(KEYS.len()), name.to_owned())
 }
 
 /// A dotted name whose last part may be any text.
