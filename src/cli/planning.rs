@@ -18,6 +18,7 @@ use crate::domain::id::ItemId;
 use crate::domain::item::WorkItem;
 use crate::domain::names::{ItemKey, RunId};
 use crate::domain::plan::{self, Assignment, LeftOut, Plan, PlanRequest};
+use crate::domain::policy::ReviewBy;
 use crate::domain::run_state::RunState;
 use crate::domain::scope::{Scope, Selection};
 use crate::domain::settings::Missing;
@@ -77,7 +78,8 @@ impl Planned {
             if plan.diagnostics.iter().all(|known| known.message != why) {
                 plan.diagnostics.push(*finding);
             }
-            Assignment { role: target.policy.reviewer_role.clone(), adapter: "none".to_owned(), why }
+            let role = target.policy.reviewer_role.clone();
+            Assignment { role, adapter: "none".to_owned(), fallbacks: Vec::new(), why }
         });
         leave_to_others(&app, &states, &store.runs()?, &mut plan);
         join(&mut findings, std::mem::take(&mut plan.diagnostics));
@@ -99,7 +101,12 @@ impl Planned {
     /// First line of every plan: target and policy.
     pub(crate) fn headline(&self) -> String {
         let target = &self.target;
-        format!("target {} at {}, {}", target.branch.short(), target.tip.short(), target.policy_source)
+        let line = format!("target {} at {}, {}", target.branch.short(), target.tip.short(), target.policy_source);
+        if self.reviewer.fallbacks.is_empty() || target.policy.review_by != ReviewBy::Agent {
+            return line;
+        }
+        let chain = self.reviewer.chain().join(", then ");
+        format!("{line}; reviews by {chain}, before them whoever of these wrote none of the change")
     }
 }
 

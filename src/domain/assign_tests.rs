@@ -128,9 +128,9 @@ fn a_design_title_chooses_the_designer_unless_code_is_named() {
 fn settings_override_technology_and_adapter() {
     let mut given = given(&["claude", "robot"]);
     given.settings.technologies.insert("python".into(), "snake-charmer".into());
-    given.settings.agent = Some("claude".into());
+    given.settings.agents = vec!["claude".into()];
     assert!(given.shown(&item(Some("python"), &[])).starts_with("snake-charmer via claude: the story names Python"));
-    given.settings.roles.insert("snake-charmer".into(), "robot".into());
+    given.settings.roles.insert("snake-charmer".into(), vec!["robot".into()]);
     assert!(given.shown(&item(Some("python"), &[])).contains("robot by roles.snake-charmer in the settings"));
     given.explicit = Some("demo".into());
     assert!(given.shown(&item(Some("python"), &[])).starts_with("snake-charmer via demo"));
@@ -168,7 +168,7 @@ fn an_unknown_agent_is_an_error_with_the_known_ones_and_its_place() {
 #[test]
 fn an_agent_that_is_not_installed_is_an_error() {
     let mut given = given(&["claude"]);
-    given.settings.agent = Some("codex".into());
+    given.settings.agents = vec!["codex".into()];
     let shown = given.shown(&item(None, &[]));
     assert!(shown.contains("which is not installed") && shown.contains("claude, demo"), "{shown}");
 }

@@ -83,6 +83,7 @@ fn any_event() -> impl Strategy<Value = ItemEvent> {
             attempt: attempt(number),
             phase,
             principal: Principal::Agent { adapter: "fake".to_owned(), session: "s".to_owned() },
+            instead: String::new(),
         }),
         4 => (number(), phase()).prop_map(|(number, phase)| ItemEvent::PhaseRecorded {
             attempt: attempt(number),

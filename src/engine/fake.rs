@@ -302,7 +302,7 @@ pub(crate) fn check(name: &str) -> CheckSpec {
 }
 
 fn assignment(role: &str) -> Assignment {
-    Assignment { role: role.to_owned(), adapter: "fake".to_owned(), why: "a test".to_owned() }
+    Assignment { role: role.to_owned(), adapter: "fake".to_owned(), fallbacks: Vec::new(), why: "a test".to_owned() }
 }
 
 /// A story with its prerequisites; its wave is set by [`plan`].

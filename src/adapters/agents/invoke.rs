@@ -33,7 +33,7 @@ use crate::domain::prompt::REVIEW_SCHEMA;
 use crate::domain::redact::{Redactor, Secret};
 use crate::domain::state::OpenSession;
 use crate::domain::workflow::Phase;
-use crate::engine::ports::{AgentEnd, AgentRequest, Agents, CancelSignal, Ended, LeftSession, Watcher};
+use crate::engine::ports::{Abilities, AgentEnd, AgentRequest, Agents, CancelSignal, Ended, LeftSession, Watcher};
 
 /// Length a result may have, in bytes.
 const RESULT_CAP: u64 = 4 * 1024 * 1024;
@@ -81,6 +81,11 @@ impl Agents for RealAgents {
         let Principal::Agent { adapter, .. } = &open.principal else { return LeftSession::default() };
         let adapter = self.registry.adapter(adapter);
         adapter.map_or_else(LeftSession::default, |adapter| leftover::of(&self.place.state_dir, adapter, open))
+    }
+
+    fn abilities(&self, adapter: &str) -> Abilities {
+        let resumes = self.registry.adapter(adapter).is_some_and(|adapter| !adapter.resume_args.is_empty());
+        Abilities { resumes, commit_for_it: true }
     }
 
     async fn invoke(&self, request: AgentRequest, cancel: CancelSignal, _watcher: Watcher) -> AgentEnd {

@@ -152,7 +152,7 @@ fn variables_are_checked_like_keys() {
     let messages: Vec<_> = diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()).collect();
     let jobs = "GIT_ORCHESTRATE_JOBS must be a number from 1 to 256, not `banana`";
     assert_eq!(messages, [jobs, "unknown variable `GIT_ORCHESTRATE_JOSB`"]);
-    assert_eq!(settings.agent.as_deref(), Some("codex"));
+    assert_eq!(settings.agents, ["codex"]);
 }
 
 #[test]

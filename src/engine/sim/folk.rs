@@ -111,6 +111,9 @@ const REFUSE: &str = r#"{"version":1,"verdict":"request-changes","findings":[{"p
 /// What an author does in this session.
 fn author(world: &mut World, request: &AgentRequest) -> VecDeque<Act> {
     let Some(tale) = world.tales.get_mut(&request.key) else { return VecDeque::from([Act::Exit(0)]) };
+    if prompt::is_nudge(&request.prompt) && tale.misery.is_none() {
+        return VecDeque::from([Act::Commit, Act::Exit(0)]);
+    }
     let turn = tale.authored;
     tale.authored += 1;
     let tale = tale.clone();

@@ -365,7 +365,12 @@ impl Play {
                 host,
             }
         };
-        let reviewer = Assignment { role: "code-reviewer".into(), adapter: "sim".into(), why: String::new() };
+        let reviewer = Assignment {
+            role: "code-reviewer".into(),
+            adapter: "sim".into(),
+            fallbacks: Vec::new(),
+            why: String::new(),
+        };
         let decisions = Decisions {
             run,
             target,
