@@ -142,9 +142,9 @@ impl Timestamp {
         self.utc("%Y-%m-%dT%H:%M:%SZ")
     }
 
-    /// When it is for people at `now`: `14:05 UTC`, and with the date when that is not the same: `2026-11-23 14:05 UTC`.
+    /// When it is for people at `now`: `14:05 UTC`, and with the date where it is half a day away: `2026-11-23 14:05 UTC`.
     pub fn moment(self, now: Self) -> String {
-        self.utc(if self.date() == now.date() { "%H:%M UTC" } else { "%Y-%m-%d %H:%M UTC" })
+        self.utc(if self.0.abs_diff(now.0) < 43_200_000 { "%H:%M UTC" } else { "%Y-%m-%d %H:%M UTC" })
     }
 
     fn utc(self, format: &str) -> String {

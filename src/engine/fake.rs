@@ -138,6 +138,8 @@ pub(crate) struct Stage {
     pub(crate) jobs: u32,
     pub(crate) waves: bool,
     pub(crate) land: bool,
+    /// Adapters of the reviewer, in order.
+    pub(crate) reviewers: RefCell<Vec<String>>,
     /// Signals; scripts may send on it.
     pub(crate) interrupts: mpsc::UnboundedSender<Cancel>,
     inbox: RefCell<Option<mpsc::UnboundedReceiver<Cancel>>>,
@@ -166,6 +168,7 @@ impl Stage {
             jobs: 4,
             waves: false,
             land: true,
+            reviewers: RefCell::new(vec!["fake".to_owned()]),
             interrupts,
             inbox: RefCell::new(Some(inbox)),
             death: Rc::default(),
@@ -260,7 +263,11 @@ impl Stage {
             policy: self.policy.clone(),
             settings: self.settings.clone(),
             root: "/repo".into(),
-            reviewer: assignment("code-reviewer"),
+            reviewer: {
+                let reviewers = self.reviewers.borrow();
+                let (adapter, fallbacks) = (reviewers[0].clone(), reviewers[1..].to_vec());
+                Assignment { adapter, fallbacks, ..assignment("code-reviewer") }
+            },
             jobs: self.jobs,
             waves: self.waves,
             land: self.land,
