@@ -215,7 +215,7 @@ impl Attempt {
             ticket,
             (&self.track.key, adapter),
             (&usage, end.millis),
-            (proves, end.until),
+            (proves, self.remaining(end)),
         );
         if let Some(text) = said {
             self.track.world.tell(Happening::Notice { text });
@@ -240,6 +240,11 @@ impl Attempt {
             client,
         };
         Ok(self.track.note(ended)?)
+    }
+
+    /// Milliseconds until a rate limit ends, by the clock that its client and we share just now.
+    fn remaining(&self, end: &AgentEnd) -> Option<i64> {
+        end.until.map(|until| until.0.saturating_sub(self.track.world.ports.clock.now().0))
     }
 
     /// The id by which the client goes on with a session; empty when it cannot. It becomes an argument: what an agent may have
@@ -299,6 +304,7 @@ impl Attempt {
             base: &self.recorded().base,
             checks: &self.track.world.decisions.policy.checks,
             uv: self.prepared.as_ref().is_some_and(|prepared| prepared.uv),
+            prompts: &self.track.world.decisions.prompts,
         };
         prompt::render(&context, task)
     }

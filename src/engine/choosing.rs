@@ -41,9 +41,12 @@ impl Attempt {
         chosen
     }
 
-    /// The agent of the next review: one that wrote nothing of the change where the chain has one.
-    pub(crate) fn reviewing_agent(&self) -> Chosen {
-        let chosen = self.track.world.limits.choose(&self.track.key, &self.review_chain());
+    /// The agent of the next review: one that wrote nothing of the change where the chain has one. Where several agents are to
+    /// review, each is the one that was planned.
+    pub(crate) fn reviewing_agent(&self, reviewer: &Assignment) -> Chosen {
+        let several = !self.track.world.decisions.more_reviewers.is_empty();
+        let chain = if several { vec![reviewer.adapter.clone()] } else { self.review_chain() };
+        let chosen = self.track.world.limits.choose(&self.track.key, &chain);
         self.tell_of_choice(&chosen);
         chosen
     }
@@ -58,7 +61,10 @@ impl Attempt {
                 Principal::Person(_) | Principal::Tool => None,
             })
             .collect();
-        assign::reviewers(&self.track.world.decisions.reviewer.chain(), &authors)
+        let decisions = &self.track.world.decisions;
+        let more = decisions.more_reviewers.iter().map(|more| more.adapter.clone());
+        let chain: Vec<String> = decisions.reviewer.chain().into_iter().chain(more).collect();
+        assign::reviewers(&chain, &authors)
     }
 
     /// Milliseconds until an agent may be used for a phase; `None` when all of them need a person.

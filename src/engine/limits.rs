@@ -114,7 +114,7 @@ impl Limits {
         let spent = budget::of_run(states.values(), &decisions.run);
         let mut budget = Budget::new(limits.in_force(), limits.guess(), &spent);
         budget.learn(states.values());
-        let by_agent = decisions.policy.review_by == ReviewBy::Agent;
+        let by_agent = decisions.policy.review_by != ReviewBy::Human;
         let inner = Inner {
             budget,
             breakers: Breakers::fold(states.values(), decisions.settings.breaker, now),
@@ -302,13 +302,13 @@ impl Limits {
         Ok(ticket)
     }
 
-    /// A session ended. Answers with what is to be said: that its client is paused from now on.
+    /// A session ended; `remaining`: milliseconds until a rate limit does. Answers with what is to be said: that its client is paused from now on.
     pub(crate) fn settle(
         &self,
         ticket: &Ticket,
         (key, adapter): (&ItemKey, &str),
         (usage, millis): (&Usage, u64),
-        (proves, until): (Option<Result<(), FailureClass>>, Option<Timestamp>),
+        (proves, remaining): (Option<Result<(), FailureClass>>, Option<i64>),
     ) -> Option<String> {
         let inner = &mut *self.inner.borrow_mut();
         let now = inner.now();
@@ -319,6 +319,8 @@ impl Limits {
         spent.end(usage, millis);
         let before = inner.breakers.of(adapter).stand(now);
         if let Some(end) = proves {
+            // In the run's time, which no change of the clock moves.
+            let until = remaining.map(|millis| Timestamp(now.0.saturating_add(millis)));
             inner.breakers.note(adapter, end, until, now);
         }
         inner.breakers.of(adapter).release(key);
