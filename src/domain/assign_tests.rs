@@ -137,6 +137,36 @@ fn settings_override_technology_and_adapter() {
 }
 
 #[test]
+fn a_chain_begins_with_what_is_installed_and_the_others_stand_by() {
+    let chosen = |installed: &[&str], explicit: Option<&str>| {
+        let mut given = given(installed);
+        given.settings.agents = ["claude", "codex", "robot"].map(str::to_owned).to_vec();
+        given.explicit = explicit.map(str::to_owned);
+        given.assign(&item(Some("python"), &[]))
+    };
+    let whole = chosen(&["robot", "codex", "claude"], None).unwrap();
+    assert_eq!(whole.chain(), ["claude", "codex", "robot"]);
+    assert!(whole.why.ends_with("claude by the setting agent"), "{}", whole.why);
+    let part = chosen(&["robot", "codex"], None).unwrap();
+    assert_eq!(part.chain(), ["codex", "robot"]);
+    assert!(part.why.ends_with("codex by the setting agent, without claude: not installed"), "{}", part.why);
+    assert_eq!(chosen(&["claude", "codex"], Some("codex")).unwrap().chain(), ["codex"], "--agent is that one only");
+    let none = chosen(&["gemini"], None).unwrap_err();
+    assert!(none.code == "agent-not-installed" && none.message.contains("claude, codex, robot"), "{none:?}");
+    let mut unknown = given(&["claude"]);
+    unknown.settings.agents = vec!["claude".into(), "nosuch".into()];
+    assert_eq!(unknown.assign(&item(None, &[])).unwrap_err().code, "unknown-agent", "also behind an installed one");
+}
+
+#[test]
+fn reviewers_that_wrote_nothing_come_first() {
+    let chain = ["claude", "codex", "gemini"].map(str::to_owned);
+    assert_eq!(reviewers(&chain, &BTreeSet::from(["claude"])), ["codex", "gemini", "claude"]);
+    assert_eq!(reviewers(&chain, &BTreeSet::from(["codex", "claude"])), ["gemini", "claude", "codex"]);
+    assert_eq!(reviewers(&chain[..1], &BTreeSet::from(["claude"])), ["claude"]);
+}
+
+#[test]
 fn a_story_may_ask_for_a_role_or_an_agent() {
     let given = given(&["claude", "codex"]);
     assert_eq!(

@@ -31,6 +31,7 @@ mod planning;
 mod policy;
 mod processes;
 mod project;
+mod reactions;
 mod real_stories;
 mod routes;
 mod server;
