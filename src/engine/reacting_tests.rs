@@ -93,7 +93,10 @@ fn a_rate_limit_ends_when_its_client_said_for_all_its_items_and_costs_no_try() {
             }
             let waited = now - first;
             assert!(waited >= std::time::Duration::from_secs(7_200), "it began {waited:?} after the limit was met");
-            assert!(waited < std::time::Duration::from_secs(7_300), "nobody waits for a try of somebody else: {waited:?}");
+            assert!(
+                waited < std::time::Duration::from_secs(7_300),
+                "nobody waits for a try of somebody else: {waited:?}"
+            );
             tokio::time::sleep(std::time::Duration::from_secs(1_000)).await;
             committed(&session)
         }
@@ -270,9 +273,11 @@ fn a_limit_of_turns_goes_on_once_in_the_same_session() {
 fn what_a_person_has_to_change_is_no_use_trying_again() {
     for class in [FailureClass::Denied, FailureClass::ClientBudget, FailureClass::Auth, FailureClass::Billing] {
         let stage = stage();
-        stage.agents.on("1.1", Phase::Implementation, move |session: Session| async move {
-            with_class(&session, class)
-        });
+        stage.agents.on(
+            "1.1",
+            Phase::Implementation,
+            move |session: Session| async move { with_class(&session, class) },
+        );
         let summary = stage.run(&plan(&[("1.1", &[])])).unwrap();
         assert_eq!((failure_of(&summary, "1.1").0, authors(&stage, "1.1").len()), (class, 1));
     }
@@ -325,10 +330,7 @@ fn the_next_agent_of_the_chain_takes_over_and_the_ledger_says_why() {
         stage.agents.on("*", Phase::Implementation, move |session: Session| async move {
             if session.request.adapter == "fake" {
                 session.write("half.txt", "half\n");
-                return AgentEnd {
-                    until: Some(Timestamp(1_700_003_600_000)),
-                    ..with_class(&session, class)
-                };
+                return AgentEnd { until: Some(Timestamp(1_700_003_600_000)), ..with_class(&session, class) };
             }
             committed(&session)
         });
@@ -456,4 +458,30 @@ fn a_limited_reviewer_is_waited_for_without_a_slot_and_the_author_is_not_asked_a
     assert_eq!((authors(&stage, "1.1").len(), authors(&stage, "2.1").len()), (1, 1));
     let order: Vec<String> = stage.agents.played.borrow().requests.iter().map(|r| r.key.to_string()).collect();
     assert_eq!(order[2], "2.1", "its author worked while the reviewer was paused: {order:?}");
+}
+
+#[test]
+fn a_paused_client_is_waited_for_only_where_nothing_can_be_done_without_it() {
+    for dirty in [true, false] {
+        let mut stage = stage();
+        stage.settings.retry.attempts = 1;
+        stage.agents.on("1.1", Phase::Implementation, async |session| {
+            if session.turn == 0 { limited(&session, 60_000) } else { committed(&session) }
+        });
+        stage.agents.on("1.2", Phase::Implementation, move |session: Session| async move {
+            if session.turn > 0 {
+                return committed(&session);
+            }
+            // The other story has met the limit by now.
+            tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+            if dirty {
+                session.write("left.txt", "left\n");
+            }
+            session.exit(0)
+        });
+        assert_eq!(stage.run(&plan(&[("1.1", &[]), ("1.2", &[])])).unwrap().totals.landed, 2, "dirty: {dirty}");
+        let asked = authors(&stage, "1.2").iter().filter(|call| prompt::is_nudge(&call.prompt)).count();
+        assert_eq!(asked, usize::from(!dirty));
+        assert_eq!(stage.ledger.state("1.2").tries, 0);
+    }
 }

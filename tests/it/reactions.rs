@@ -103,6 +103,8 @@ fn every_way_to_break_off_is_gone_on_with_in_the_same_session_and_nothing_is_los
         r#"
 "1.1 1"|"1.2 1")
     commit
+    # A paused client is not asked for a commit that can be made for it.
+    until [ "$(grep -c '^1[.][56] impl' "$HOME/calls")" -ge 4 ]; do sleep 0.1; done
     echo "{\"type\":\"rate_limit_event\",\"rate_limit_info\":{\"status\":\"rejected\",\"resetsAt\":$(($(date +%s) + 2))}}"
     fail 429 rate_limit_error ;;
 "1.3 1") work; fail 529 overloaded_error ;;
