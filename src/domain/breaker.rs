@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::event::FailureClass;
 use super::names::{ItemKey, Principal, Timestamp};
+use super::session::SessionEnd;
 use super::state::ItemState;
 
 /// When a breaker opens, and for how long.
@@ -242,17 +243,17 @@ impl Breakers {
     /// The breakers as the sessions on record leave them for a new run; ends after `now` (a clock was set back) count as of
     /// now.
     pub fn fold<'a>(states: impl IntoIterator<Item = &'a ItemState>, rule: Rule, now: Timestamp) -> Self {
-        let mut ends: Vec<(Timestamp, &str, Result<(), FailureClass>, Option<Timestamp>)> = Vec::new();
+        let mut ends: Vec<(Timestamp, &str, &SessionEnd)> = Vec::new();
         for session in states.into_iter().flat_map(|state| &state.sessions) {
             let (Principal::Agent { adapter, .. }, Some(end)) = (&session.principal, &session.end) else { continue };
             if !end.cancelled {
-                ends.push((end.at.min(now), adapter, end.class.map_or(Ok(()), Err), end.until));
+                ends.push((end.at.min(now), adapter, end));
             }
         }
         ends.sort_by_key(|(at, ..)| *at);
         let mut breakers = Self::new(rule);
-        for (at, adapter, end, until) in ends {
-            breakers.note(adapter, end, until, at);
+        for (at, adapter, end) in ends {
+            breakers.note(adapter, end.class.map_or(Ok(()), Err), end.until, at);
             breakers.of(adapter).thaw(at);
         }
         breakers

@@ -67,7 +67,9 @@ pub(super) fn apply(document: &Document<'_>, layer: Layer, settings: &mut Settin
         let short = root.is_list("agents");
         set(&mut settings.agents, if short { chain(&root, "agents") } else { None });
         let table = if short { None } else { root.table("agents") };
-        table.iter().for_each(|table| agents(table, settings));
+        if let Some(table) = table {
+            agents(&table, settings);
+        }
         set(&mut settings.agents, chain(&root, "agent"));
         root.table("roles").iter().for_each(|table| roles(table, settings));
         root.table("retry").iter().for_each(|table| retry(table, settings));
