@@ -131,7 +131,7 @@ fn settings_override_technology_and_adapter() {
     given.settings.agents = vec!["claude".into()];
     assert!(given.shown(&item(Some("python"), &[])).starts_with("snake-charmer via claude: the story names Python"));
     given.settings.roles.insert("snake-charmer".into(), vec!["robot".into()]);
-    assert!(given.shown(&item(Some("python"), &[])).contains("robot by roles.snake-charmer in the settings"));
+    assert!(given.shown(&item(Some("python"), &[])).contains("robot by agents.roles.snake-charmer in the settings"));
     given.explicit = Some("demo".into());
     assert!(given.shown(&item(Some("python"), &[])).starts_with("snake-charmer via demo"));
 }
@@ -146,10 +146,10 @@ fn a_chain_begins_with_what_is_installed_and_the_others_stand_by() {
     };
     let whole = chosen(&["robot", "codex", "claude"], None).unwrap();
     assert_eq!(whole.chain(), ["claude", "codex", "robot"]);
-    assert!(whole.why.ends_with("claude by the setting agent"), "{}", whole.why);
+    assert!(whole.why.ends_with("claude by agents.default in the settings"), "{}", whole.why);
     let part = chosen(&["robot", "codex"], None).unwrap();
     assert_eq!(part.chain(), ["codex", "robot"]);
-    assert!(part.why.ends_with("codex by the setting agent, without claude: not installed"), "{}", part.why);
+    assert!(part.why.ends_with("codex by agents.default in the settings, without claude: not installed"), "{}", part.why);
     assert_eq!(chosen(&["claude", "codex"], Some("codex")).unwrap().chain(), ["codex"], "--agent is that one only");
     let none = chosen(&["gemini"], None).unwrap_err();
     assert!(none.code == "agent-not-installed" && none.message.contains("claude, codex, robot"), "{none:?}");

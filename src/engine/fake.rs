@@ -271,6 +271,7 @@ impl Stage {
                 let (adapter, fallbacks) = (reviewers[0].clone(), reviewers[1..].to_vec());
                 Assignment { adapter, fallbacks, ..assignment("code-reviewer") }
             },
+            roles: BTreeMap::new(),
             prompts: Prompts::default(),
             more_reviewers: self.more_reviewers.clone(),
             jobs: self.jobs,
