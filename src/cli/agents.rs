@@ -128,7 +128,7 @@ fn check(
 /// Adapters that are installed, and those that the settings name.
 fn used(app: &App, registry: &Registry) -> Vec<String> {
     let installed = registry.installed(app.repo.root());
-    let named = app.settings.agent.iter().chain(app.settings.roles.values()).map(String::as_str);
+    let named = app.settings.agents.iter().chain(app.settings.roles.values().flatten()).map(String::as_str);
     let wanted: BTreeSet<&str> = installed.into_iter().chain(named).collect();
     registry.names().into_iter().filter(|name| wanted.contains(name)).map(str::to_owned).collect()
 }

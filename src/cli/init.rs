@@ -177,8 +177,8 @@ fn remember_target(repo: &Repo, target: &Target, ui: &mut Ui) -> Result<(), Comm
 }
 
 fn list_agents(settings: &Settings, ui: &mut Ui) {
-    if let Some(chosen) = &settings.agent {
-        ui.status(&format!("the agent is {chosen}, as configured already"));
+    if !settings.agents.is_empty() {
+        ui.status(&format!("the agent is {}, as configured already", settings.agents.join(", then ")));
         return;
     }
     let found: Vec<&str> = AGENTS.into_iter().filter(|name| which::which(name).is_ok()).collect();

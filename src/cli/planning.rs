@@ -88,7 +88,8 @@ impl Planned {
             if plan.diagnostics.iter().all(|known| known.message != why) {
                 plan.diagnostics.push(*finding);
             }
-            Assignment { role: target.policy.reviewer_role.clone(), adapter: "none".to_owned(), why }
+            let role = target.policy.reviewer_role.clone();
+            Assignment { role, adapter: "none".to_owned(), fallbacks: Vec::new(), why }
         });
         plan.diagnostics.extend(context.unknown_roles());
         let more_reviewers = context.more_reviewers(&reviewer).unwrap_or_else(|finding| {
@@ -122,7 +123,12 @@ impl Planned {
     /// First line of every plan: target and policy.
     pub(crate) fn headline(&self) -> String {
         let target = &self.target;
-        format!("target {} at {}, {}", target.branch.short(), target.tip.short(), target.policy_source)
+        let line = format!("target {} at {}, {}", target.branch.short(), target.tip.short(), target.policy_source);
+        if self.reviewer.fallbacks.is_empty() || target.policy.review_by != ReviewBy::Agent {
+            return line;
+        }
+        let chain = self.reviewer.chain().join(", then ");
+        format!("{line}; reviews by {chain}, before them whoever of these wrote none of the change")
     }
 }
 

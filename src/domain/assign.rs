@@ -64,18 +64,24 @@ pub fn assign(item: &WorkItem, choices: &Choices<'_>) -> Result<Assignment, Box<
         Some(Asked::Role(role)) => ((*role).to_owned(), format!("the story asks for {role}")),
         Some(Asked::Adapter(_)) | None => role_by_technology(item, choices),
     };
-    let (adapter, adapter_why) = adapter(&role, asked.as_ref(), choices)?;
+    let (adapter, fallbacks, adapter_why) = adapter(&role, asked.as_ref(), choices)?;
     let note = match item.kind {
         ItemKind::Documentation => "no implementation: documentation item; ",
         ItemKind::Story => "",
     };
-    Ok(Assignment { role, adapter, why: format!("{note}{role_why}; {adapter_why}") })
+    Ok(Assignment { role, adapter, fallbacks, why: format!("{note}{role_why}; {adapter_why}") })
 }
 
 /// Adapter of a role that no item asks for (the reviewer's).
 pub fn assign_role(role: &str, choices: &Choices<'_>) -> Result<Assignment, Box<Diagnostic>> {
-    let (adapter, why) = adapter(role, None, choices)?;
-    Ok(Assignment { role: role.to_owned(), adapter, why })
+    let (adapter, fallbacks, why) = adapter(role, None, choices)?;
+    Ok(Assignment { role: role.to_owned(), adapter, fallbacks, why })
+}
+
+/// The chain of a review: agents that wrote none of the change before those that did, each in the chain's order.
+pub fn reviewers(chain: &[String], authors: &BTreeSet<&str>) -> Vec<String> {
+    let (own, others): (Vec<_>, Vec<_>) = chain.iter().cloned().partition(|name| authors.contains(name.as_str()));
+    others.into_iter().chain(own).collect()
 }
 
 /// Further reviewers besides `first`, each of another adapter; an error where fewer are installed.
@@ -100,6 +106,7 @@ pub fn more_reviewers(
     let reviewer = |name: &str| Assignment {
         role: first.role.clone(),
         adapter: name.to_owned(),
+        fallbacks: Vec::new(),
         why: format!("{name} because [review] reviewers = {wanted} wants different agents"),
     };
     Ok(names.into_iter().take(others).map(reviewer).collect())
@@ -278,27 +285,63 @@ fn display_name(technology: &str) -> &str {
     }
 }
 
-fn adapter(role: &str, asked: Option<&Asked<'_>>, choices: &Choices<'_>) -> Result<(String, String), Box<Diagnostic>> {
+/// An adapter, those that take its place, and why.
+type Found = (String, Vec<String>, String);
+
+fn adapter(role: &str, asked: Option<&Asked<'_>>, choices: &Choices<'_>) -> Result<Found, Box<Diagnostic>> {
     let settings = choices.settings;
-    let (name, source, why) = if let Some(name) = choices.explicit {
-        (name, "--agent".to_owned(), format!("{name} by --agent"))
-    } else if let Some(Asked::Adapter(name)) = asked {
-        (*name, "the story".to_owned(), format!("the story asks for {name}"))
-    } else if let Some(name) = settings.roles.get(role) {
-        (name.as_str(), format!("agents.roles.{role}"), format!("{name} by agents.roles.{role} in the settings"))
-    } else if let Some(name) = &settings.agent {
-        (name.as_str(), "the setting agents.default".to_owned(), format!("{name} by agents.default in the settings"))
-    } else {
-        return first_installed(choices);
+    let one = |name: &str, source: &str, why: String| {
+        check_adapter(name, source, choices).map(|()| (name.to_owned(), Vec::new(), why))
     };
-    check_adapter(name, &source, choices)?;
-    Ok((name.to_owned(), why))
+    if let Some(name) = choices.explicit {
+        one(name, "--agent", format!("{name} by --agent"))
+    } else if let Some(Asked::Adapter(name)) = asked {
+        one(name, "the story", format!("the story asks for {name}"))
+    } else if let Some(names) = settings.roles.get(role) {
+        first_of(names, &format!("agents.roles.{role}"), &format!("agents.roles.{role} in the settings"), choices)
+    } else if !settings.agents.is_empty() {
+        first_of(&settings.agents, "the setting agents.default", "agents.default in the settings", choices)
+    } else {
+        first_installed(choices)
+    }
 }
 
-fn first_installed(choices: &Choices<'_>) -> Result<(String, String), Box<Diagnostic>> {
+/// The first installed agent of a chain; those behind it that are installed stand by.
+fn first_of(names: &[String], source: &str, by: &str, choices: &Choices<'_>) -> Result<Found, Box<Diagnostic>> {
+    for name in names.iter().filter(|name| !is_adapter(name, choices)) {
+        check_adapter(name, source, choices)?;
+    }
+    let (there, missing): (Vec<&String>, Vec<&String>) =
+        names.iter().partition(|name| check_adapter(name, source, choices).is_ok());
+    let Some((first, others)) = there.split_first() else {
+        return Err(none_installed(names, source, choices));
+    };
+    let mut why = format!("{first} by {by}");
+    if !missing.is_empty() {
+        let missing: Vec<&str> = missing.into_iter().map(String::as_str).collect();
+        why = format!("{why}, without {}: not installed", missing.join(", "));
+    }
+    Ok(((*first).clone(), others.iter().map(|name| (*name).clone()).collect(), why))
+}
+
+fn none_installed(names: &[String], source: &str, choices: &Choices<'_>) -> Box<Diagnostic> {
+    let first = names.first().map_or("", String::as_str);
+    match check_adapter(first, source, choices) {
+        Err(finding) if names.len() == 1 => finding,
+        _ => {
+            let message = format!("{source} names the agents {}, none of which is installed", names.join(", "));
+            let others = joined(choices.installed.iter().map(String::as_str).chain([DEMO]));
+            Diagnostic::error("agent-not-installed", message)
+                .hint(format!("install one, or use `--agent` with one of: {others}"))
+                .into()
+        }
+    }
+}
+
+fn first_installed(choices: &Choices<'_>) -> Result<Found, Box<Diagnostic>> {
     let installed = |name: &&str| choices.installed.iter().any(|known| known == name);
     match PREFERRED.into_iter().find(|name| installed(name)) {
-        Some(name) => Ok((name.to_owned(), format!("{name} is the first installed agent"))),
+        Some(name) => Ok((name.to_owned(), Vec::new(), format!("{name} is the first installed agent"))),
         None => Err(Diagnostic::error("no-agent", "no coding agent is installed")
             .hint(format!(
                 "install one of {}, name your own in `.orchestrate.toml`, or try `--agent {DEMO}`, which needs nothing",

@@ -128,12 +128,46 @@ fn a_design_title_chooses_the_designer_unless_code_is_named() {
 fn settings_override_technology_and_adapter() {
     let mut given = given(&["claude", "robot"]);
     given.settings.technologies.insert("python".into(), "snake-charmer".into());
-    given.settings.agent = Some("claude".into());
+    given.settings.agents = vec!["claude".into()];
     assert!(given.shown(&item(Some("python"), &[])).starts_with("snake-charmer via claude: the story names Python"));
-    given.settings.roles.insert("snake-charmer".into(), "robot".into());
+    given.settings.roles.insert("snake-charmer".into(), vec!["robot".into()]);
     assert!(given.shown(&item(Some("python"), &[])).contains("robot by agents.roles.snake-charmer in the settings"));
     given.explicit = Some("demo".into());
     assert!(given.shown(&item(Some("python"), &[])).starts_with("snake-charmer via demo"));
+}
+
+#[test]
+fn a_chain_begins_with_what_is_installed_and_the_others_stand_by() {
+    let chosen = |installed: &[&str], explicit: Option<&str>| {
+        let mut given = given(installed);
+        given.settings.agents = ["claude", "codex", "robot"].map(str::to_owned).to_vec();
+        given.explicit = explicit.map(str::to_owned);
+        given.assign(&item(Some("python"), &[]))
+    };
+    let whole = chosen(&["robot", "codex", "claude"], None).unwrap();
+    assert_eq!(whole.chain(), ["claude", "codex", "robot"]);
+    assert!(whole.why.ends_with("claude by agents.default in the settings"), "{}", whole.why);
+    let part = chosen(&["robot", "codex"], None).unwrap();
+    assert_eq!(part.chain(), ["codex", "robot"]);
+    assert!(
+        part.why.ends_with("codex by agents.default in the settings, without claude: not installed"),
+        "{}",
+        part.why
+    );
+    assert_eq!(chosen(&["claude", "codex"], Some("codex")).unwrap().chain(), ["codex"], "--agent is that one only");
+    let none = chosen(&["gemini"], None).unwrap_err();
+    assert!(none.code == "agent-not-installed" && none.message.contains("claude, codex, robot"), "{none:?}");
+    let mut unknown = given(&["claude"]);
+    unknown.settings.agents = vec!["claude".into(), "nosuch".into()];
+    assert_eq!(unknown.assign(&item(None, &[])).unwrap_err().code, "unknown-agent", "also behind an installed one");
+}
+
+#[test]
+fn reviewers_that_wrote_nothing_come_first() {
+    let chain = ["claude", "codex", "gemini"].map(str::to_owned);
+    assert_eq!(reviewers(&chain, &BTreeSet::from(["claude"])), ["codex", "gemini", "claude"]);
+    assert_eq!(reviewers(&chain, &BTreeSet::from(["codex", "claude"])), ["gemini", "claude", "codex"]);
+    assert_eq!(reviewers(&chain[..1], &BTreeSet::from(["claude"])), ["claude"]);
 }
 
 #[test]
@@ -168,7 +202,7 @@ fn an_unknown_agent_is_an_error_with_the_known_ones_and_its_place() {
 #[test]
 fn an_agent_that_is_not_installed_is_an_error() {
     let mut given = given(&["claude"]);
-    given.settings.agent = Some("codex".into());
+    given.settings.agents = vec!["codex".into()];
     let shown = given.shown(&item(None, &[]));
     assert!(shown.contains("which is not installed") && shown.contains("claude, demo"), "{shown}");
 }

@@ -218,6 +218,13 @@ pub enum FailureClass {
     Internal,
 }
 
+impl FailureClass {
+    /// Whether a client had no room for now: that passes, and says nothing of the story.
+    pub fn is_pause(self) -> bool {
+        matches!(self, Self::RateLimited | Self::Overloaded)
+    }
+}
+
 /// A failure with its reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -301,6 +308,9 @@ pub enum ItemEvent {
         phase: Phase,
         /// `agent:<adapter>:<session>`.
         principal: Principal,
+        /// Why another agent than the first of its chain; empty = it is the first.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        instead: String,
     },
     /// A session ended. It states what was consumed, which no newer attempt makes undone: it is taken from a fenced one too.
     SessionEnded {
@@ -330,6 +340,9 @@ pub enum ItemEvent {
         /// Whether it was asked to end: then it proves nothing.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         cancelled: bool,
+        /// The id by which its client goes on with it; empty = the client cannot.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        client: String,
     },
     /// A phase ended.
     PhaseRecorded {

@@ -249,7 +249,7 @@ impl<'s, 'a> Planning<'s, 'a> {
                 if said.insert((finding.message.clone(), finding.place.as_ref().map(at))) {
                     self.diagnostics.push(*finding);
                 }
-                Assignment { role: "unassigned".to_owned(), adapter: "none".to_owned(), why }
+                Assignment { role: "unassigned".to_owned(), adapter: "none".to_owned(), fallbacks: Vec::new(), why }
             });
             let prerequisite = |need: &Need<'_>| Prerequisite {
                 id: need.id.clone(),

@@ -92,7 +92,12 @@ impl Ask {
 
     fn plan(&self) -> Plan {
         let assign = |_: &WorkItem| {
-            Ok(Assignment { role: "general-developer".into(), adapter: "demo".into(), why: String::new() })
+            Ok(Assignment {
+                role: "general-developer".into(),
+                adapter: "demo".into(),
+                fallbacks: Vec::new(),
+                why: String::new(),
+            })
         };
         build(&PlanRequest {
             items: &self.items,

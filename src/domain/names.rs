@@ -142,6 +142,11 @@ impl Timestamp {
         self.utc("%Y-%m-%dT%H:%M:%SZ")
     }
 
+    /// When it is for people at `now`: `14:05 UTC`, and with the date where it is half a day away: `2026-11-23 14:05 UTC`.
+    pub fn moment(self, now: Self) -> String {
+        self.utc(if self.0.abs_diff(now.0) < 43_200_000 { "%H:%M UTC" } else { "%Y-%m-%d %H:%M UTC" })
+    }
+
     fn utc(self, format: &str) -> String {
         let time = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         time.strftime(format).to_string()

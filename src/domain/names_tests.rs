@@ -17,6 +17,9 @@ fn slugs_are_readable() {
 fn times_are_rfc_3339_in_utc() {
     assert_eq!(Timestamp(1_795_247_701_000).rfc3339(), "2026-11-21T07:55:01Z");
     assert_eq!(Timestamp(1_795_247_701_000).date(), "2026-11-21");
+    let now = Timestamp(1_795_247_701_000);
+    assert_eq!(Timestamp(now.0 + 3_600_000).moment(now), "08:55 UTC");
+    assert_eq!(Timestamp(now.0 + 86_400_000).moment(now), "2026-11-22 07:55 UTC");
 }
 
 #[test]

@@ -44,8 +44,17 @@ pub struct Assignment {
     pub role: String,
     /// Adapter, e.g. `claude`.
     pub adapter: String,
+    /// Adapters that take its place, in order, while it is paused or left alone.
+    pub fallbacks: Vec<String>,
     /// The reason, for people: `3 of 4 named files are Python`.
     pub why: String,
+}
+
+impl Assignment {
+    /// Every adapter that may do it, in order.
+    pub fn chain(&self) -> Vec<String> {
+        std::iter::once(&self.adapter).chain(&self.fallbacks).cloned().collect()
+    }
 }
 
 /// An item with its place in the plan.

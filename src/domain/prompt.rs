@@ -64,6 +64,31 @@ pub enum PromptTask<'a> {
     },
 }
 
+/// The prompt that asks a session for the commit it owes. Short: the session knows its task.
+pub fn nudge(id: &str, uncommitted: &[String]) -> String {
+    let mut text = format!(
+        "# Task: commit the work on story {id}\n\nYou ended without leaving a finished commit. Only what is committed on the \
+         branch that is checked out counts, and nobody else finishes it for you.\n"
+    );
+    if uncommitted.is_empty() {
+        text.push_str(
+            "There is no new commit and no change: do what your task asks for, then commit it. If nothing is to be changed, \
+             end, and say why.\n",
+        );
+    } else {
+        text.push_str("These paths differ from the last commit:\n\n");
+        text.push_str(&block("UNCOMMITTED", &uncommitted.join("\n")));
+        text.push_str("\nCommit what belongs to the story, and remove what does not.\n");
+    }
+    text.push_str("The rules of your task hold: do not push, do not switch branches, do not skip hooks.\n");
+    text
+}
+
+/// Whether a prompt is a [`nudge`].
+pub fn is_nudge(prompt: &str) -> bool {
+    prompt.starts_with("# Task: commit the work on story ")
+}
+
 /// First line of a conflict prompt, up to the target's name.
 const CONFLICT: &str = "# Task: resolve the conflicts with branch ";
 
@@ -130,6 +155,8 @@ fn checks(checks: &[CheckSpec]) -> String {
 pub struct Standing<'a> {
     /// Whether the agent goes on with its own session, and so knows what it was about.
     pub known: bool,
+    /// Whether the work was broken off; else it was ended, and another task follows.
+    pub cut: bool,
     /// Commit the change is measured from.
     pub base: &'a Oid,
     /// Commits on top of it.
@@ -140,10 +167,11 @@ pub struct Standing<'a> {
 
 /// What an agent is told below its task when the work was interrupted before.
 pub fn standing(standing: &Standing<'_>) -> String {
-    let Standing { known, base, commits, uncommitted } = standing;
+    let Standing { known, cut, base, commits, uncommitted } = standing;
     let who = if *known { "Your session" } else { "An earlier session of another agent" };
+    let what = if *cut { "was interrupted in the middle of this task" } else { "did the work so far" };
     let mut text = format!(
-        "\n## Where the work stands\n\n{who} was interrupted in the middle of this task. Nothing in the worktree was undone: \
+        "\n## Where the work stands\n\n{who} {what}. Nothing in the worktree was undone: \
          {commits} commit(s) on top of {base}, {} uncommitted path(s). Look at both (`git log -p {base}..`, `git status`), \
          keep what is right, finish what is missing, and do not start over.\n",
         uncommitted.len()

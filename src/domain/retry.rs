@@ -8,6 +8,12 @@ use super::event::FailureClass;
 /// Failures for lack of resources that do not count as tries; what fails like that more often does count.
 pub const MOST_LACKS: u32 = 5;
 
+/// Rate limits in a row that do not count as tries: whoever meets more of them than that has another problem.
+pub const MOST_LIMITS: u32 = 20;
+
+/// The same for a provider without room: it does not say when it has some again, so it is asked less often.
+pub const MOST_OVERLOADS: u32 = 5;
+
 /// The settings of retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RetryPolicy {
@@ -32,6 +38,8 @@ pub struct Tries {
     pub counted: u32,
     /// Failures for lack of resources that did not count.
     pub lacks: u32,
+    /// Failures in a row because a client had no room, that did not count.
+    pub pauses: u32,
 }
 
 /// What follows a failure.
@@ -64,7 +72,7 @@ pub fn worth(class: FailureClass, attempts: u32) -> u32 {
         | FailureClass::Setup
         | FailureClass::Resources
         | FailureClass::Internal => attempts,
-        // Dear or seldom of use: once more and no oftener.
+        // Dear or seldom of use: once more and no oftener. Where the client can go on it was asked for the commit by now.
         FailureClass::NoCommit | FailureClass::WallTimeout | FailureClass::MaxTurns | FailureClass::Dirty => {
             attempts.min(2)
         }
@@ -84,13 +92,31 @@ pub fn worth(class: FailureClass, attempts: u32) -> u32 {
 /// What follows a failure of `class` after the tries before it; `dice` is any number, from which the jitter comes.
 pub fn judge(policy: &RetryPolicy, class: FailureClass, before: Tries, dice: u32) -> Verdict {
     let of = worth(class, policy.attempts);
-    let free = class == FailureClass::Resources && before.lacks < MOST_LACKS && of > 1;
+    let free = is_free(class, before, of);
     let number = if free { before.counted } else { before.counted.saturating_add(1) };
     if !free && number >= of {
         return Verdict::Final;
     }
-    let nth = number.saturating_add(if free { before.lacks.saturating_add(1) } else { 0 });
+    let row = if class.is_pause() { before.pauses } else { before.lacks };
+    let nth = number.saturating_add(if free { row.saturating_add(1) } else { 0 });
     Verdict::Again { number, of, millis: delay(policy, nth, dice) }
+}
+
+/// Whether a failure costs no try. A rate limit is only a matter of time, also where nothing is to be repeated.
+fn is_free(class: FailureClass, before: Tries, of: u32) -> bool {
+    match class {
+        FailureClass::RateLimited => before.pauses < MOST_LIMITS,
+        FailureClass::Overloaded => before.pauses < MOST_OVERLOADS && of > 1,
+        FailureClass::Resources => before.lacks < MOST_LACKS && of > 1,
+        _ => false,
+    }
+}
+
+/// What follows when an agent cannot be used until a person helps, and another one of the chain takes its place: that costs
+/// no try and no time. `None` for every other class.
+pub fn hand_over(class: FailureClass, before: Tries, attempts: u32) -> Option<Verdict> {
+    let helpless = matches!(class, FailureClass::Auth | FailureClass::Billing);
+    helpless.then_some(Verdict::Again { number: before.counted, of: attempts, millis: 0 })
 }
 
 /// Delay in milliseconds before the try after the `nth` failure: it doubles, and lies anywhere in the upper half, so that

@@ -119,10 +119,11 @@ pub struct Settings {
     pub setup: Vec<Vec<String>>,
     /// Time limit of each setup command in seconds.
     pub setup_timeout_secs: u64,
-    /// Adapter for every role without an entry of its own; `None` = the first installed one.
-    pub agent: Option<String>,
-    /// Role → adapter.
-    pub roles: BTreeMap<String, String>,
+    /// Adapters for every role without an entry of its own, in order: the next takes the place of one that is missing or
+    /// paused. Empty = the first installed one.
+    pub agents: Vec<String>,
+    /// Role → adapters, in order.
+    pub roles: BTreeMap<String, Vec<String>>,
     /// Technology → role, on top of the built-in table.
     pub technologies: BTreeMap<String, String>,
     /// Wall-clock limit of one agent invocation in seconds.
@@ -188,7 +189,7 @@ impl Default for Settings {
             worktrees: ".worktrees".to_owned(),
             setup: Vec::new(),
             setup_timeout_secs: 600,
-            agent: None,
+            agents: Vec::new(),
             roles: BTreeMap::new(),
             technologies: BTreeMap::new(),
             agent_timeout_secs: 3600,

@@ -8,6 +8,8 @@ use thiserror::Error;
 
 use super::event::{CheckRun, Failure, FailureClass, ItemEvent, Landing, PhaseOutcome, Review, ReviewVerdict};
 use super::names::{AttemptId, BranchRef, ItemKey, Oid, PolicyVersion, Principal, RunId, Timestamp};
+use super::session::is_cut_off;
+pub use super::session::{KnownSession, OpenSession, SessionEnd, SessionRecord};
 use super::usage::{Spent, Usage};
 use super::workflow::Phase;
 
@@ -112,59 +114,6 @@ pub struct Carried {
     pub merge_tree: Oid,
 }
 
-/// A session of an agent and the first phase it performed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SessionRecord {
-    /// First phase.
-    pub phase: Phase,
-    /// `agent:<adapter>:<session>`.
-    pub principal: Principal,
-    /// How it ended; absent while it runs, and for ever when it was cut off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end: Option<SessionEnd>,
-}
-
-/// How a session ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SessionEnd {
-    /// When.
-    pub at: Timestamp,
-    /// Wall time in milliseconds.
-    pub millis: u64,
-    /// What it consumed.
-    #[serde(default)]
-    pub usage: Usage,
-    /// The model, as the client names it; empty = it did not say.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub model: String,
-    /// Date of the price table by which the cost was reckoned; empty = the client said it, or it is unknown.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub priced: String,
-    /// When a rate limit ends, as far as the client says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<Timestamp>,
-    /// The failure that its end proves.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub class: Option<FailureClass>,
-    /// Whether it was asked to end.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub cancelled: bool,
-}
-
-/// An author's session of which nobody has recorded what it came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OpenSession {
-    /// Attempt that started it.
-    pub attempt: AttemptId,
-    /// First phase.
-    pub phase: Phase,
-    /// `agent:<adapter>:<session>`.
-    pub principal: Principal,
-}
-
 /// Everything the events of one item say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -183,6 +132,9 @@ pub struct ItemState {
     /// Attempts that failed for lack of resources and do not count, since then.
     #[serde(skip_serializing_if = "is_zero")]
     pub lacks: u32,
+    /// Attempts in a row that ended because their client had no room, and do not count.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pauses: u32,
     /// What its sessions consumed, by run; no retry and no round takes it back.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub spent: BTreeMap<RunId, Spent>,
@@ -201,6 +153,9 @@ pub struct ItemState {
     /// The author's session under way; after a stop or a kill the next attempt goes on with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_session: Option<OpenSession>,
+    /// The author's session that later phases go on with, as far as its client can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author_session: Option<KnownSession>,
     /// Checks of this round, the newest of each (name, tree).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckRun>,
@@ -242,14 +197,6 @@ pub struct ItemState {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
-}
-
-/// Whether a class says that something outside ended a session.
-fn is_cut_off(class: FailureClass) -> bool {
-    matches!(
-        class,
-        FailureClass::RateLimited | FailureClass::WallTimeout | FailureClass::IdleTimeout | FailureClass::Resources
-    )
 }
 
 /// The status words of the users' guide.
@@ -451,7 +398,7 @@ impl ItemState {
     fn take(&mut self, event: &ItemEvent, at: Timestamp) {
         match event {
             ItemEvent::AttemptStarted { .. } => self.begin(event, at),
-            ItemEvent::SessionStarted { attempt, phase, principal } => {
+            ItemEvent::SessionStarted { attempt, phase, principal, .. } => {
                 if *phase != Phase::Review {
                     let (attempt, principal) = (attempt.clone(), principal.clone());
                     self.open_session = Some(OpenSession { attempt, phase: *phase, principal });
@@ -462,24 +409,20 @@ impl ItemState {
                     self.spent.entry(run).or_default().start();
                 }
             }
-            ItemEvent::SessionEnded {
-                run, principal, millis, usage, model, priced, until, class, cancelled, ..
-            } => {
-                let end = SessionEnd {
-                    at,
-                    millis: *millis,
-                    usage: *usage,
-                    model: model.clone(),
-                    priced: priced.clone(),
-                    until: *until,
-                    class: *class,
-                    cancelled: *cancelled,
-                };
+            ItemEvent::SessionEnded { attempt, run, principal, class, cancelled, client, .. } => {
                 // One that was cut off may be gone on with; one that broke off by itself is not.
                 if class.is_some_and(|class| !is_cut_off(class)) {
                     self.open_session.take_if(|open| open.principal == *principal);
                 }
-                self.end_session(run, principal, end);
+                if !cancelled && !class.is_some_and(FailureClass::is_pause) {
+                    self.pauses = 0;
+                }
+                let phase = self.end_session(run, principal, SessionEnd::of(event, at));
+                // What a fenced attempt reports late is no news of this one's session.
+                let current = self.attempt.as_ref().is_some_and(|open| open.id == *attempt);
+                if let Some(phase) = phase.filter(|phase| current && *phase != Phase::Review) {
+                    self.author_session = KnownSession::of(phase, principal, client, *class);
+                }
             }
             ItemEvent::PhaseRecorded { phase, outcome, .. } => {
                 self.waits = None;
@@ -521,7 +464,12 @@ impl ItemState {
                 self.end(Outcome::Failed { failure: failure.clone() });
             }
             ItemEvent::RetryDue { failure, number, of, not_before, .. } => {
-                self.lacks = self.lacks.saturating_add(u32::from(*number == self.tries));
+                let free = u32::from(*number == self.tries);
+                match failure.class {
+                    class if class.is_pause() => self.pauses = self.pauses.saturating_add(free),
+                    FailureClass::Resources => self.lacks = self.lacks.saturating_add(free),
+                    _ => {}
+                }
                 self.tries = *number;
                 let (number, of, not_before) = (*number, *of, *not_before);
                 self.end(Outcome::Due { failure: failure.clone(), number, of, not_before });
@@ -532,15 +480,15 @@ impl ItemState {
         }
     }
 
-    /// Notes the end of a session that was noted when it started, and charges its run.
-    fn end_session(&mut self, run: &RunId, principal: &Principal, end: SessionEnd) {
+    /// Notes the end of a session that was noted when it started, and charges its run. Answers with its first phase.
+    fn end_session(&mut self, run: &RunId, principal: &Principal, end: SessionEnd) -> Option<Phase> {
         let open = |session: &&mut SessionRecord| session.principal == *principal && session.end.is_none();
         self.spent.entry(run.clone()).or_default().end(&end.usage, end.millis);
-        if let Some(session) = self.sessions.iter_mut().rev().find(open) {
-            let phases = self.spent_by_phase.entry(run.clone()).or_default();
-            phases.entry(session.phase).or_default().end(&end.usage, end.millis);
-            session.end = Some(end);
-        }
+        let session = self.sessions.iter_mut().rev().find(open)?;
+        let phases = self.spent_by_phase.entry(run.clone()).or_default();
+        phases.entry(session.phase).or_default().end(&end.usage, end.millis);
+        session.end = Some(end);
+        Some(session.phase)
     }
 
     /// What a session is known to have consumed so far.
@@ -593,10 +541,11 @@ impl ItemState {
             self.return_reason.clear();
             self.carried = None;
             self.open_session = None;
+            self.author_session = None;
         }
         if matches!(self.outcome, Some(Outcome::Failed { .. } | Outcome::Blocked { .. })) {
             // A run that somebody started after the last try had failed.
-            (self.tries, self.lacks) = (0, 0);
+            (self.tries, self.lacks, self.pauses) = (0, 0, 0);
         }
         self.round = self.round.max(1);
         self.attempts += 1;
@@ -657,13 +606,14 @@ impl ItemState {
         self.waits = None;
         self.parked = false;
         self.attempts = 0;
-        (self.tries, self.lacks) = (0, 0);
+        (self.tries, self.lacks, self.pauses) = (0, 0, 0);
         self.intended = None;
         self.phases.clear();
         self.checks.clear();
         self.reviews.clear();
         self.sessions.clear();
         self.open_session = None;
+        self.author_session = None;
         self.returns.clear();
         self.return_reason.clear();
         self.carried = None;

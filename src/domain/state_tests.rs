@@ -84,6 +84,7 @@ fn any_event() -> impl Strategy<Value = ItemEvent> {
             attempt: attempt(number),
             phase,
             principal: Principal::Agent { adapter: "fake".to_owned(), session: "s".to_owned() },
+            instead: String::new(),
         }),
         4 => (number(), phase()).prop_map(|(number, phase)| ItemEvent::PhaseRecorded {
             attempt: attempt(number),
@@ -324,7 +325,12 @@ fn what_a_session_used_before_is_known_in_every_later_attempt() {
         if each.len() < usize::from(number) {
             happen(started(number, (number > 1).then(|| number - 1)));
         }
-        happen(ItemEvent::SessionStarted { attempt: attempt(number), phase, principal: principal.clone() });
+        happen(ItemEvent::SessionStarted {
+            attempt: attempt(number),
+            phase,
+            principal: principal.clone(),
+            instead: String::new(),
+        });
         let counted = Usage { tokens: Some(total), micro_usd: Some(total * 2), ..Usage::default() };
         let usage = counted.beyond(&state.used_by(&principal), Counting { cost: true, tokens: true });
         each.push(usage.tokens.unwrap());
@@ -339,6 +345,7 @@ fn what_a_session_used_before_is_known_in_every_later_attempt() {
             until: None,
             class: None,
             cancelled: false,
+            client: String::new(),
         };
         state = state.apply(&end, Timestamp(0)).unwrap();
     }

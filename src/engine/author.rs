@@ -1,14 +1,14 @@
-//! The author's sessions: phases 4, 5 and 7 in one invocation, 10 in another. What was done is judged by git first, then by
-//! how the session ended. Must not review.
+//! The author's phases, 4, 5 and 7 together and 10, and how any session is started, noted and paid for. What follows its end
+//! is `reacting`'s. Must not review.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::attempt::{Attempt, Halt, Rework, ended, last_line};
+use super::attempt::{Attempt, Halt, Rework};
 use super::checks::READINESS_FAILED;
 use super::continuing::Client;
 use super::events::Happening;
-use super::limits::Refused;
+use super::limits::{Chosen, Refused};
 use super::ports::{Activity, AgentEnd, AgentRequest, Ended, Merged, Watcher};
 use super::reviewing::CONFLICTS;
 use crate::domain::budget::{Kind, Ticket};
@@ -108,44 +108,28 @@ impl Attempt {
         })
     }
 
-    /// Runs one session; returns its principal, the tip afterwards and how it ended.
-    async fn author_session(&mut self, phase: Phase, task: PromptTask<'_>) -> Result<(Principal, Oid, String), Halt> {
-        let settings = self.track.world.decisions.settings.clone();
-        let adapter = self.planned.assignment.adapter.clone();
-        let role = self.planned.assignment.role.clone();
-        let prompt = self.prompt(&role, &task);
-        let (principal, end) = self.new_or_continued(phase, &adapter, &role, prompt).await?;
-        if end.ended == Ended::Cancelled {
-            return Err(Halt::Stop("the agent was asked to stop; its work is kept".to_owned()));
-        }
-        let head = self.commit_leftovers(&format!("{} (story {})", self.planned.item.title, self.track.key)).await?;
-        crate::fail_point::reach("work-committed");
-        if let Some(failure) = judge(&end, phase, settings.timeout_of(phase)) {
-            return Err(Halt::Fail(failure));
-        }
-        let how = format!("the agent {}: {}", ended(&end.ended), last_line(&end.tail));
-        Ok((principal, head, how))
-    }
-
     /// Starts a session, durably noted before the process exists, and waits for its end.
     pub(crate) async fn session(
         &mut self,
         phase: Phase,
-        adapter: &str,
+        agent: &Chosen,
         role: &str,
         client: Client,
         prompt: String,
         wants_result: bool,
     ) -> Result<(Principal, AgentEnd), Halt> {
-        let (session, resume) = match client {
-            Client::New(session) => (session, false),
-            Client::Known(session) => (session, true),
+        let adapter = agent.adapter.as_str();
+        let (ours, session, resume) = match client {
+            Client::New(session) => (session.clone(), session, false),
+            Client::Known { ours, theirs } => (ours, theirs, true),
         };
         let ticket = self.admit(adapter, phase).await?;
         self.announce(phase);
-        let principal = Principal::Agent { adapter: adapter.to_owned(), session: session.clone() };
-        let attempt = self.track.attempt.clone();
-        let noted = self.track.note(ItemEvent::SessionStarted { attempt, phase, principal: principal.clone() });
+        // Whatever its client calls it by now, for the record it stays the session that it was.
+        let principal = Principal::Agent { adapter: adapter.to_owned(), session: ours };
+        let (attempt, instead) = (self.track.attempt.clone(), agent.instead.clone());
+        let started = ItemEvent::SessionStarted { attempt, phase, principal: principal.clone(), instead };
+        let noted = self.track.note(started);
         let written = match noted {
             Ok(()) => self.track.write().await,
             refused => refused,
@@ -180,7 +164,7 @@ impl Attempt {
         };
         let agents = self.track.world.ports.agents.clone();
         let cancel = self.cancel.clone();
-        let watcher = self.watcher();
+        let watcher = self.watcher(adapter);
         let kept = Rc::new(Cell::new(None));
         let place = kept.clone();
         let work = async move { place.set(Some(agents.invoke(request, cancel, watcher).await)) };
@@ -196,9 +180,14 @@ impl Attempt {
     }
 
     /// Where what the agent is doing is shown.
-    fn watcher(&self) -> Watcher {
+    fn watcher(&self, adapter: &str) -> Watcher {
         let (world, story_id) = (self.track.world.clone(), self.track.key.clone());
+        let (adapter, worked) = (adapter.to_owned(), Cell::new(false));
         Rc::new(move |activity| {
+            // A message may be an error; who uses a tool was let in.
+            if !matches!(activity, Activity::Message(_)) && !worked.replace(true) {
+                world.limits.works(&story_id, &adapter);
+            }
             let (Activity::Tool(text) | Activity::File(text) | Activity::Message(text)) = activity;
             world.tell(Happening::Activity { story_id: story_id.clone(), text });
         })
@@ -210,7 +199,8 @@ impl Attempt {
         let tell = |text| self.track.tell(text);
         match world.limits.admit(&self.track.key, (adapter, Kind::of(phase)), &mut self.cancel.clone(), tell).await {
             Ok(ticket) => Ok(ticket),
-            Err(Refused::Budget(why)) => Err(Halt::Wait(why)),
+            Err(Refused::Budget(why) | Refused::Shut(why)) => Err(Halt::Wait(why)),
+            Err(Refused::Limited(why)) => Err(Halt::Fail(Failure::new(FailureClass::RateLimited, phase, why))),
             Err(Refused::Stopped) => Err(Halt::Stop("stopped by a signal".to_owned())),
         }
     }
@@ -222,7 +212,12 @@ impl Attempt {
         let class = session_class(end);
         let cancelled = end.ended == Ended::Cancelled;
         let proves = (!cancelled).then(|| class.map_or(Ok(()), Err));
-        let said = self.track.world.limits.settle(ticket, (&self.track.key, adapter), (&usage, end.millis), proves);
+        let said = self.track.world.limits.settle(
+            ticket,
+            (&self.track.key, adapter),
+            (&usage, end.millis),
+            (proves, self.remaining(end)),
+        );
         if let Some(text) = said {
             self.track.world.tell(Happening::Notice { text });
         }
@@ -231,9 +226,34 @@ impl Attempt {
         let (principal, millis) = (principal.clone(), end.millis);
         let (model, until) = (end.model.clone(), end.until);
         let priced = end.priced.clone();
-        let ended =
-            ItemEvent::SessionEnded { attempt, run, principal, millis, usage, model, priced, until, class, cancelled };
+        let client = self.client_id(adapter, end);
+        let ended = ItemEvent::SessionEnded {
+            attempt,
+            run,
+            principal,
+            millis,
+            usage,
+            model,
+            priced,
+            until,
+            class,
+            cancelled,
+            client,
+        };
         Ok(self.track.note(ended)?)
+    }
+
+    /// Milliseconds until a rate limit ends, by the clock that its client and we share just now.
+    fn remaining(&self, end: &AgentEnd) -> Option<i64> {
+        end.until.map(|until| until.0.saturating_sub(self.track.world.ports.clock.now().0))
+    }
+
+    /// The id by which the client goes on with a session; empty when it cannot. It becomes an argument: what an agent may have
+    /// printed must not be taken for an option.
+    fn client_id(&self, adapter: &str, end: &AgentEnd) -> String {
+        let begun = !matches!(end.ended, Ended::NotStarted(_));
+        let able = begun && self.track.world.ports.agents.abilities(adapter).resumes;
+        if able && !end.session.starts_with('-') { end.session.clone() } else { String::new() }
     }
 
     /// Whether the branch holds anything that the target does not.
@@ -289,19 +309,6 @@ impl Attempt {
         };
         prompt::render(&context, task)
     }
-}
-
-/// The failure that the end of a session proves; `None` leaves the judgement to git.
-fn judge(end: &AgentEnd, phase: Phase, limit: u64) -> Option<Failure> {
-    let class = session_class(end)?;
-    let what = match &end.ended {
-        Ended::Exit(0) => "ended".to_owned(),
-        Ended::WallTimeout => format!("ran longer than {limit} s"),
-        Ended::Signal(KILLED) => "was killed: by the system for lack of memory, or by somebody (signal 9)".to_owned(),
-        other => ended(other),
-    };
-    let message = format!("the agent {what}: {}", last_line(&end.tail));
-    Some(Failure::new(class, phase, message).with_output(&end.tail, end.log.to_string_lossy()))
 }
 
 /// The signal by which the system takes memory back, and the exit code by which a shell reports it.

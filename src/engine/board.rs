@@ -62,6 +62,8 @@ struct Row {
     refused: bool,
     /// Another process had it in hand.
     held: bool,
+    /// Whether its review is what the next try begins with.
+    reviews: bool,
 }
 
 /// The run.
@@ -108,6 +110,7 @@ impl Board {
                 due,
                 refused: false,
                 held: false,
+                reviews: false,
                 reason: failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default(),
                 planned,
                 waits_as: Status::ReadyForReview,
@@ -223,7 +226,7 @@ impl Board {
                 Action::Start(key) => {
                     let live = self.live();
                     let Some(row) = self.rows.iter_mut().find(|row| row.planned.key == key) else { continue };
-                    match self.limits.start(&key, &row.planned.assignment.adapter, live) {
+                    match self.limits.start(&key, &row.planned.assignment.chain(), row.reviews, live) {
                         Ok(()) => {
                             row.standing = Standing::Running;
                             row.began = Some(now);
@@ -259,7 +262,7 @@ impl Board {
         let (why, until) = match hold {
             Hold::Until(until) => (None, Some(until)),
             Hold::Probed => (None, None),
-            Hold::Budget(why) => (Some(why), None),
+            Hold::Budget(why) | Hold::Shut(why) => (Some(why), None),
             Hold::Machine { why, until } => (Some(format!("nothing more is started: {why}")), until),
         };
         self.wake = match (self.wake, until) {
@@ -297,7 +300,7 @@ impl Board {
         effects.extend(said.map(|text| report(Happening::Notice { text })));
         let time = self.limits.now();
         if let Some(row) = self.rows.iter_mut().find(|row| row.planned.key == *key) {
-            self.limits.ended(key, &row.planned.assignment.adapter);
+            self.limits.ended(key);
             row.millis += row.began.take().map_or(0, |began| u64::try_from(now.0 - began.0).unwrap_or(0));
             let again = due_again(key, &end);
             take_end(row, end, time);
@@ -427,6 +430,7 @@ fn take_end(row: &mut Row, end: End, now: Timestamp) {
             (Standing::Failed, reason)
         }
         End::Due { failure, millis, .. } => {
+            row.reviews = failure.phase == Phase::Review;
             row.due = Some(Timestamp(now.0.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX / 2))));
             (Standing::Held, format!("another try is due: {}", failure.message))
         }

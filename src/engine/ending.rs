@@ -3,7 +3,7 @@
 
 use super::attempt::{Attempt, End, Halt, MOST_REFUSALS, describe, describe_ledger, ended, landed_tip};
 use super::ports::{LedgerError, PortError};
-use crate::domain::event::{Failure, ItemEvent};
+use crate::domain::event::{Failure, FailureClass, ItemEvent};
 use crate::domain::names::{Oid, Principal, Timestamp};
 use crate::domain::retry::{self, Tries, Verdict};
 use crate::domain::workflow::{Performer, Phase};
@@ -116,8 +116,8 @@ impl Attempt {
     fn failing(&self, failure: Failure) -> (ItemEvent, Closing) {
         let attempt = self.track.attempt.clone();
         let (world, state) = (&self.track.world, &self.track.state);
-        let tries = Tries { counted: state.tries, lacks: state.lacks };
-        match retry::judge(&world.decisions.settings.retry, failure.class, tries, world.ports.host.dice()) {
+        let tries = Tries { counted: state.tries, lacks: state.lacks, pauses: state.pauses };
+        match self.what_follows(failure.class, failure.phase, tries) {
             Verdict::Final => (ItemEvent::Failed { attempt, failure: failure.clone() }, Closing::Failed(failure)),
             Verdict::Again { number, of, millis } => {
                 let now = world.ports.clock.now();
@@ -125,6 +125,23 @@ impl Attempt {
                 let event = ItemEvent::RetryDue { attempt, failure: failure.clone(), number, of, not_before };
                 (event, Closing::Due { failure, number, of, millis })
             }
+        }
+    }
+
+    /// Whether another try follows, and when. A paused client is waited for as long as no other may take its place.
+    fn what_follows(&self, class: FailureClass, phase: Phase, tries: Tries) -> Verdict {
+        let world = &self.track.world;
+        let policy = &world.decisions.settings.retry;
+        let chance = self.chance(phase);
+        if let Some(over) = chance.and_then(|_| retry::hand_over(class, tries, policy.attempts)) {
+            return over;
+        }
+        match retry::judge(policy, class, tries, world.ports.host.dice()) {
+            Verdict::Again { number, of, .. } if class == FailureClass::RateLimited => match chance {
+                Some(millis) => Verdict::Again { number, of, millis },
+                None => Verdict::Final,
+            },
+            verdict => verdict,
         }
     }
 

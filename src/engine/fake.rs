@@ -140,6 +140,8 @@ pub(crate) struct Stage {
     pub(crate) jobs: u32,
     pub(crate) waves: bool,
     pub(crate) land: bool,
+    /// Adapters of the reviewer, in order.
+    pub(crate) reviewers: RefCell<Vec<String>>,
     /// Signals; scripts may send on it.
     pub(crate) interrupts: mpsc::UnboundedSender<Cancel>,
     inbox: RefCell<Option<mpsc::UnboundedReceiver<Cancel>>>,
@@ -169,6 +171,7 @@ impl Stage {
             jobs: 4,
             waves: false,
             land: true,
+            reviewers: RefCell::new(vec!["fake".to_owned()]),
             interrupts,
             inbox: RefCell::new(Some(inbox)),
             death: Rc::default(),
@@ -263,7 +266,11 @@ impl Stage {
             policy: self.policy.clone(),
             settings: self.settings.clone(),
             root: "/repo".into(),
-            reviewer: assignment("code-reviewer"),
+            reviewer: {
+                let reviewers = self.reviewers.borrow();
+                let (adapter, fallbacks) = (reviewers[0].clone(), reviewers[1..].to_vec());
+                Assignment { adapter, fallbacks, ..assignment("code-reviewer") }
+            },
             roles: BTreeMap::new(),
             prompts: Prompts::default(),
             more_reviewers: self.more_reviewers.clone(),
@@ -308,7 +315,7 @@ pub(crate) fn check(name: &str) -> CheckSpec {
 }
 
 fn assignment(role: &str) -> Assignment {
-    Assignment { role: role.to_owned(), adapter: "fake".to_owned(), why: "a test".to_owned() }
+    Assignment { role: role.to_owned(), adapter: "fake".to_owned(), fallbacks: Vec::new(), why: "a test".to_owned() }
 }
 
 /// A story with its prerequisites; its wave is set by [`plan`].

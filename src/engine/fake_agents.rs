@@ -1,6 +1,6 @@
 //! Scripted agents and commands for tests. Must not end on their own accord while a script says they hang.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use super::fake_git::{FakeGit, Files};
 use super::fake_ledger::FakeLedger;
 use super::ports::{
-    AgentEnd, AgentRequest, Agents, Cancel, CancelSignal, CommandEnd, CommandRequest, Ended, Executor, LeftSession,
-    Watcher,
+    Abilities, AgentEnd, AgentRequest, Agents, Cancel, CancelSignal, CommandEnd, CommandRequest, Ended, Executor,
+    LeftSession, Watcher,
 };
 use crate::domain::event::ItemEvent;
 use crate::domain::state::OpenSession;
@@ -110,12 +110,22 @@ pub(crate) struct FakeAgents {
     pub(crate) played: Rc<RefCell<Played>>,
     /// What is found of any interrupted session.
     pub(crate) left: Rc<RefCell<LeftSession>>,
+    /// What every client can do: by default it knows no session, and what it leaves is committed for it.
+    pub(crate) able: Rc<Cell<Abilities>>,
 }
 
 impl FakeAgents {
     /// Agents without scripts.
     pub(crate) fn new(git: FakeGit, ledger: FakeLedger) -> Self {
-        Self { git, ledger, scripts: Rc::default(), played: Rc::default(), left: Rc::default() }
+        let able = Abilities { resumes: false, commit_for_it: true };
+        Self {
+            git,
+            ledger,
+            scripts: Rc::default(),
+            played: Rc::default(),
+            left: Rc::default(),
+            able: Rc::new(Cell::new(able)),
+        }
     }
 
     /// Sets what the sessions of an item (`*`: all without one of their own) that begin with a phase do.
@@ -177,6 +187,10 @@ fn by_default(session: &Session) -> AgentEnd {
 impl Agents for FakeAgents {
     fn left(&self, _open: &OpenSession) -> LeftSession {
         self.left.borrow().clone()
+    }
+
+    fn abilities(&self, _adapter: &str) -> Abilities {
+        self.able.get()
     }
 
     async fn invoke(&self, request: AgentRequest, cancel: CancelSignal, _watcher: Watcher) -> AgentEnd {

@@ -2,7 +2,7 @@
 //! Must not start or stop anything, nor read a wall clock: its time is the run's, which no change of the clock moves.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,6 +23,9 @@ use crate::domain::usage::{Spent, Usage};
 /// How long until a machine that had nothing left is looked at again, in milliseconds.
 const LOOK_AGAIN: i64 = 5_000;
 
+/// Longest pause of a client that an item at work waits for without giving its slot to another, in milliseconds.
+const PATIENCE: i64 = 120_000;
+
 /// Why an item does not start now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Hold {
@@ -30,6 +33,8 @@ pub(crate) enum Hold {
     Until(Timestamp),
     /// Somebody else tries whether its client works again.
     Probed,
+    /// Its clients need a person.
+    Shut(String),
     /// The budget has no room for it.
     Budget(String),
     /// The machine has no room for anything more.
@@ -46,8 +51,29 @@ pub(crate) enum Hold {
 pub(crate) enum Refused {
     /// The budget has no room for it, and nothing at work gives any back.
     Budget(String),
+    /// Its client needs a person.
+    Shut(String),
+    /// Its client is rate limited for longer than is waited for in a slot.
+    Limited(String),
     /// Somebody asked to stop meanwhile.
     Stopped,
+}
+
+/// An agent of a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    /// The adapter.
+    pub(crate) adapter: String,
+    /// Why none before it in the chain; empty = it is the first.
+    pub(crate) instead: String,
+}
+
+/// Whether a client may be used now.
+enum Door {
+    Free,
+    Until(Timestamp),
+    Probed,
+    Shut,
 }
 
 /// The limits of a run. Cheap to clone; clones share them.
@@ -66,8 +92,10 @@ struct Inner {
     pressure: Pressure,
     /// Held for sessions that items at work have before them: their work and its review.
     ahead: BTreeMap<ItemKey, Vec<Ahead>>,
-    /// Who reviews, when an agent does.
-    reviewer: Option<String>,
+    /// Who reviews, when an agent does: the chain.
+    reviewers: Vec<String>,
+    /// Sentences that were said already.
+    said: BTreeSet<String>,
     /// How far items had come when the run began: landing what is approved costs nothing, and what is written is only to be
     /// reviewed.
     came: BTreeMap<ItemKey, Status>,
@@ -94,7 +122,8 @@ impl Limits {
             floors: limits.floors,
             pressure: Pressure::default(),
             ahead: BTreeMap::new(),
-            reviewer: by_agent.then(|| decisions.reviewer.adapter.clone()),
+            reviewers: if by_agent { decisions.reviewer.chain() } else { Vec::new() },
+            said: BTreeSet::new(),
             came: states.iter().map(|(key, state)| (key.clone(), state.status())).collect(),
             live: 0,
             spent: states.iter().filter_map(|(key, state)| Some((key.clone(), run(state)?))).collect(),
@@ -118,8 +147,9 @@ impl Limits {
         self.inner.borrow().slots.now()
     }
 
-    /// Reserves what the item's sessions will come to, where nothing speaks against its start.
-    pub(crate) fn start(&self, key: &ItemKey, adapter: &str, live: usize) -> Result<(), Hold> {
+    /// Reserves what the item's sessions will come to, where nothing speaks against its start. `chain` may do it; `reviews`:
+    /// its review is what comes next.
+    pub(crate) fn start(&self, key: &ItemKey, chain: &[String], reviews: bool, live: usize) -> Result<(), Hold> {
         let inner = &mut *self.inner.borrow_mut();
         let now = inner.now();
         let look_again = Timestamp(now.0 + LOOK_AGAIN);
@@ -135,20 +165,76 @@ impl Limits {
         if came == Some(Status::Approved) {
             return Ok(());
         }
-        let breaker = inner.breakers.of(adapter);
-        if !breaker.would_admit(key, now) {
-            return Err(match breaker.stand(now) {
-                Stand::Open(until) => Hold::Until(until),
-                Stand::Closed | Stand::HalfOpen => Hold::Probed,
-            });
-        }
-        if let Err(short) = inner.reserve_ahead(key, adapter, came == Some(Status::ReadyForReview)) {
+        let written = (reviews || came == Some(Status::ReadyForReview)) && !inner.reviewers.is_empty();
+        let chain = if written { inner.reviewers.clone() } else { chain.to_vec() };
+        let adapter = match inner.open_door(key, &chain, now) {
+            Ok(adapter) => adapter,
+            Err(hold) => {
+                inner.came.extend(came.map(|came| (key.clone(), came)));
+                return Err(hold);
+            }
+        };
+        if let Err(short) = inner.reserve_ahead(key, &adapter, written) {
             inner.give_back(key);
             inner.came.extend(came.map(|came| (key.clone(), came)));
             return Err(Hold::Budget(words(&short)));
         }
-        inner.breakers.of(adapter).admit(key, now);
+        inner.breakers.of(&adapter).admit(key, now);
         Ok(())
+    }
+
+    /// The first of a chain that may be used now; where none may, the one that may first.
+    pub(crate) fn choose(&self, key: &ItemKey, chain: &[String]) -> Chosen {
+        let inner = &mut *self.inner.borrow_mut();
+        let now = inner.now();
+        let mut why = Vec::new();
+        for adapter in chain {
+            if matches!(inner.door(key, adapter, now), Door::Free) {
+                return Chosen { adapter: adapter.clone(), instead: why.join("; ") };
+            }
+            why.push(inner.reason(adapter));
+        }
+        let soonest = chain.iter().enumerate().min_by_key(|(at, adapter)| match inner.door(key, adapter, now) {
+            Door::Free | Door::Probed => (0, *at),
+            Door::Until(until) => (until.0, *at),
+            Door::Shut => (i64::MAX, *at),
+        });
+        let (at, adapter) = soonest.map_or((0, String::new()), |(at, adapter)| (at, adapter.clone()));
+        Chosen { adapter, instead: why[..at].join("; ") }
+    }
+
+    /// Milliseconds until one of a chain may be used; `None` when all of them need a person.
+    pub(crate) fn chance(&self, key: &ItemKey, chain: &[String]) -> Option<u64> {
+        let inner = &mut *self.inner.borrow_mut();
+        let now = inner.now();
+        let millis = |door| match door {
+            Door::Free => Some(0),
+            Door::Probed => Some(LOOK_AGAIN.unsigned_abs()),
+            Door::Until(until) => Some(u64::try_from(until.0 - now.0).unwrap_or(0)),
+            Door::Shut => None,
+        };
+        chain.iter().filter_map(|adapter| millis(inner.door(key, adapter, now))).min()
+    }
+
+    /// Whether a session of the adapter could begin without waiting for its client.
+    pub(crate) fn is_free(&self, key: &ItemKey, adapter: &str) -> bool {
+        self.chance(key, &[adapter.to_owned()]) == Some(0)
+    }
+
+    /// Takes note of a sentence; `true` when it was not said before.
+    pub(crate) fn say_once(&self, text: &str) -> bool {
+        self.inner.borrow_mut().said.insert(text.to_owned())
+    }
+
+    /// An agent of the item was seen at work: its client takes work again, and nobody has to wait for the end of that try.
+    pub(crate) fn works(&self, key: &ItemKey, adapter: &str) {
+        let inner = &mut *self.inner.borrow_mut();
+        let now = inner.now();
+        let breaker = inner.breakers.of(adapter);
+        if breaker.stand(now) == Stand::HalfOpen && breaker.would_admit(key, now) {
+            breaker.succeeded(now);
+            self.changed.notify_waiters();
+        }
     }
 
     /// Waits until a session may begin, and reserves what it may come to.
@@ -165,7 +251,7 @@ impl Limits {
             let changed = self.changed.notified();
             let wait = match self.try_admit(key, adapter, kind) {
                 Ok(ticket) => return Ok(ticket),
-                Err(Wait::Budget(why)) => return Err(Refused::Budget(why)),
+                Err(Wait::Never(refused)) => return Err(refused),
                 Err(Wait::Millis(millis, why)) => {
                     if !std::mem::replace(&mut told, true) {
                         tell(why);
@@ -189,34 +275,40 @@ impl Limits {
     fn try_admit(&self, key: &ItemKey, adapter: &str, kind: Kind) -> Result<Ticket, Wait> {
         let inner = &mut *self.inner.borrow_mut();
         let now = inner.now();
-        let stand = inner.breakers.of(adapter).stand(now);
-        if !inner.breakers.of(adapter).would_admit(key, now) {
-            let until = if let Stand::Open(until) = stand { until } else { Timestamp(now.0 + LOOK_AGAIN) };
+        let reason = inner.reason(adapter);
+        let until = match inner.door(key, adapter, now) {
+            Door::Free => None,
+            Door::Shut => return Err(Wait::Never(Refused::Shut(reason))),
+            Door::Until(until) if until.0 - now.0 > PATIENCE && inner.breakers.of(adapter).is_limited() => {
+                return Err(Wait::Never(Refused::Limited(reason)));
+            }
+            Door::Until(until) => Some(until),
+            Door::Probed => Some(Timestamp(now.0 + LOOK_AGAIN)),
+        };
+        if let Some(until) = until {
             let millis = u64::try_from(until.0 - now.0).unwrap_or(0).max(1);
-            return Err(Wait::Millis(millis, format!("waits for {adapter}: {}", inner.breakers.of(adapter).why())));
+            return Err(Wait::Millis(millis, format!("waits: {reason}")));
         }
-        let ahead = inner.ahead.entry(key.clone()).or_default();
-        let held = ahead.iter().position(|ahead| ahead.adapter == adapter && ahead.kind == kind);
-        let held = held.map(|at| ahead.remove(at).ticket);
+        let held = inner.take_ahead(key, adapter, kind);
         let ticket = match held.map_or_else(|| inner.budget.reserve(adapter, kind), Ok) {
             Ok(ticket) => ticket,
             Err(short) if inner.live > 0 => {
                 return Err(Wait::Millis(600_000, format!("waits for room in the budget: {}", words(&short))));
             }
-            Err(short) => return Err(Wait::Budget(words(&short))),
+            Err(short) => return Err(Wait::Never(Refused::Budget(words(&short)))),
         };
         inner.breakers.of(adapter).admit(key, now);
         inner.live += 1;
         Ok(ticket)
     }
 
-    /// A session ended. Answers with what is to be said: that its client is paused from now on.
+    /// A session ended; `remaining`: milliseconds until a rate limit does. Answers with what is to be said: that its client is paused from now on.
     pub(crate) fn settle(
         &self,
         ticket: &Ticket,
         (key, adapter): (&ItemKey, &str),
         (usage, millis): (&Usage, u64),
-        proves: Option<Result<(), FailureClass>>,
+        (proves, remaining): (Option<Result<(), FailureClass>>, Option<i64>),
     ) -> Option<String> {
         let inner = &mut *self.inner.borrow_mut();
         let now = inner.now();
@@ -227,12 +319,14 @@ impl Limits {
         spent.end(usage, millis);
         let before = inner.breakers.of(adapter).stand(now);
         if let Some(end) = proves {
-            inner.breakers.note(adapter, end, now);
+            // In the run's time, which no change of the clock moves.
+            let until = remaining.map(|millis| Timestamp(now.0.saturating_add(millis)));
+            inner.breakers.note(adapter, end, until, now);
         }
         inner.breakers.of(adapter).release(key);
         self.changed.notify_waiters();
-        let opened =
-            !matches!(before, Stand::Open(_)) && matches!(inner.breakers.of(adapter).stand(now), Stand::Open(_));
+        let holds = |stand: Stand| matches!(stand, Stand::Open(_) | Stand::Shut);
+        let opened = !holds(before) && holds(inner.breakers.of(adapter).stand(now));
         opened.then(|| inner.paused(adapter)).flatten()
     }
 
@@ -246,10 +340,10 @@ impl Limits {
     }
 
     /// An item's attempt ended: what was held for it is given back.
-    pub(crate) fn ended(&self, key: &ItemKey, adapter: &str) {
+    pub(crate) fn ended(&self, key: &ItemKey) {
         let inner = &mut *self.inner.borrow_mut();
         inner.give_back(key);
-        inner.breakers.of(adapter).release(key);
+        inner.breakers.release(key);
         self.changed.notify_waiters();
     }
 
@@ -300,7 +394,7 @@ struct Ahead {
 
 enum Wait {
     Millis(u64, String),
-    Budget(String),
+    Never(Refused),
 }
 
 impl Inner {
@@ -309,10 +403,65 @@ impl Inner {
         Timestamp(wall.0 + i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX / 2))
     }
 
+    fn door(&mut self, key: &ItemKey, adapter: &str, now: Timestamp) -> Door {
+        let breaker = self.breakers.of(adapter);
+        match breaker.stand(now) {
+            _ if breaker.would_admit(key, now) => Door::Free,
+            Stand::Open(until) => Door::Until(until),
+            Stand::Closed | Stand::HalfOpen => Door::Probed,
+            Stand::Shut => Door::Shut,
+        }
+    }
+
+    /// The first of a chain that may be used now, or what holds the item back.
+    fn open_door(&mut self, key: &ItemKey, chain: &[String], now: Timestamp) -> Result<String, Hold> {
+        let (mut until, mut probed, mut why) = (None, false, Vec::new());
+        for adapter in chain {
+            match self.door(key, adapter, now) {
+                Door::Free => return Ok(adapter.clone()),
+                Door::Until(end) => until = Some(until.map_or(end, |known: Timestamp| known.min(end))),
+                Door::Probed => probed = true,
+                Door::Shut => why.push(self.reason(adapter)),
+            }
+        }
+        Err(match until {
+            _ if probed => Hold::Probed,
+            Some(until) => Hold::Until(until),
+            None => Hold::Shut(why.join("; ")),
+        })
+    }
+
+    /// Why a client may not be used now, and what helps where a person can.
+    fn reason(&mut self, adapter: &str) -> String {
+        let now = self.now();
+        let breaker = self.breakers.of(adapter);
+        let why = breaker.why();
+        match breaker.stand(now) {
+            Stand::Open(until) => format!("{adapter} is paused until {}: {why}", until.moment(now)),
+            Stand::HalfOpen => format!("{adapter} is being tried again by one story: {why}"),
+            Stand::Shut => format!("{adapter} is left alone: {why}; mend that, then: git orchestrate resume"),
+            Stand::Closed => String::new(),
+        }
+    }
+
+    /// The reservation for a session of the item; one for another agent of the chain is given back.
+    fn take_ahead(&mut self, key: &ItemKey, adapter: &str, kind: Kind) -> Option<Ticket> {
+        let ahead = self.ahead.get_mut(key)?;
+        let at = ahead.iter().position(|ahead| ahead.kind == kind)?;
+        let held = ahead.remove(at);
+        if held.adapter == adapter {
+            return Some(held.ticket);
+        }
+        self.budget.release(&held.ticket);
+        None
+    }
+
     /// Holds what the sessions of an item will come to: with less, it would be written and never reviewed.
     fn reserve_ahead(&mut self, key: &ItemKey, adapter: &str, written: bool) -> Result<(), Short> {
-        let work = (!written || self.reviewer.is_none()).then(|| (adapter.to_owned(), Kind::Work));
-        let review = self.reviewer.clone().map(|reviewer| (reviewer, Kind::Review));
+        let work = (!written).then(|| (adapter.to_owned(), Kind::Work));
+        let other = self.reviewers.iter().find(|reviewer| *reviewer != adapter).or(self.reviewers.first());
+        let review = if written { Some(adapter.to_owned()) } else { other.cloned() };
+        let review = review.map(|reviewer| (reviewer, Kind::Review));
         for (adapter, kind) in work.into_iter().chain(review) {
             let ticket = self.budget.reserve(&adapter, kind)?;
             self.ahead.entry(key.clone()).or_default().push(Ahead { adapter, kind, ticket });
@@ -330,10 +479,20 @@ impl Inner {
     fn paused(&self, adapter: &str) -> Option<String> {
         let now = self.now();
         let (_, breaker, stand) = self.breakers.tripped(now).find(|(name, ..)| *name == adapter)?;
-        let Stand::Open(until) = stand else { return None };
-        let seconds = (until.0 - now.0 + 999) / 1000;
         let (failed, why) = (breaker.failed(), breaker.why());
-        Some(format!("{adapter} is paused for {seconds} s: {why} ({failed} failure(s) in a row); other agents go on"))
+        match stand {
+            Stand::Open(until) => {
+                let (moment, seconds) = (until.moment(now), (until.0 - now.0 + 999) / 1000);
+                Some(format!(
+                    "{adapter} is paused for {seconds} s, until {moment}: {why} ({failed} failure(s) in a row); other \
+                     agents go on"
+                ))
+            }
+            Stand::Shut => Some(format!(
+                "{adapter} gets nothing more in this run: {why}; mend that, then: git orchestrate resume; other agents go on"
+            )),
+            Stand::Closed | Stand::HalfOpen => None,
+        }
     }
 }
 

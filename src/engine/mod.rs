@@ -4,6 +4,7 @@ pub mod attempt;
 mod author;
 mod board;
 mod checks;
+mod choosing;
 mod commands;
 mod continuing;
 pub mod dispatcher;
@@ -15,6 +16,7 @@ mod limits;
 mod opening;
 pub mod ports;
 mod queue;
+mod reacting;
 pub mod recorder;
 pub mod recovery;
 mod reviewing;
@@ -44,6 +46,8 @@ mod hotfix_tests;
 mod landing_tests;
 #[cfg(test)]
 mod limits_tests;
+#[cfg(test)]
+mod reacting_tests;
 #[cfg(test)]
 mod recorder_tests;
 #[cfg(test)]

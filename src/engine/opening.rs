@@ -2,6 +2,7 @@
 //! Must not perform phases.
 
 use super::attempt::{Attempt, End, Halt, Task, landed_tip};
+use super::choosing;
 use super::events::Happening;
 use super::ports::{Artefact, WorktreeSpec};
 use super::track::Track;
@@ -96,7 +97,7 @@ async fn start_event(
         run: decisions.run.clone(),
         title: planned.item.title.clone(),
         path: planned.item.path.clone(),
-        agent: planned.assignment.adapter.clone(),
+        agent: choosing::author(&track.world, &track.key, &planned.assignment, &track.state).adapter,
         role: planned.assignment.role.clone(),
         branch,
         worktree,

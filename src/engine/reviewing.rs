@@ -164,8 +164,9 @@ impl Attempt {
         let reviewer = self.next_reviewer(&merge);
         let session = self.track.world.ports.host.session_id();
         let prompt = self.prompt(&reviewer.role, &PromptTask::Review);
+        let agent = self.reviewing_agent(&reviewer);
         let (principal, end) =
-            self.session(Phase::Review, &reviewer.adapter, &reviewer.role, Client::New(session), prompt, true).await?;
+            self.session(Phase::Review, &agent, &reviewer.role, Client::New(session), prompt, true).await?;
         if end.ended == Ended::Cancelled {
             return Err(Halt::Stop("the reviewer was asked to stop".to_owned()));
         }

@@ -299,7 +299,12 @@ fn for_two(review_by: ReviewBy) -> Stage {
     let mut stage = Stage::with_check();
     stage.policy.reviewers = 2;
     stage.policy.review_by = review_by;
-    let second = Assignment { role: "code-reviewer".to_owned(), adapter: "second".to_owned(), why: String::new() };
+    let second = Assignment {
+        role: "code-reviewer".to_owned(),
+        adapter: "second".to_owned(),
+        fallbacks: Vec::new(),
+        why: String::new(),
+    };
     stage.more_reviewers = vec![second];
     stage
 }

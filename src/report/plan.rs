@@ -97,7 +97,7 @@ fn agents(plan: &Plan, width: usize, color: Color, out: &mut String) {
 }
 
 fn named(assignment: &Assignment) -> String {
-    format!("{} ({})", assignment.role, assignment.adapter)
+    format!("{} ({})", assignment.role, assignment.chain().join(", then "))
 }
 
 fn counts(plan: &Plan) -> String {
@@ -229,6 +229,8 @@ struct ItemJson<'a> {
     wave: u32,
     agent: &'a str,
     adapter: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    fallbacks: &'a [String],
     why: &'a str,
     dependencies: Vec<&'a str>,
     satisfied: Vec<&'a str>,
@@ -258,6 +260,7 @@ impl<'a> ItemJson<'a> {
             wave: planned.wave,
             agent: &planned.assignment.role,
             adapter: &planned.assignment.adapter,
+            fallbacks: &planned.assignment.fallbacks,
             why: &planned.assignment.why,
             dependencies: ids(|needed| needed.planned),
             satisfied: ids(|needed| !needed.planned && !needed.lacking),

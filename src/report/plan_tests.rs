@@ -51,6 +51,7 @@ fn planned(name: &str, title: &str, wave: u32, needs: &[(&str, bool)]) -> Planne
         assignment: Assignment {
             role: "python-developer".into(),
             adapter: "claude".into(),
+            fallbacks: Vec::new(),
             why: "3 of 4 named files are Python; claude is the first installed agent".into(),
         },
     }

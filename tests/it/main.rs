@@ -35,6 +35,7 @@ mod policy;
 mod processes;
 mod project;
 mod pty;
+mod reactions;
 mod real_stories;
 mod routes;
 mod server;

@@ -185,6 +185,11 @@ impl Project {
         assert_eq!(self.scratch.git(&["status", "--porcelain"]), "");
         let locks = locks_below(&self.scratch.root().join(".git"));
         assert!(locks.is_empty(), "{locks:?}");
+        self.assert_no_agents();
+    }
+
+    /// No process carries the mark of an attempt in the journal.
+    pub fn assert_no_agents(&self) {
         let marked = marked_processes(&self.journal());
         assert!(marked.is_empty(), "agents are still alive: {marked:?}");
     }

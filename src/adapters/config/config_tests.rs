@@ -86,6 +86,35 @@ fn later_layers_win_key_by_key() {
 }
 
 #[test]
+fn agents_may_be_one_or_a_chain_in_every_place_they_are_named() {
+    for (text, agents, role) in [
+        ("[agents]\ndefault = \"a\"\n", &["a"][..], None),
+        (
+            "[agents]\ndefault = [\"a\", \"b\"]\n[agents.roles]\nr = [\"c\", \"d\"]\n",
+            &["a", "b"],
+            Some(&["c", "d"][..]),
+        ),
+        ("agents = [\"a\", \"b\"]\n[roles]\nr = \"c\"\n", &["a", "b"], Some(&["c"])),
+        ("agent = \"a\"\n", &["a"], None),
+    ] {
+        let (settings, diagnostics) = settings_of(text);
+        assert_eq!(
+            (settings.agents, diagnostics),
+            (agents.iter().map(|name| (*name).to_owned()).collect(), vec![]),
+            "{text}"
+        );
+        let known = settings.roles.get("r").map(|chain| chain.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(known, role.map(<[&str]>::to_vec), "{text}");
+    }
+    for text in ["[agents]\ndefault = []", "[agents]\ndefault = [\"a\", \"a\"]", "agents = [\"\"]", "[roles]\nr = [1]"]
+    {
+        let (settings, diagnostics) = settings_of(text);
+        assert_eq!(only(&diagnostics).0, Severity::Error, "{text}");
+        assert!(settings.agents.is_empty() && settings.roles.is_empty(), "{text}");
+    }
+}
+
+#[test]
 fn amounts_of_money_may_be_numbers_and_the_command_line_goes_before_them() {
     for text in ["20", "20.0", "\"20.00\"", "\"$20\""] {
         let (mut settings, diagnostics) = settings_of(&format!("[limits]\nmax_cost = {text}\n"));
@@ -153,7 +182,7 @@ fn variables_are_checked_like_keys() {
     let messages: Vec<_> = diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()).collect();
     let jobs = "GIT_ORCHESTRATE_JOBS must be a number from 1 to 256, not `banana`";
     assert_eq!(messages, [jobs, "unknown variable `GIT_ORCHESTRATE_JOSB`"]);
-    assert_eq!(settings.agent.as_deref(), Some("codex"));
+    assert_eq!(settings.agents, ["codex"]);
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub(super) fn apply(variables: &BTreeMap<String, String>, settings: &mut Setting
 
 fn set(key: &str, value: &str, settings: &mut Settings) -> Result<(), String> {
     match key {
-        "AGENT" => settings.agent = Some(value.to_owned()),
+        "AGENT" => settings.agents = value.split(',').map(|name| name.trim().to_owned()).collect(),
         "AGENT_TIMEOUT" => settings.agent_timeout_secs = seconds(value, 1, LONGEST)?,
         "GRACE" => settings.grace_secs = seconds(value, 0, 3600)?,
         "IDLE_TIMEOUT" => settings.idle_timeout_secs = seconds(value, 0, LONGEST)?,

@@ -1,6 +1,6 @@
 //! Settings out of one file: the tables that are no gate keys. Must not read gate keys, they count on the target only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::Document;
 use super::reader::{Reader, Table};
@@ -9,7 +9,8 @@ use crate::domain::settings::{AdapterText, Missing, PidNamespace, SandboxKind, S
 use crate::domain::workflow::Phase;
 
 /// Tables of settings.
-pub(super) const TABLES: [&str; 8] = ["stories", "run", "worktrees", "agents", "redact", "retry", "limits", "prices"];
+pub(super) const TABLES: [&str; 9] =
+    ["stories", "run", "worktrees", "agents", "roles", "redact", "retry", "limits", "prices"];
 /// Tables of gate keys.
 pub(super) const GATE_TABLES: [&str; 6] = ["protect", "gates", "review", "checks", "workflow", "hotfix"];
 /// Words of `[stories] undeclared`.
@@ -48,7 +49,7 @@ pub(super) fn apply(document: &Document<'_>, layer: Layer, settings: &mut Settin
     let reader = Reader::new(document);
     {
         let root = reader.root(&tables);
-        let known: Vec<&str> = TABLES.into_iter().chain(GATE_TABLES).collect();
+        let known: Vec<&str> = TABLES.into_iter().chain(GATE_TABLES).chain(["agent"]).collect();
         root.warn_unknown(&known);
         if layer == Layer::User {
             for name in GATE_TABLES {
@@ -63,7 +64,15 @@ pub(super) fn apply(document: &Document<'_>, layer: Layer, settings: &mut Settin
             table.warn_unknown(&["values_of"]);
             settings.redact_values_of.extend(table.strings("values_of").unwrap_or_default());
         });
-        root.table("agents").iter().for_each(|table| agents(table, document, settings));
+        // Also at the top, where they can be without a table of their own: `agents = ["claude", "codex"]`.
+        let short = root.is_list("agents");
+        set(&mut settings.agents, if short { chain(&root, "agents") } else { None });
+        let table = if short { None } else { root.table("agents") };
+        if let Some(table) = table {
+            agents(&table, document, settings);
+        }
+        set(&mut settings.agents, chain(&root, "agent"));
+        root.table("roles").iter().for_each(|table| roles(table, settings));
         root.table("retry").iter().for_each(|table| retry(table, settings));
         root.table("prices").iter().for_each(|table| super::prices::prices(table, settings));
         root.table("limits").iter().for_each(|table| limits(table, settings));
@@ -128,9 +137,7 @@ fn agents(table: &Table<'_>, document: &Document<'_>, settings: &mut Settings) {
     let adapters: Vec<&str> = table.table_names().into_iter().filter(|name| !KNOWN.contains(name)).collect();
     let known: Vec<&str> = KNOWN.into_iter().chain(adapters.iter().copied()).collect();
     table.warn_unknown(&known);
-    if let Some(agent) = table.string("default") {
-        settings.agent = Some(agent);
-    }
+    set(&mut settings.agents, chain(table, "default"));
     set(&mut settings.agent_timeout_secs, table.seconds("timeout", 1..=LONGEST));
     set(&mut settings.idle_timeout_secs, table.seconds("idle_timeout", 0..=LONGEST));
     for (name, low, limits) in
@@ -141,7 +148,7 @@ fn agents(table: &Table<'_>, document: &Document<'_>, settings: &mut Settings) {
     set(&mut settings.grace_secs, table.seconds("grace", 0..=3600));
     set(&mut settings.sandbox, table.choice("sandbox", &SANDBOX));
     set(&mut settings.pid_namespace, table.choice("pid_namespace", &PID_NAMESPACE));
-    settings.roles.extend(table.string_map("roles"));
+    table.table("roles").iter().for_each(|table| roles(table, settings));
     settings.technologies.extend(table.string_map("technologies"));
     for name in adapters {
         if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
@@ -150,6 +157,29 @@ fn agents(table: &Table<'_>, document: &Document<'_>, settings: &mut Settings) {
         }
         let file = AdapterText { path: document.name.to_owned(), text: document.text.to_owned() };
         settings.adapters.entry(name.to_owned()).or_default().push(file);
+    }
+}
+
+/// One agent, or several of which the next takes the place of one that is missing or paused.
+fn chain(table: &Table<'_>, key: &str) -> Option<Vec<String>> {
+    if !table.is_list(key) {
+        return table.string(key).map(|name| vec![name]);
+    }
+    let names = table.strings(key)?;
+    let distinct = names.iter().collect::<BTreeSet<_>>().len() == names.len();
+    let good = distinct && !names.is_empty() && names.iter().all(|name| !name.trim().is_empty());
+    if good {
+        Some(names)
+    } else {
+        table.refuse(key, "an agent, or different agents in order: [\"claude\", \"codex\"]")
+    }
+}
+
+fn roles(table: &Table<'_>, settings: &mut Settings) {
+    for role in table.keys() {
+        if let Some(chain) = chain(table, role) {
+            settings.roles.insert(role.to_owned(), chain);
+        }
     }
 }
 

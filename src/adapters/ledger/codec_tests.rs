@@ -133,8 +133,9 @@ fn failure() -> impl Strategy<Value = Failure> {
 fn item_event() -> impl Strategy<Value = ItemEvent> {
     prop_oneof![
         4 => started(),
-        1 => (attempt(), phase(), principal())
-            .prop_map(|(attempt, phase, principal)| ItemEvent::SessionStarted { attempt, phase, principal }),
+        1 => (attempt(), phase(), principal(), text()).prop_map(|(attempt, phase, principal, instead)| {
+            ItemEvent::SessionStarted { attempt, phase, principal, instead }
+        }),
         6 => (attempt(), phase(), outcome())
             .prop_map(|(attempt, phase, outcome)| ItemEvent::PhaseRecorded { attempt, phase, outcome }),
         2 => (option::of(attempt()), review(), any::<bool>())
@@ -165,6 +166,7 @@ fn item_event() -> impl Strategy<Value = ItemEvent> {
                 until: tokens.map(|_| Timestamp(7)),
                 class: cancelled.then_some(FailureClass::Agent),
                 cancelled,
+                client: if cancelled { "c-1".to_owned() } else { String::new() },
             },
         ),
         1 => (text(), vec(text().prop_map(ItemKey::new), 0..9))

@@ -70,7 +70,10 @@ fn sentence(event: &ItemEvent) -> String {
             let (branch, target) = (line(branch.short()), line(target.short()));
             format!("{verb} by {agent} as {role} on {branch} from {target} at {}", base.short())
         }
-        ItemEvent::SessionStarted { phase, principal, .. } => format!("{phase} begins, {}", who(principal)),
+        ItemEvent::SessionStarted { phase, principal, instead, .. } => {
+            let instead = if instead.is_empty() { String::new() } else { format!("; instead: {}", line(instead)) };
+            format!("{phase} begins, {}{instead}", who(principal))
+        }
         ItemEvent::SessionEnded { principal, millis, usage, priced, .. } => {
             let by = if priced.is_empty() { String::new() } else { format!(" by the prices of {}", line(priced)) };
             let unknown = || ", cost unknown".to_owned();

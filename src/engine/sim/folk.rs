@@ -10,13 +10,15 @@ use tokio::sync::oneshot;
 use super::check;
 use super::disk::Files;
 use super::git::{commit_by_agent, merge_by_agent};
+use super::machine::SimMachine;
 use super::world::{Deed, Handle, Token, World, append};
 use crate::domain::event::FailureClass;
-use crate::domain::names::{AttemptId, ItemKey};
+use crate::domain::names::{AttemptId, ItemKey, Timestamp};
 use crate::domain::prompt;
 use crate::domain::workflow::Phase;
 use crate::engine::ports::{
-    AgentEnd, AgentRequest, Agents, Cancel, CancelSignal, CommandEnd, CommandRequest, Ended, Executor, Watcher,
+    Abilities, AgentEnd, AgentRequest, Agents, Cancel, CancelSignal, Clock, CommandEnd, CommandRequest, Ended,
+    Executor, Watcher,
 };
 
 /// Rounds of rework that the settings and the policy allow.
@@ -47,6 +49,8 @@ pub(super) struct Tale {
     /// Reviews that ask for changes.
     pub(super) refusals: u32,
     pub(super) misery: Option<Misery>,
+    /// Sessions of the author that end at a rate limit.
+    pub(super) limits: u32,
     /// Sessions so far.
     pub(super) authored: u32,
     pub(super) reviewed: u32,
@@ -81,6 +85,8 @@ enum Act {
     MergeTarget,
     Exit(i32),
     Say(&'static str),
+    /// Ends at a rate limit that is over after so many seconds.
+    Limit(u64),
     /// Runs a check on what lies in the directory.
     Check,
 }
@@ -90,6 +96,8 @@ enum Act {
 pub(super) struct Left {
     code: i32,
     result: Option<&'static str>,
+    /// Seconds until a rate limit is over.
+    limit: Option<u64>,
 }
 
 /// A process.
@@ -111,6 +119,15 @@ const REFUSE: &str = r#"{"version":1,"verdict":"request-changes","findings":[{"p
 /// What an author does in this session.
 fn author(world: &mut World, request: &AgentRequest) -> VecDeque<Act> {
     let Some(tale) = world.tales.get_mut(&request.key) else { return VecDeque::from([Act::Exit(0)]) };
+    if tale.limits > 0 && tale.misery.is_none() {
+        tale.limits -= 1;
+        let seconds = world.dice.between(1, 90);
+        let commit = world.dice.chance(50).then_some(Act::Commit);
+        return std::iter::once(Act::Write).chain(commit).chain([Act::Limit(seconds)]).collect();
+    }
+    if prompt::is_nudge(&request.prompt) && tale.misery.is_none() {
+        return VecDeque::from([Act::Commit, Act::Exit(0)]);
+    }
     let turn = tale.authored;
     tale.authored += 1;
     let tale = tale.clone();
@@ -174,14 +191,15 @@ pub(super) fn step(world: &mut World, id: u32) {
     let (key, desk, name) = (proc.key.clone(), proc.desk.clone(), proc.name.clone());
     world.tell(|_| format!("process {id} of {key}: {act:?}"));
     match act {
-        Act::Exit(code) => end(world, id, Left { code, result: None }),
-        Act::Say(result) => end(world, id, Left { code: 0, result: Some(result) }),
+        Act::Exit(code) => end(world, id, Left { code, result: None, limit: None }),
+        Act::Say(result) => end(world, id, Left { code: 0, result: Some(result), limit: None }),
+        Act::Limit(seconds) => end(world, id, Left { code: 1, result: None, limit: Some(seconds) }),
         Act::Check => {
             let files = world.desks.get(&desk).map(|desk| desk.files.clone()).unwrap_or_default();
             let passes = passes(&files);
             let tree = world.disk.tree(files);
             world.checked.insert((name, tree), passes);
-            end(world, id, Left { code: i32::from(!passes), result: None });
+            end(world, id, Left { code: i32::from(!passes), result: None, limit: None });
         }
         Act::Commit => commit_by_agent(world, &desk),
         Act::MergeTarget => merge_by_agent(world, &desk),
@@ -209,7 +227,7 @@ fn write(world: &mut World, act: Act, key: &ItemKey, path: &PathBuf) {
             desk.files.remove(format!("clash-{key}").as_str());
             desk.files.remove(format!("broken-{key}").as_str());
         }
-        Act::Commit | Act::MergeTarget | Act::Exit(_) | Act::Say(_) | Act::Check => {}
+        Act::Commit | Act::MergeTarget | Act::Exit(_) | Act::Say(_) | Act::Limit(_) | Act::Check => {}
     }
 }
 
@@ -297,6 +315,10 @@ fn ended(heard: &Result<Heard, String>) -> Ended {
 
 #[async_trait(?Send)]
 impl Agents for SimFolk {
+    fn abilities(&self, _adapter: &str) -> Abilities {
+        Abilities { resumes: self.0.world().sessions, commit_for_it: true }
+    }
+
     async fn invoke(&self, request: AgentRequest, cancel: CancelSignal, _watcher: Watcher) -> AgentEnd {
         let owner = self.0.pid;
         let limits = (request.timeout_secs, request.grace_secs);
@@ -312,8 +334,12 @@ impl Agents for SimFolk {
             Ok(Heard::Left(left)) => left.result.map(|text| text.as_bytes().to_vec()),
             _ => None,
         };
+        let seconds = if let Ok(Heard::Left(left)) = &heard { left.limit } else { None };
+        let now = SimMachine(self.0.clone()).now();
+        let until = seconds.and_then(|seconds| Some(Timestamp(now.0 + i64::try_from(seconds * 1_000).ok()?)));
+        let class = until.map(|_| FailureClass::RateLimited);
         let (ended, tail, log) = (ended(&heard), String::new(), PathBuf::new());
-        AgentEnd { result, tail, log, millis: 1, ..AgentEnd::of(ended, session) }
+        AgentEnd { result, class, until, tail, log, millis: 1, ..AgentEnd::of(ended, session) }
     }
 }
 

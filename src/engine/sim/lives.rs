@@ -80,7 +80,7 @@ struct Play {
 /// Simulates a seed.
 pub(super) fn simulate(seed: u64, sabotage: Option<Sabotage>, loud: bool) -> Verdict {
     let mut dice = Dice::new(seed);
-    let play = Rc::new(Play::cast(&mut dice, sabotage, loud));
+    let play = Rc::new(Play::cast((seed, &mut dice), sabotage, loud));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime without input and output can be made");
     runtime.block_on(async {
@@ -139,9 +139,10 @@ fn perform(world: &mut World, deed: Deed) {
 }
 
 impl Play {
-    fn cast(dice: &mut Dice, sabotage: Option<Sabotage>, loud: bool) -> Self {
+    fn cast((seed, dice): (u64, &mut Dice), sabotage: Option<Sabotage>, loud: bool) -> Self {
         let mut world = World::new(Dice::new(dice.below(u64::MAX)));
         world.sabotage = sabotage;
+        world.sessions = knows_sessions(seed);
         world.diary = loud.then(String::new);
         world.checks = dice.chance(70);
         let count = [3, 3, 3, 4, 4, 5, 6][dice.index(7)];
@@ -150,6 +151,9 @@ impl Play {
             let id = format!("1.{number}");
             let after = stories.iter().filter(|_| dice.chance(20)).map(|(id, _)| id.clone()).collect();
             world.tales.insert(ItemKey::new(id.clone()), tale(dice));
+            if let Some(tale) = world.tales.get_mut(&ItemKey::new(id.as_str())).filter(|_| knows_sessions(seed)) {
+                tale.limits = u32::try_from((seed / 4 + number) % 3).unwrap_or(0);
+            }
             stories.push((id, after));
         }
         let mut policy = Policy::built_in(PolicyVersion::new("p1"));
@@ -366,7 +370,12 @@ impl Play {
                 host,
             }
         };
-        let reviewer = Assignment { role: "code-reviewer".into(), adapter: "sim".into(), why: String::new() };
+        let reviewer = Assignment {
+            role: "code-reviewer".into(),
+            adapter: "sim".into(),
+            fallbacks: Vec::new(),
+            why: String::new(),
+        };
         let decisions = Decisions {
             run,
             target,
@@ -424,6 +433,12 @@ fn settled(ledger: &mut SimLedger, run: &RunId) -> Result<BTreeMap<ItemKey, Fail
         _ => None,
     };
     Ok(states.into_iter().filter_map(failed).collect())
+}
+
+/// Whether clients go on with their sessions and meet rate limits: in a quarter of the seeds, so that the others still tell what
+/// they told before that was known. Nothing is thrown for it.
+fn knows_sessions(seed: u64) -> bool {
+    seed % 4 == 1
 }
 
 /// What agents make of a story.

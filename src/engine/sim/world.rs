@@ -108,6 +108,8 @@ pub(super) struct World {
     pub(super) locks: BTreeMap<ItemKey, (u32, u64)>,
     pub(super) run_locks: BTreeMap<RunId, u32>,
     pub(super) tales: BTreeMap<ItemKey, Tale>,
+    /// Whether clients go on with their sessions.
+    pub(super) sessions: bool,
     pub(super) tokens: Vec<Token>,
     /// What a person committed to the target.
     pub(super) persons: Vec<Oid>,
@@ -158,6 +160,7 @@ impl World {
             locks: BTreeMap::new(),
             run_locks: BTreeMap::new(),
             tales: BTreeMap::new(),
+            sessions: false,
             tokens: Vec::new(),
             persons: vec![first],
             landed: Vec::new(),

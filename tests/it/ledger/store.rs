@@ -27,7 +27,12 @@ fn the_log_of_an_item_reads_like_a_diary() {
     for event in [
         done(1, Phase::Setup, "worktree .worktrees/1.1"),
         not_applicable(Phase::Issue, "no forge configured"),
-        ItemEvent::SessionStarted { attempt: attempt(1), phase: Phase::Research, principal: agent },
+        ItemEvent::SessionStarted {
+            attempt: attempt(1),
+            phase: Phase::Research,
+            principal: agent,
+            instead: String::new(),
+        },
         ItemEvent::Reviewed { attempt: None, review: approval(&base, &base, &tree, &story), more: false },
         done(1, Phase::Branch, "story/1.1-title"),
         done(1, Phase::Research, "read"),
