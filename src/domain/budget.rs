@@ -91,7 +91,9 @@ fn sum_by_phase<'a>(phases: impl IntoIterator<Item = (&'a Phase, &'a Spent)>) ->
 /// The same by who the sessions were: authors and reviewers.
 pub fn by_kind(phases: &BTreeMap<Phase, Spent>) -> BTreeMap<Kind, Spent> {
     let mut sums: BTreeMap<Kind, Spent> = BTreeMap::new();
-    phases.iter().for_each(|(phase, spent)| sums.entry(Kind::of(*phase)).or_default().add(spent));
+    for (phase, spent) in phases {
+        sums.entry(Kind::of(*phase)).or_default().add(spent);
+    }
     sums
 }
 

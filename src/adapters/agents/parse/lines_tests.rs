@@ -61,7 +61,7 @@ fn of_very_many_small_things_those_on_top_are_found() {
 #[test]
 fn a_text_that_is_cut_in_an_escape_stays_a_text() {
     for escape in ["\\n", "\\u00e9", "\\\\", "\\\""] {
-        for before in STRING - 8..STRING + 1 {
+        for before in STRING - 8..=STRING {
             let line = format!("{{\"a\":\"{}{escape}{}\",\"b\":7}}", "x".repeat(before), "y".repeat(100));
             let (value, cut) = event(line.as_bytes());
             assert_eq!((value["b"].as_u64(), cut), (Some(7), vec!["a".to_owned()]), "{escape} at {before}");

@@ -15,7 +15,9 @@ fn told(parser: Parser, pieces: &[&[u8]]) -> (Transcript, Vec<(Kind, String)>) {
     let mut tell = |entry: Entry| entries.push((entry.kind, entry.text));
     let mut reader = Reader::new(parser, Timestamp(NOW));
     reader.clock.zone = TimeZone::UTC;
-    pieces.iter().for_each(|piece| reader.push(piece, &mut tell));
+    for piece in pieces {
+        reader.push(piece, &mut tell);
+    }
     let transcript = reader.finish(&mut tell);
     (transcript, entries)
 }

@@ -119,13 +119,12 @@ fn wall(text: &str, clock: &Clock) -> Option<Timestamp> {
     let zone = found.name("zone").and_then(|name| TimeZone::get(name.as_str()).ok());
     let now = jiff::Timestamp::from_millisecond(clock.now.0).ok()?.to_zoned(zone.unwrap_or_else(|| clock.zone.clone()));
     let time = time_of(&found)?;
-    let at = match found.name("month") {
-        Some(_) => date_of(&found, &now)?.to_datetime(time).to_zoned(now.time_zone().clone()).ok()?,
-        None => {
-            let today = now.date().to_datetime(time).to_zoned(now.time_zone().clone()).ok()?;
-            // The next time that the clock shows it.
-            if today > now { today } else { today.checked_add(1.day()).ok()? }
-        }
+    let at = if found.name("month").is_some() {
+        date_of(&found, &now)?.to_datetime(time).to_zoned(now.time_zone().clone()).ok()?
+    } else {
+        let today = now.date().to_datetime(time).to_zoned(now.time_zone().clone()).ok()?;
+        // The next time that the clock shows it.
+        if today > now { today } else { today.checked_add(1.day()).ok()? }
     };
     Some(Timestamp(at.timestamp().as_millisecond()))
 }
@@ -145,13 +144,11 @@ fn date_of(found: &Captures<'_>, now: &Zoned) -> Option<Date> {
     let month = found["month"].to_ascii_lowercase();
     let month = i8::try_from(MONTHS.iter().position(|name| *name == month)? + 1).ok()?;
     let day = found["day"].parse().ok()?;
-    match found.name("year") {
-        Some(year) => Date::new(year.as_str().parse().ok()?, month, day).ok(),
-        None => {
-            let date = Date::new(now.year(), month, day).ok()?;
-            if date < now.date() { Date::new(now.year() + 1, month, day).ok() } else { Some(date) }
-        }
+    if let Some(year) = found.name("year") {
+        return Date::new(year.as_str().parse().ok()?, month, day).ok();
     }
+    let date = Date::new(now.year(), month, day).ok()?;
+    if date < now.date() { Date::new(now.year() + 1, month, day).ok() } else { Some(date) }
 }
 
 #[cfg(test)]
