@@ -24,6 +24,11 @@ impl Client {
         }
     }
 
+    /// Another client, as its reviewer.
+    pub fn other(self) -> Self {
+        if self == Self::Codex { Self::Claude } else { Self::Codex }
+    }
+
     fn package(self) -> (&'static str, &'static str) {
         match self {
             Self::Claude => ("@anthropic-ai/claude-code", "2.1.329"),
@@ -73,7 +78,7 @@ impl Client {
             ),
             Self::Gemini => (
                 ".gemini/settings.json",
-                "{\"general\": {\"enableAutoUpdate\": false, \"disableAutoUpdate\": true, \"disableUpdateNag\": true}, \
+                "{\"general\": {\"enableAutoUpdate\": false, \"disableAutoUpdate\": true, \"disableUpdateNag\": true, \"maxAttempts\": 2}, \
                  \"privacy\": {\"usageStatisticsEnabled\": false}, \
                  \"security\": {\"auth\": {\"selectedType\": \"gemini-api-key\"}}}\n"
                     .to_owned(),

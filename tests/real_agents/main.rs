@@ -17,7 +17,9 @@
 )]
 
 mod clients;
+mod failures;
 mod landing;
+mod limits;
 mod model;
 #[path = "../it/project.rs"]
 mod project;

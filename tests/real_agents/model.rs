@@ -46,6 +46,8 @@ pub struct Ask {
     pub aside: bool,
     /// The last task named in the prompts.
     pub task: Option<Task>,
+    /// Sessions that the engine has started so far, this one included.
+    pub sessions: usize,
 }
 
 /// What a model says: text, or one call of a tool.

@@ -31,18 +31,20 @@ pub struct Server {
 #[derive(Clone)]
 struct Shared {
     model: Arc<Model>,
+    sessions: Arc<dyn Fn() -> usize + Send + Sync>,
     over: Arc<AtomicBool>,
     asked: Arc<Mutex<Vec<Asked>>>,
     log: Arc<Mutex<std::fs::File>>,
 }
 
 impl Server {
-    /// Starts one that answers as `model` says and writes what it was asked to `log`.
-    pub fn start(model: Model, log: PathBuf) -> Self {
+    /// Starts one that answers as `model` says and writes what it was asked to `log`; `sessions` counts those of the engine.
+    pub fn start(model: Model, sessions: impl Fn() -> usize + Send + Sync + 'static, log: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Shared {
             model: Arc::new(model),
+            sessions: Arc::new(sessions),
             over: Arc::default(),
             asked: Arc::default(),
             log: Arc::new(Mutex::new(std::fs::File::create(log).unwrap())),
@@ -92,7 +94,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let Some(protocol) = Protocol::of(&method, &path) else {
         return other(stream, &method, &path);
     };
-    let ask = protocol.read(&path, &request);
+    let ask = Ask { sessions: (shared.sessions)(), ..protocol.read(&path, &request) };
     let answer = {
         let mut asked = shared.asked.lock().unwrap();
         let nth = asked.iter().filter(|earlier| earlier.ask.step_key() == ask.step_key()).count();
@@ -188,6 +190,11 @@ fn respond(
             }
             head(&mut stream, "200 OK", "text/event-stream", &[], None)?;
             stream.write_all(protocol.events(ask, said).concat().as_bytes())
+        }
+        Answer::Cut(said) if !ask.stream => {
+            let body = protocol.whole(ask, said).to_string();
+            head(&mut stream, "200 OK", "application/json", &[], Some(body.len()))?;
+            stream.write_all(&body.as_bytes()[..body.len() / 2])
         }
         Answer::Cut(said) => {
             // Chunked and never ended: that, and not a closed connection as such, is a broken stream.

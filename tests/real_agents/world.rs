@@ -14,7 +14,7 @@ use crate::project::Project;
 use crate::server::{Asked, Server};
 
 /// Ends a run that does not end by itself. A watchdog; no test depends on it.
-const WATCHDOG: Duration = Duration::from_secs(300);
+const WATCHDOG: Duration = Duration::from_secs(150);
 
 /// Repository, clients and server.
 pub struct World {
@@ -45,7 +45,8 @@ impl World {
         let folders = programs(&clients)?;
         let project = Project { scratch: crate::support::Scratch::new() };
         let home = project.scratch.outside();
-        let server = Server::start(model, home.join("requests.jsonl"));
+        let attempts = attempts(&project);
+        let server = Server::start(model, move || sessions(&attempts).len(), home.join("requests.jsonl"));
         for client in &clients {
             client.configure(&home, &server.url());
         }
@@ -177,19 +178,11 @@ impl World {
 
     /// Output of every session so far with its number and phase, in order.
     pub fn logs(&self) -> Vec<(String, Vec<u8>)> {
-        let attempts = self.project.scratch.root().join(".git/orchestrate/attempts");
-        let below = |path: &Path| {
-            let mut all: Vec<_> =
-                std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-            all.sort_by_key(|path| std::fs::metadata(path).and_then(|meta| meta.created()).ok());
-            all
-        };
-        let sessions = below(&attempts).into_iter().flat_map(|attempt| below(&attempt));
         let read = |path: PathBuf| {
             let name = path.file_name()?.to_str()?.to_owned();
             Some((name, std::fs::read(path.join("output.log")).ok()?))
         };
-        sessions.filter_map(read).collect()
+        sessions(&attempts(&self.project)).into_iter().filter_map(read).collect()
     }
 
     /// What was asked in sessions of one kind.
@@ -234,6 +227,21 @@ impl World {
         let end = |log: &[u8]| String::from_utf8_lossy(&log[log.len().saturating_sub(1500)..]).into_owned();
         self.logs().iter().map(|(session, log)| format!("--- {session}\n{}\n", end(log))).collect()
     }
+}
+
+/// Where attempts have their files.
+fn attempts(project: &Project) -> PathBuf {
+    project.scratch.root().join(".git/orchestrate/attempts")
+}
+
+/// Folders of all sessions that were started, oldest first.
+fn sessions(attempts: &Path) -> Vec<PathBuf> {
+    let below = |path: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    };
+    let mut all: Vec<_> = below(attempts).iter().flat_map(|attempt| below(attempt)).filter(|path| path.is_dir()).collect();
+    all.sort_by_key(|path| std::fs::metadata(path.join("prompt.md")).and_then(|meta| meta.created()).ok());
+    all
 }
 
 /// A process of this repository.
