@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::error::CommandError;
 use super::ui::Ui;
 use crate::adapters::agents::{AgentPlace, RealAgents, Registry};
-use crate::adapters::config::{self, Sources};
+use crate::adapters::config::{self, Sources, prompts::Texts};
 use crate::adapters::gate::guard::GitGuard;
 use crate::adapters::git::content;
 use crate::adapters::git::fingerprint::GitSurroundings;
@@ -108,6 +108,13 @@ impl App {
             }
         };
         Ok(Target { branch, tip, policy, policy_source })
+    }
+
+    /// The texts of prompts, as the target's tip and the user have them.
+    pub(crate) fn prompts(&self, target: &Target) -> Result<Texts, Vec<Diagnostic>> {
+        let committed = |path: &str| content::file_at(&self.repo, &target.tip, path).ok().flatten();
+        let user = Sources::of(self.repo.root()).prompts;
+        config::prompts::read(committed, target.branch.short(), user.as_deref())
     }
 
     /// Refuses to run when the work tree's policy differs from the target's, unless the target's was asked for.

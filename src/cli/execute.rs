@@ -130,7 +130,7 @@ pub(crate) fn recover(app: &App, ui: &mut Ui) -> Result<(), CommandError> {
 }
 
 async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<Ended, CommandError> {
-    let Planned { app, target, registry, store, plan, reviewer, .. } = planned;
+    let Planned { app, target, registry, store, plan, reviewer, more_reviewers, prompts, .. } = planned;
     let run = options.continues.clone().unwrap_or_else(|| app.machine.run_id());
     let _lock = RunLock::take(&app.repo.state_dir(), &run)?;
     elsewhere::take(&app.repo, &run);
@@ -169,6 +169,8 @@ async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<Ended, C
         settings: app.settings.clone(),
         root: app.repo.root().to_owned(),
         reviewer,
+        more_reviewers,
+        prompts,
         jobs,
         waves: options.waves,
         land: options.land,

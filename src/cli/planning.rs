@@ -18,6 +18,8 @@ use crate::domain::id::ItemId;
 use crate::domain::item::WorkItem;
 use crate::domain::names::{ItemKey, RunId};
 use crate::domain::plan::{self, Assignment, LeftOut, Plan, PlanRequest};
+use crate::domain::policy::ReviewBy;
+use crate::domain::prompt::template::Prompts;
 use crate::domain::run_state::RunState;
 use crate::domain::scope::{Scope, Selection};
 use crate::domain::settings::Missing;
@@ -35,6 +37,10 @@ pub(crate) struct Planned {
     pub(crate) store: Store,
     pub(crate) plan: Plan,
     pub(crate) reviewer: Assignment,
+    /// Who else reviews, where the policy wants several.
+    pub(crate) more_reviewers: Vec<Assignment>,
+    /// What agents are told.
+    pub(crate) prompts: Prompts,
 }
 
 impl Planned {
@@ -79,11 +85,22 @@ impl Planned {
             }
             Assignment { role: target.policy.reviewer_role.clone(), adapter: "none".to_owned(), why }
         });
+        let more_reviewers = context.more_reviewers(&reviewer).unwrap_or_else(|finding| {
+            plan.diagnostics.push(*finding);
+            Vec::new()
+        });
+        let prompts = match app.prompts(&target) {
+            Ok(texts) => texts.prompts,
+            Err(wrong) => {
+                plan.diagnostics.extend(wrong);
+                Prompts::default()
+            }
+        };
         leave_to_others(&app, &states, &store.runs()?, &mut plan);
         join(&mut findings, std::mem::take(&mut plan.diagnostics));
         app::show(&findings, ui);
         plan.diagnostics = findings;
-        Ok(Self { app, target, registry, store, plan, reviewer })
+        Ok(Self { app, target, registry, store, plan, reviewer, more_reviewers, prompts })
     }
 
     /// Refuses a plan with errors, or with warnings under `--strict`; they were shown already.
@@ -172,6 +189,15 @@ impl Context<'_> {
     fn reviewer(&self) -> Result<Assignment, Box<Diagnostic>> {
         let choices = self.agents.choices(self.app, self.asked);
         assign::assign_role(&self.target.policy.reviewer_role, &choices)
+    }
+
+    /// Roles and adapters of further reviewing sessions.
+    fn more_reviewers(&self, first: &Assignment) -> Result<Vec<Assignment>, Box<Diagnostic>> {
+        let policy = &self.target.policy;
+        if policy.review_by == ReviewBy::Human {
+            return Ok(Vec::new());
+        }
+        assign::more_reviewers(first, policy.reviewers, &self.agents.choices(self.app, self.asked))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::adapters::git::landing::GitLander;
 use crate::adapters::git::signing::{self, Signer};
 use crate::adapters::process::ancestry;
 use crate::domain::event::{ItemEvent, Review, ReviewVerdict, Signature};
-use crate::domain::gate;
+use crate::domain::gate::{self, Candidate, Refusal};
 use crate::domain::names::{ItemKey, Oid, Principal, Timestamp};
 use crate::domain::policy::Policy;
 use crate::domain::state::ItemState;
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &ReviewArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let key = item::find(&args.id, &states)?;
     let state = &states[&key];
     let reviewer = Principal::Person(identity::email(&app.repo)?);
-    let change = change(&app, &key, state, &target.tip)?;
+    let change = change(&app, &key, state, &target)?;
     require_other(&reviewer, &key, state, &change, args.approve)?;
     if !args.approve && args.finding.is_empty() && args.message.trim().is_empty() {
         return Err(CommandError::usage("say what has to change: -m MESSAGE or --finding PATH:LINE:TEXT"));
@@ -50,10 +50,14 @@ pub(crate) fn run(args: &ReviewArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     // The address that the key stands for may be another than the one git is configured with.
     require_other(&review.reviewer, &key, state, &change, args.approve)?;
     let by = review.signature.as_ref().map(|signature| format!("; {} signed with {}", review.reviewer, signature.key));
-    let event = ItemEvent::Reviewed { attempt: None, review };
+    let missing = missing(&app, &key, state, &target, &change, &review)?;
+    let event = ItemEvent::Reviewed { attempt: None, review, more: args.approve && !missing.is_none() };
     store.append(&[Record::Item { key: key.clone(), event, at, artefacts: Vec::new() }])?;
     let (word, by) = (if args.approve { "approved" } else { "sent back" }, by.unwrap_or_default());
     ui.status(&format!("story {key} {word}: merge tree {} onto {}{by}", change.tree.short(), target.branch.short()));
+    if args.approve && !missing.is_none() {
+        ui.status(&gate::reason(&Refusal::ReviewersMissing(missing)));
+    }
     ui.hint("a live run goes on by itself; otherwise: git orchestrate resume");
     Ok(Exit::DONE)
 }
@@ -94,7 +98,7 @@ fn said(
     Review {
         reviewer,
         verdict: if args.approve { ReviewVerdict::Approve } else { ReviewVerdict::RequestChanges },
-        base: target.tip.clone(),
+        base: change.base.clone(),
         head: change.head.clone(),
         merge_tree: change.tree.clone(),
         policy: target.policy.version.clone(),
@@ -189,14 +193,16 @@ fn unchecked(why: &Unverified) -> CommandError {
     CommandError::operation(format!("the signature does not count: {why}"))
 }
 
-/// A change as it would be merged now.
+/// A change as it would be merged now, or as earlier reviewers saw it where the policy wants several of them.
 struct Change {
+    base: Oid,
     head: Oid,
     tree: Oid,
     authors: Vec<Principal>,
 }
 
-fn change(app: &App, key: &ItemKey, state: &ItemState, base: &Oid) -> Result<Change, CommandError> {
+fn change(app: &App, key: &ItemKey, state: &ItemState, target: &Target) -> Result<Change, CommandError> {
+    let base = &target.tip;
     let Some(attempt) = &state.attempt else {
         return Err(CommandError::usage(format!("story {key} has not been worked on, there is nothing to review")));
     };
@@ -207,14 +213,43 @@ fn change(app: &App, key: &ItemKey, state: &ItemState, base: &Oid) -> Result<Cha
             CommandError::usage(format!("story {key} has no branch {} to review", attempt.branch.short()))
         })?;
         let authors = lander.person_authors(base, &head).await?;
+        if let Some((base, tree)) = gate::under_review(&target.policy, state, &head) {
+            let (base, tree) = (base.clone(), tree.clone());
+            return Ok(Change { base, head, tree, authors });
+        }
         match lander.merge(base, &head).await? {
-            Merged::Clean { tree } => Ok(Change { head, tree, authors }),
+            Merged::Clean { tree } => Ok(Change { base: base.clone(), head, tree, authors }),
             Merged::Conflict { paths } => {
                 let message = format!("story {key} conflicts with the target in {}", paths.join(", "));
                 Err(CommandError::operation(message).hint("git orchestrate resume hands the conflict to the author"))
             }
         }
     })
+}
+
+/// The approvals that are still missing with this one.
+fn missing(
+    app: &App,
+    key: &ItemKey,
+    state: &ItemState,
+    target: &Target,
+    change: &Change,
+    review: &Review,
+) -> Result<gate::Missing, CommandError> {
+    if target.policy.one_review() {
+        return Ok(gate::Missing::default());
+    }
+    let mut state = state.clone();
+    state.reviews.push(review.clone());
+    let lander = GitLander::new(&app.repo);
+    let signatures = super::app::runtime()?.block_on(lander.signatures(&change.base, &target.policy, key, &state))?;
+    let candidate = Candidate {
+        base: change.base.clone(),
+        head: change.head.clone(),
+        merge_tree: change.tree.clone(),
+        person_authors: change.authors.clone(),
+    };
+    Ok(gate::missing(&target.policy, &state, &candidate, &signatures))
 }
 
 /// Findings of a request for changes; the message is one when nothing else was said.

@@ -77,6 +77,33 @@ pub fn assign_role(role: &str, choices: &Choices<'_>) -> Result<Assignment, Box<
     Ok(Assignment { role: role.to_owned(), adapter, why })
 }
 
+/// Further reviewers besides `first`, each of another adapter; an error where fewer are installed.
+pub fn more_reviewers(
+    first: &Assignment,
+    wanted: u32,
+    choices: &Choices<'_>,
+) -> Result<Vec<Assignment>, Box<Diagnostic>> {
+    let others = usize::try_from(wanted.saturating_sub(1)).unwrap_or(usize::MAX);
+    let installed = |name: &&str| choices.installed.iter().any(|known| known == name);
+    let own = choices.installed.iter().map(String::as_str).filter(|name| !PREFERRED.contains(name) && *name != DEMO);
+    let mut names: Vec<&str> = PREFERRED.into_iter().filter(installed).chain(own).collect();
+    names.retain(|name| *name != first.adapter);
+    if names.len() < others {
+        let have = joined(names.iter().copied().chain([first.adapter.as_str()]));
+        let message =
+            format!("[review] reviewers = {wanted} needs {wanted} different agents, and there is only {have}");
+        return Err(Diagnostic::error("too-few-reviewers", message)
+            .hint("install another agent, name one of your own in `.orchestrate.toml`, or lower [review] reviewers")
+            .into());
+    }
+    let reviewer = |name: &str| Assignment {
+        role: first.role.clone(),
+        adapter: name.to_owned(),
+        why: format!("{name} because [review] reviewers = {wanted} wants different agents"),
+    };
+    Ok(names.into_iter().take(others).map(reviewer).collect())
+}
+
 /// Checks that an adapter named outside of stories (`--agent`, settings) exists and is installed.
 pub fn check_adapter(name: &str, source: &str, choices: &Choices<'_>) -> Result<(), Box<Diagnostic>> {
     if !is_adapter(name, choices) {

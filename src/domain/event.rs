@@ -303,13 +303,17 @@ pub enum ItemEvent {
         /// How it ended.
         outcome: PhaseOutcome,
     },
-    /// A review was given; an approval completes phase 9. `attempt` is absent for a person's review from outside a run.
+    /// A review was given; an approval completes phase 9 unless the policy asks for more of them. `attempt` is absent for a
+    /// person's review from outside a run.
     Reviewed {
         /// Fencing token of a reviewing session.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attempt: Option<AttemptId>,
         /// The review.
         review: Review,
+        /// Whether the policy asked for more approvals when this one was given.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        more: bool,
     },
     /// A review was carried over a moved base by the written rule: the new merge is clean and changes the same content.
     ReviewCarried {

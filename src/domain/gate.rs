@@ -1,6 +1,8 @@
 //! The one gate function: policy, evidence and candidate in, verdict out, as data; and the permit it alone can make.
 //! Must not read anything: whoever asks brings the facts.
 
+use std::collections::BTreeSet;
+
 use super::bookkeep::{DONE, Rewrite, bookkeep, review_lines};
 use super::event::{Review, ReviewVerdict};
 use super::hotfix::Emergency;
@@ -38,6 +40,8 @@ pub enum Refusal {
     SelfReview(Principal),
     /// The policy wants a person's review, and somebody else gave it.
     NotAPerson(Principal),
+    /// The policy asks for more approvals than count here.
+    ReviewersMissing(Missing),
     /// A check has not run on the merge tree.
     CheckMissing(String),
     /// A check failed on the merge tree.
@@ -48,6 +52,22 @@ pub enum Refusal {
     NotSigned(Principal),
     /// The policy requires signatures, and this one proves nothing: why.
     BadSignature(String),
+}
+
+/// Approvals that a policy asks for and that are not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// By agents of further adapters, or by persons where the policy leaves it open.
+    pub agents: u32,
+    /// By persons.
+    pub persons: u32,
+}
+
+impl Missing {
+    /// Whether there are enough.
+    pub fn is_none(self) -> bool {
+        self == Self::default()
+    }
 }
 
 /// What a stale review did not see.
@@ -193,6 +213,15 @@ pub fn reason(refusal: &Refusal) -> String {
         Refusal::ReviewStale(Stale::Story) => "the story text changed after the review".to_owned(),
         Refusal::SelfReview(who) => format!("{who} reviewed a change of their own"),
         Refusal::NotAPerson(who) => format!("the policy wants a person's review; {who} is none"),
+        Refusal::ReviewersMissing(Missing { agents, persons: 0 }) => {
+            format!("the policy wants {agents} more approval(s), each by another reviewer")
+        }
+        Refusal::ReviewersMissing(Missing { agents: 0, persons }) => {
+            format!("the policy wants {persons} more approval(s) by a person")
+        }
+        Refusal::ReviewersMissing(Missing { agents, persons }) => {
+            format!("the policy wants {agents} more approval(s) by other reviewers and {persons} by a person")
+        }
         Refusal::CheckMissing(name) => format!("check `{name}` has not run on the merge tree"),
         Refusal::CheckFailed(name) => format!("check `{name}` failed on the merge tree"),
         Refusal::NoChecks => "the policy requires checks and none is configured".to_owned(),
@@ -249,7 +278,64 @@ fn judge_review(policy: &Policy, state: &ItemState, candidate: &Candidate, signa
     if let Some(author) = authors.find(|author| same(author, &review.reviewer)) {
         return Some(Refusal::SelfReview(author.clone()));
     }
-    if policy.signatures_required { judge_signature(review, signatures) } else { None }
+    if let Some(refusal) = needs_signature(policy, review).then(|| judge_signature(review, signatures)).flatten() {
+        return Some(refusal);
+    }
+    let missing = missing(policy, state, candidate, signatures);
+    (!missing.is_none()).then_some(Refusal::ReviewersMissing(missing))
+}
+
+/// Where agents and a person review, the person is the one who signs.
+fn needs_signature(policy: &Policy, review: &Review) -> bool {
+    let by_agent = matches!(review.reviewer, Principal::Agent { .. });
+    policy.signatures_required && !(by_agent && policy.review_by == ReviewBy::Both)
+}
+
+/// Approvals since the newest request for changes, newest last.
+pub fn standing_approvals(reviews: &[Review]) -> &[Review] {
+    let after = reviews.iter().rposition(|review| review.verdict == ReviewVerdict::RequestChanges);
+    &reviews[after.map_or(0, |index| index + 1)..]
+}
+
+/// Base and result of the merge that earlier reviewers of this head approved, where the policy wants several of them: the next
+/// one is to see the same, so that one written rule carries them all over a moved base.
+pub fn under_review<'a>(policy: &Policy, state: &'a ItemState, head: &Oid) -> Option<(&'a Oid, &'a Oid)> {
+    let approval = standing_approvals(&state.reviews).iter().rev();
+    let mut same = approval.filter(|review| {
+        review.head == *head
+            && review.policy == policy.version
+            && state.attempt.as_ref().is_none_or(|attempt| attempt.story == review.story)
+    });
+    let review = (!policy.one_review()).then(|| same.next()).flatten()?;
+    Some((&review.base, &review.merge_tree))
+}
+
+/// The approvals that the policy still asks for. An approval counts when it is for this candidate, by somebody who wrote none
+/// of it, and signed where that is required; a second one of the same adapter or person counts for nothing.
+pub fn missing(policy: &Policy, state: &ItemState, candidate: &Candidate, signatures: &Signatures) -> Missing {
+    let counts = |review: &&Review| {
+        let own = state.authors().chain(&candidate.person_authors).any(|author| same(author, &review.reviewer));
+        let unsigned = || needs_signature(policy, review) && judge_signature(review, signatures).is_some();
+        !own && staleness(policy, state, review, candidate).is_none() && !unsigned()
+    };
+    let (mut agents, mut persons) = (BTreeSet::new(), BTreeSet::new());
+    for review in standing_approvals(&state.reviews).iter().filter(counts) {
+        match &review.reviewer {
+            Principal::Agent { adapter, .. } => drop(agents.insert(adapter.as_str())),
+            Principal::Person(address) => drop(persons.insert(address.to_ascii_lowercase())),
+            Principal::Tool => {}
+        }
+    }
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let (agents, persons) = (number(agents.len()), number(persons.len()));
+    let (wanted, of_persons) = match policy.review_by {
+        ReviewBy::Agent => (policy.reviewers, 0),
+        ReviewBy::Both => (policy.reviewers, 1),
+        ReviewBy::Human => (0, policy.reviewers),
+    };
+    // A person more than asked for counts as any reviewer does.
+    let spare = persons.saturating_sub(of_persons);
+    Missing { agents: wanted.saturating_sub(agents + spare), persons: of_persons.saturating_sub(persons) }
 }
 
 /// The signature counts only when it was verified, for this reviewer, as made with the key on record.

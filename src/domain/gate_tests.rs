@@ -285,3 +285,69 @@ proptest! {
         prop_assert_eq!(covered, wanted);
     }
 }
+
+fn by(adapter: &str, session: &str) -> Principal {
+    Principal::Agent { adapter: adapter.to_owned(), session: session.to_owned() }
+}
+
+/// [`in_order`], approved by these in this order.
+fn approved_by(reviewers: &[Principal]) -> ItemState {
+    let mut state = in_order();
+    let approval = state.reviews.remove(0);
+    state.reviews = reviewers.iter().map(|who| Review { reviewer: who.clone(), ..approval.clone() }).collect();
+    state
+}
+
+fn wants(reviewers: u32, review_by: ReviewBy) -> Policy {
+    Policy { review_by, reviewers, ..policy() }
+}
+
+fn lacks(agents: u32, persons: u32) -> Vec<Refusal> {
+    vec![Refusal::ReviewersMissing(Missing { agents, persons })]
+}
+
+#[test]
+fn several_approvals_come_from_different_adapters_or_persons() {
+    let two = wants(2, ReviewBy::Agent);
+    let (claude, codex) = (by("claude", "r1"), by("codex", "r2"));
+    assert_eq!(refusals(&two, &approved_by(std::slice::from_ref(&claude)), &candidate()), lacks(1, 0));
+    assert_eq!(refusals(&two, &approved_by(&[claude.clone(), by("claude", "r9")]), &candidate()), lacks(1, 0));
+    assert_eq!(refusals(&two, &approved_by(&[claude.clone(), codex.clone()]), &candidate()), []);
+    assert_eq!(refusals(&two, &approved_by(&[claude.clone(), person("ada")]), &candidate()), []);
+    let people = wants(2, ReviewBy::Human);
+    assert_eq!(refusals(&people, &approved_by(&[person("ada"), person("ADA")]), &candidate()), lacks(0, 1));
+    assert_eq!(refusals(&people, &approved_by(&[person("ada"), person("bob")]), &candidate()), []);
+}
+
+#[test]
+fn agents_and_a_person_are_both_needed_in_any_order() {
+    let both = wants(1, ReviewBy::Both);
+    let claude = by("claude", "r1");
+    assert_eq!(refusals(&both, &approved_by(std::slice::from_ref(&claude)), &candidate()), lacks(0, 1));
+    assert_eq!(refusals(&both, &approved_by(&[person("ada")]), &candidate()), lacks(1, 0));
+    assert_eq!(refusals(&both, &approved_by(&[person("ada"), claude.clone()]), &candidate()), []);
+    assert_eq!(refusals(&both, &approved_by(&[claude, person("ada")]), &candidate()), []);
+}
+
+#[test]
+fn what_does_not_count_alone_does_not_count_among_several() {
+    let two = wants(2, ReviewBy::Agent);
+    let mut state = approved_by(&[by("claude", "r1"), by("codex", "r2")]);
+    state.reviews[0].head = oid("older");
+    assert_eq!(refusals(&two, &state, &candidate()), lacks(1, 0), "a stale one");
+    let mut state = approved_by(&[by("claude", "author"), by("codex", "r2")]);
+    assert_eq!(refusals(&two, &state, &candidate()), lacks(1, 0), "the author's own");
+    state = approved_by(&[by("claude", "r1"), by("codex", "r2"), by("gemini", "r3")]);
+    state.reviews[1].verdict = ReviewVerdict::RequestChanges;
+    assert_eq!(refusals(&two, &state, &candidate()), lacks(1, 0), "one from before changes were asked for");
+}
+
+#[test]
+fn where_agents_and_a_person_review_the_person_signs() {
+    let mut both = wants(1, ReviewBy::Both);
+    both.signatures_required = true;
+    let state = approved_by(&[by("claude", "r1"), person("ada")]);
+    assert_eq!(refusals(&both, &state, &candidate()), [Refusal::NotSigned(person("ada"))]);
+    let state = approved_by(&[person("ada"), by("claude", "r1")]);
+    assert_eq!(refusals(&both, &state, &candidate()), lacks(0, 1), "an unsigned one counts for nothing");
+}

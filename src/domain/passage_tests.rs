@@ -59,7 +59,7 @@ fn approved() -> ItemState {
         at: Timestamp(0),
         signature: None,
     };
-    events.push(ItemEvent::Reviewed { attempt: Some(attempt), review });
+    events.push(ItemEvent::Reviewed { attempt: Some(attempt), review, more: false });
     ItemState::fold(events.iter().map(|event| (event, Timestamp(1)))).unwrap()
 }
 

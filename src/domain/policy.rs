@@ -38,7 +38,12 @@ pub enum ReviewBy {
     Agent,
     /// A person, by `git orchestrate review`.
     Human,
+    /// Agent sessions and one person.
+    Both,
 }
+
+/// Reviewers that a policy can ask for, at most.
+pub const MOST_REVIEWERS: u32 = 5;
 
 /// Which moves of a protected branch need a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -73,6 +78,10 @@ pub struct Policy {
     pub allowed_signers: String,
     /// Who reviews.
     pub review_by: ReviewBy,
+    /// How many approve, 1 to [`MOST_REVIEWERS`]: agents of different adapters, different persons. With `ReviewBy::Both` one
+    /// person comes on top.
+    #[serde(skip_serializing_if = "is_one")]
+    pub reviewers: u32,
     /// Review rounds per attempt before the item fails, at least 1.
     pub review_rounds: u32,
     /// Role of the reviewing session.
@@ -110,12 +119,18 @@ impl Policy {
             signatures_required: false,
             allowed_signers: ALLOWED_SIGNERS.to_owned(),
             review_by: ReviewBy::Agent,
+            reviewers: 1,
             review_rounds: 3,
             reviewer_role: "code-reviewer".to_owned(),
             checks: Vec::new(),
             hotfix_lines: MOST_HOTFIX_LINES,
             phases: phases.collect(),
         }
+    }
+
+    /// Whether one approval is enough.
+    pub fn one_review(&self) -> bool {
+        self.reviewers <= 1 && self.review_by != ReviewBy::Both
     }
 
     /// Whether `[protect] branches` names a branch, by its short name.
@@ -132,6 +147,11 @@ impl Policy {
 /// Values that say nothing stay out of the digest, so that reviews given before these keys existed stay good.
 fn is_default_signers(path: &str) -> bool {
     path == ALLOWED_SIGNERS
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+fn is_one(reviewers: &u32) -> bool {
+    *reviewers == 1
 }
 
 /// Whether a name fits a pattern in which `*` stands for any text.

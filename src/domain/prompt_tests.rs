@@ -18,6 +18,7 @@ fn prompt(story: &str, task: &PromptTask<'_>) -> String {
         base: &base,
         checks: &checks,
         uv: true,
+        prompts: &Prompts::default(),
     };
     render(&context, task)
 }

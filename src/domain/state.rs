@@ -482,7 +482,7 @@ impl ItemState {
                 self.open_session.take_if(|open| open.phase == *phase);
                 self.record_phase(*phase, outcome);
             }
-            ItemEvent::Reviewed { review, .. } => self.record_review(review),
+            ItemEvent::Reviewed { review, more, .. } => self.record_review(review, *more),
             ItemEvent::ReviewCarried { from_tree, base, merge_tree, .. } => {
                 self.carried =
                     Some(Carried { from_tree: from_tree.clone(), base: base.clone(), merge_tree: merge_tree.clone() });
@@ -625,10 +625,12 @@ impl ItemState {
         self.phases.insert(phase, outcome.clone());
     }
 
-    fn record_review(&mut self, review: &Review) {
+    fn record_review(&mut self, review: &Review, more: bool) {
         self.carried = None;
         self.waits = None;
-        if review.verdict == ReviewVerdict::Approve {
+        if review.verdict == ReviewVerdict::Approve && more {
+            self.phases.remove(&Phase::Review);
+        } else if review.verdict == ReviewVerdict::Approve {
             let outcome = PhaseOutcome::Done {
                 by: review.reviewer.clone(),
                 summary: "approved".to_owned(),

@@ -90,7 +90,7 @@ fn any_event() -> impl Strategy<Value = ItemEvent> {
             outcome: performed(),
         }),
         4 => (proptest::option::of(number()), verdict, head(), tree()).prop_map(|(number, verdict, head, tree)| {
-            ItemEvent::Reviewed { attempt: number.map(attempt), review: review(verdict, head, tree) }
+            ItemEvent::Reviewed { attempt: number.map(attempt), review: review(verdict, head, tree), more: false }
         }),
         1 => (number(), tree(), tree()).prop_map(|(number, from, to)| ItemEvent::ReviewCarried {
             attempt: attempt(number),
@@ -257,7 +257,8 @@ fn a_recorded_review_phase_is_no_approval() {
 
 #[test]
 fn an_approval_of_another_head_or_tree_is_no_approval_of_this_landing() {
-    let approval = ItemEvent::Reviewed { attempt: None, review: review(ReviewVerdict::Approve, "h1", "t1") };
+    let approval =
+        ItemEvent::Reviewed { attempt: None, review: review(ReviewVerdict::Approve, "h1", "t1"), more: false };
     let state = after(&[started(1, None), approval]);
     let intent = |head, tree| ItemEvent::LandingIntended { attempt: attempt(1), landing: landing(head, tree) };
     assert!(state.apply(&intent("h1", "t1"), Timestamp(0)).is_ok());
@@ -280,9 +281,13 @@ fn the_status_follows_the_events() {
     assert_eq!(after(&events).status(), Status::InProgress);
     events.extend(Phase::ALL.into_iter().take(8).map(recorded));
     assert_eq!(after(&events).status(), Status::ReadyForReview);
-    events.push(ItemEvent::Reviewed { attempt: None, review: review(ReviewVerdict::RequestChanges, "h1", "t1") });
+    events.push(ItemEvent::Reviewed {
+        attempt: None,
+        review: review(ReviewVerdict::RequestChanges, "h1", "t1"),
+        more: false,
+    });
     assert_eq!(after(&events).status(), Status::ReadyForReview);
-    events.push(ItemEvent::Reviewed { attempt: None, review: review(ReviewVerdict::Approve, "h1", "t1") });
+    events.push(ItemEvent::Reviewed { attempt: None, review: review(ReviewVerdict::Approve, "h1", "t1"), more: false });
     assert_eq!(after(&events).status(), Status::Approved);
     events.push(ItemEvent::LandingIntended { attempt: attempt(1), landing: landing("h1", "t1") });
     events.push(ItemEvent::Landed { landing: landing("h1", "t1") });
@@ -297,7 +302,8 @@ fn an_attempt_that_waits_is_parked_until_it_goes_on_or_is_reviewed() {
     let waits = ItemEvent::LandingWaits { attempt: attempt(1), reason: "a person".to_owned() };
     let mut state = after(&[started(1, None), waits]);
     assert!(state.parked && state.waits.is_some());
-    let approval = ItemEvent::Reviewed { attempt: None, review: review(ReviewVerdict::Approve, "h1", "t1") };
+    let approval =
+        ItemEvent::Reviewed { attempt: None, review: review(ReviewVerdict::Approve, "h1", "t1"), more: false };
     state = state.apply(&approval, Timestamp(0)).unwrap();
     assert!(state.parked && state.waits.is_none(), "reviewed, and still nobody works on it");
     state = state.apply(&started(2, Some(1)), Timestamp(0)).unwrap();

@@ -284,6 +284,7 @@ impl Attempt {
             base: &self.recorded().base,
             checks: &self.track.world.decisions.policy.checks,
             uv: self.prepared.as_ref().is_some_and(|prepared| prepared.uv),
+            prompts: &self.track.world.decisions.prompts,
         };
         prompt::render(&context, task)
     }

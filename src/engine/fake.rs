@@ -23,6 +23,7 @@ use crate::domain::item::{Declared, FileStatus, ItemKind, StatedStatus, WorkItem
 use crate::domain::names::{AttemptId, ItemKey, PolicyVersion, RunId, Timestamp};
 use crate::domain::plan::{Assignment, EdgeKind, PlannedItem, Prerequisite};
 use crate::domain::policy::{CheckSpec, Policy};
+use crate::domain::prompt::template::Prompts;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::settings::Settings;
 use crate::domain::state::Status;
@@ -134,6 +135,7 @@ pub(crate) struct Stage {
     pub(crate) clock: FakeClock,
     pub(crate) reporter: FakeReporter,
     pub(crate) policy: Policy,
+    pub(crate) more_reviewers: Vec<Assignment>,
     pub(crate) settings: Settings,
     pub(crate) jobs: u32,
     pub(crate) waves: bool,
@@ -158,6 +160,7 @@ impl Stage {
             clock: FakeClock::default(),
             reporter: FakeReporter::default(),
             policy: Policy::built_in(PolicyVersion::new("p1")),
+            more_reviewers: Vec::new(),
             settings: Settings {
                 write_back: false,
                 retry: RetryPolicy { attempts: 1, ..RetryPolicy::default() },
@@ -261,6 +264,8 @@ impl Stage {
             settings: self.settings.clone(),
             root: "/repo".into(),
             reviewer: assignment("code-reviewer"),
+            prompts: Prompts::default(),
+            more_reviewers: self.more_reviewers.clone(),
             jobs: self.jobs,
             waves: self.waves,
             land: self.land,

@@ -260,10 +260,15 @@ impl Attempt {
         let record = record.map(|oid| oid.to_string()).unwrap_or_default();
         let key = &self.track.key;
         let title = &self.planned.item.title;
-        let reviewer = self.track.state.reviews.last().map(|review| review.reviewer.to_string()).unwrap_or_default();
-        let message = format!(
-            "Merge story {key}: {title}\n\nStory: {key}\nReviewed-by: {reviewer}\nOrchestrate-Record: {record}\n"
-        );
+        let standing = gate::standing_approvals(&self.track.state.reviews).iter();
+        let mut reviewers = String::new();
+        for review in standing.filter(|review| review.head == merge.head) {
+            let line = format!("Reviewed-by: {}\n", review.reviewer);
+            if !reviewers.contains(&line) {
+                reviewers.push_str(&line);
+            }
+        }
+        let message = format!("Merge story {key}: {title}\n\nStory: {key}\n{reviewers}Orchestrate-Record: {record}\n");
         let bookkeeping = self.track.world.decisions.settings.write_back.then(|| Bookkeeping {
             path: self.planned.item.path.clone(),
             message: format!("Record story {key} as done\n\nStory: {key}\nOrchestrate-Record: {record}\n"),
@@ -284,9 +289,11 @@ impl Attempt {
     fn refused(&mut self, refusals: &[Refusal]) -> Result<Try, Halt> {
         for refusal in refusals {
             let to = match refusal {
-                Refusal::NoReview | Refusal::ChangesRequested | Refusal::ReviewStale(_) | Refusal::NotAPerson(_) => {
-                    Phase::Review
-                }
+                Refusal::NoReview
+                | Refusal::ChangesRequested
+                | Refusal::ReviewStale(_)
+                | Refusal::ReviewersMissing(_)
+                | Refusal::NotAPerson(_) => Phase::Review,
                 Refusal::CheckMissing(_) => Phase::Readiness,
                 Refusal::PhaseMissing(_)
                 | Refusal::SelfReview(_)

@@ -333,7 +333,7 @@ fn a_person_who_asks_for_changes_during_the_landing_is_heard() {
             let mut review = ledger.state("1.1").reviews.last().unwrap().clone();
             review.reviewer = crate::domain::names::Principal::Person("ada@example.org".to_owned());
             review.verdict = ReviewVerdict::RequestChanges;
-            ledger.somebody_writes("1.1", ItemEvent::Reviewed { attempt: None, review });
+            ledger.somebody_writes("1.1", ItemEvent::Reviewed { attempt: None, review, more: false });
         }
         Ended::Exit(0)
     });

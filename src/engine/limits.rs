@@ -86,7 +86,7 @@ impl Limits {
         let spent = budget::of_run(states.values(), &decisions.run);
         let mut budget = Budget::new(limits.in_force(), limits.guess(), &spent);
         budget.learn(states.values());
-        let by_agent = decisions.policy.review_by == ReviewBy::Agent;
+        let by_agent = decisions.policy.review_by != ReviewBy::Human;
         let inner = Inner {
             budget,
             breakers: Breakers::fold(states.values(), decisions.settings.breaker, now),

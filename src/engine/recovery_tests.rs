@@ -253,7 +253,7 @@ fn a_lost_compare_and_swap_is_decided_anew() {
                 signature: None,
             };
             let after = chains.writes + 1;
-            chains.intruders.push_back((after, key, ItemEvent::Reviewed { attempt: None, review }));
+            chains.intruders.push_back((after, key, ItemEvent::Reviewed { attempt: None, review, more: false }));
         }
         session.approve()
     });

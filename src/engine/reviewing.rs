@@ -6,7 +6,9 @@ use super::author::session_class;
 use super::continuing::Client;
 use super::ports::{Artefact, Ended, Merged};
 use crate::domain::event::{Failure, FailureClass, ItemEvent, Review, ReviewVerdict};
+use crate::domain::gate::{self, Candidate};
 use crate::domain::names::{Oid, Principal};
+use crate::domain::plan::Assignment;
 use crate::domain::policy::ReviewBy;
 use crate::domain::prompt::{self, PromptTask, ReviewAnswer};
 use crate::domain::statement;
@@ -31,10 +33,58 @@ impl Attempt {
             return self.respond().await;
         }
         let Some(merge) = self.merge_now(Phase::Review).await? else { return Ok(()) };
+        let merge = self.merge_under_review(merge);
+        let missing = self.missing_reviews(&merge, None).await?;
         match self.track.world.decisions.policy.review_by {
             ReviewBy::Human => self.review_by_person().await,
-            ReviewBy::Agent => self.review_by_agent(merge).await,
+            ReviewBy::Both if missing.agents == 0 && missing.persons > 0 => self.review_by_person().await,
+            ReviewBy::Agent | ReviewBy::Both => self.review_by_agent(merge).await,
         }
+    }
+
+    /// The merge that reviewers saw before, where several are to approve: all of them approve the same one.
+    fn merge_under_review(&self, now: Merge) -> Merge {
+        let policy = &self.track.world.decisions.policy;
+        gate::under_review(policy, &self.track.state, &now.head).map_or_else(
+            || now.clone(),
+            |(base, tree)| Merge { base: base.clone(), head: now.head.clone(), tree: tree.clone() },
+        )
+    }
+
+    /// The approvals that are missing for a merge, with one that is about to be given. Where one is enough, whether it counts is
+    /// the gate's to say.
+    async fn missing_reviews(&self, merge: &Merge, given: Option<&Review>) -> Result<gate::Missing, Halt> {
+        let decisions = &self.track.world.decisions;
+        if decisions.policy.one_review() {
+            return Ok(gate::Missing::default());
+        }
+        let lander = &self.track.world.ports.lander;
+        let mut state = self.track.state.clone();
+        state.reviews.extend(given.cloned());
+        let authors = lander.person_authors(&merge.base, &merge.head).await.map_err(Halt::internal(Phase::Review))?;
+        let signatures = lander.signatures(&merge.base, &decisions.policy, &self.track.key, &state).await;
+        let signatures = signatures.map_err(Halt::internal(Phase::Review))?;
+        let candidate = Candidate {
+            base: merge.base.clone(),
+            head: merge.head.clone(),
+            merge_tree: merge.tree.clone(),
+            person_authors: authors,
+        };
+        Ok(gate::missing(&decisions.policy, &state, &candidate, &signatures))
+    }
+
+    /// Who reviews next: somebody whose adapter has not approved this merge.
+    fn next_reviewer(&self, merge: &Merge) -> Assignment {
+        let decisions = &self.track.world.decisions;
+        let approvals = gate::standing_approvals(&self.track.state.reviews);
+        let has_approved = |assignment: &&Assignment| {
+            approvals.iter().any(|review| {
+                review.head == merge.head
+                    && matches!(&review.reviewer, Principal::Agent { adapter, .. } if *adapter == assignment.adapter)
+            })
+        };
+        let mut all = std::iter::once(&decisions.reviewer).chain(&decisions.more_reviewers);
+        all.find(|assignment| !has_approved(assignment)).unwrap_or(&decisions.reviewer).clone()
     }
 
     /// Waits for a person, unless one was faster than we are.
@@ -111,7 +161,7 @@ impl Attempt {
     }
 
     async fn review_by_agent(&mut self, merge: Merge) -> Result<(), Halt> {
-        let reviewer = self.track.world.decisions.reviewer.clone();
+        let reviewer = self.next_reviewer(&merge);
         let session = self.track.world.ports.host.session_id();
         let prompt = self.prompt(&reviewer.role, &PromptTask::Review);
         let (principal, end) =
@@ -125,7 +175,7 @@ impl Attempt {
             None => Err("no review was written to the result file".to_owned()),
         };
         match answer {
-            Ok(answer) => self.record_review(principal, merge, answer),
+            Ok(answer) => self.record_review(principal, merge, answer).await,
             Err(reason) => {
                 let how = super::attempt::ended(&end.ended);
                 let message = format!("no valid review: the reviewer {how}, {reason}");
@@ -160,7 +210,7 @@ impl Attempt {
         Ok(())
     }
 
-    fn record_review(&mut self, reviewer: Principal, merge: Merge, answer: ReviewAnswer) -> Result<(), Halt> {
+    async fn record_review(&mut self, reviewer: Principal, merge: Merge, answer: ReviewAnswer) -> Result<(), Halt> {
         let rejected = answer.verdict == ReviewVerdict::RequestChanges;
         let text = serde_json::to_vec_pretty(&answer.findings).unwrap_or_default();
         let found = answer.findings.len();
@@ -168,9 +218,9 @@ impl Attempt {
         let review = Review {
             reviewer,
             verdict: answer.verdict,
-            base: merge.base,
-            head: merge.head,
-            merge_tree: merge.tree,
+            base: merge.base.clone(),
+            head: merge.head.clone(),
+            merge_tree: merge.tree.clone(),
             policy: self.track.world.decisions.policy.version.clone(),
             story: self.recorded().story.clone(),
             findings: answer.findings,
@@ -178,9 +228,15 @@ impl Attempt {
             at: self.track.world.ports.clock.now(),
             signature: None,
         };
-        let event = ItemEvent::Reviewed { attempt: Some(attempt), review };
+        let missing = self.missing_reviews(&merge, Some(&review)).await?;
+        let more = !rejected && !missing.is_none();
+        let event = ItemEvent::Reviewed { attempt: Some(attempt), review, more };
         self.track.note_with(event, vec![Artefact { name: "review".to_owned(), bytes: text }])?;
-        let summary = if rejected { format!("changes requested, {found} finding(s)") } else { "approved".to_owned() };
+        let summary = match (rejected, more) {
+            (true, _) => format!("changes requested, {found} finding(s)"),
+            (false, true) => format!("approved; {} more to go", missing.agents + missing.persons),
+            (false, false) => "approved".to_owned(),
+        };
         let story_id = self.track.key.clone();
         self.track.world.tell(super::events::Happening::PhaseEnded { story_id, phase: Phase::Review, summary });
         Ok(())

@@ -4,6 +4,7 @@ use super::fake::{Stage, failure_of, plan, shown};
 use super::ports::{Cancel, Ended};
 use crate::domain::event::{FailureClass, ItemEvent, Review, ReviewVerdict, Signature};
 use crate::domain::names::{Oid, Principal};
+use crate::domain::plan::Assignment;
 use crate::domain::policy::ReviewBy;
 use crate::domain::state::Status;
 use crate::domain::workflow::Phase;
@@ -119,7 +120,7 @@ fn review_by(stage: &Stage, key: &str, who: &str, verdict: ReviewVerdict) -> Ite
     let reviewer = Principal::Person(who.to_owned());
     let review =
         Review { reviewer, verdict, base, head, merge_tree, policy, story, findings, message, at, signature: None };
-    ItemEvent::Reviewed { attempt: None, review }
+    ItemEvent::Reviewed { attempt: None, review, more: false }
 }
 
 fn for_people() -> Stage {
@@ -291,4 +292,58 @@ fn a_signature_that_comes_during_the_run_lands_the_story_in_it() {
     assert_eq!(shown(&summary, "1.1").0, Status::Landed);
     // The stage and its script hold each other.
     stage.agents.on("1.2", Phase::Implementation, async |session| session.exit(1));
+}
+
+/// Two agents review, of two adapters.
+fn for_two(review_by: ReviewBy) -> Stage {
+    let mut stage = Stage::with_check();
+    stage.policy.reviewers = 2;
+    stage.policy.review_by = review_by;
+    let second = Assignment { role: "code-reviewer".to_owned(), adapter: "second".to_owned(), why: String::new() };
+    stage.more_reviewers = vec![second];
+    stage
+}
+
+#[test]
+fn two_reviewers_of_different_adapters_see_the_same_merge_and_then_it_lands() {
+    let stage = for_two(ReviewBy::Agent);
+    let summary = stage.run(&plan(&[("1.1", &[])])).unwrap();
+    assert_eq!(shown(&summary, "1.1").0, Status::Landed);
+    let reviews = stage.ledger.state("1.1").reviews;
+    let adapter = |review: &Review| match &review.reviewer {
+        Principal::Agent { adapter, .. } => adapter.clone(),
+        other => other.to_string(),
+    };
+    assert_eq!(reviews.iter().map(adapter).collect::<Vec<_>>(), ["fake", "second"]);
+    assert_eq!(reviews[0].merge_tree, reviews[1].merge_tree);
+}
+
+#[test]
+fn changes_asked_for_by_the_second_reviewer_ask_both_again() {
+    let stage = for_two(ReviewBy::Agent);
+    let asked = std::rc::Rc::new(std::cell::Cell::new(false));
+    stage.agents.on("1.1", Phase::Review, move |session| {
+        let first =
+            session.request.adapter == "second" && !asked.replace(session.request.adapter == "second" || asked.get());
+        async move { if first { session.request_changes("no") } else { session.approve() } }
+    });
+    let summary = stage.run(&plan(&[("1.1", &[])])).unwrap();
+    assert_eq!(shown(&summary, "1.1").0, Status::Landed);
+    let verdicts: Vec<_> = stage.ledger.state("1.1").reviews.iter().map(|review| review.verdict).collect();
+    let (yes, no) = (ReviewVerdict::Approve, ReviewVerdict::RequestChanges);
+    assert_eq!(verdicts, [yes, no, yes, yes]);
+}
+
+#[test]
+fn agents_review_first_where_a_person_is_wanted_too() {
+    let mut stage = for_two(ReviewBy::Both);
+    stage.policy.reviewers = 1;
+    let summary = stage.run(&plan(&[("1.1", &[])])).unwrap();
+    let (status, reason) = shown(&summary, "1.1");
+    assert_eq!(status, Status::ReadyForReview, "{reason}");
+    assert!(reason.contains("a person's review"), "{reason}");
+    assert_eq!(stage.ledger.state("1.1").reviews.len(), 1);
+    let review = review_by(&stage, "1.1", "ada@example.org", ReviewVerdict::Approve);
+    stage.ledger.somebody_writes("1.1", review);
+    assert_eq!(stage.run(&plan(&[("1.1", &[])])).unwrap().totals.landed, 1);
 }

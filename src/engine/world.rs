@@ -15,6 +15,7 @@ use super::tamper::Watch;
 use crate::domain::names::{BranchRef, Oid, RunId};
 use crate::domain::plan::Assignment;
 use crate::domain::policy::Policy;
+use crate::domain::prompt::template::Prompts;
 use crate::domain::settings::Settings;
 
 /// The implementations of the ports.
@@ -57,6 +58,10 @@ pub struct Decisions {
     pub root: PathBuf,
     /// Who reviews, when an agent does.
     pub reviewer: Assignment,
+    /// Who else does, in order, when the policy wants several approvals: of other adapters.
+    pub more_reviewers: Vec<Assignment>,
+    /// What agents are told.
+    pub prompts: Prompts,
     /// Slots, at least 1.
     pub jobs: u32,
     /// Wave barrier.

@@ -87,7 +87,7 @@ fn landed() -> ItemState {
         started("1.1"),
         ItemEvent::PhaseRecorded { attempt: attempt_id(), phase: Phase::Issue, outcome: not },
         done(Phase::Testing, vec![check]),
-        ItemEvent::Reviewed { attempt: None, review },
+        ItemEvent::Reviewed { attempt: None, review, more: false },
         ItemEvent::LandingIntended { attempt: attempt_id(), landing: landing.clone() },
         ItemEvent::Landed { landing },
     ])

@@ -155,3 +155,61 @@ fn a_reopened_story_begins_a_new_round() {
     assert_eq!(project.merges_of("1.1"), 2, "one per round");
     project.assert_tidy();
 }
+
+/// `[agents.second]`: the scripted agent under another name.
+fn second(project: &Project) -> String {
+    let text = std::fs::read_to_string(project.scratch.root().join(".orchestrate.toml")).unwrap();
+    let command = text.lines().find(|line| line.starts_with("command = ")).unwrap();
+    text.replace("[agents.scripted]", &format!("[agents.second]\n{command}\n[agents.scripted]"))
+}
+
+#[test]
+fn two_agents_of_different_adapters_and_a_person_approve_before_it_lands() {
+    let project = Project::new("", "[review]\nby = \"both\"\nreviewers = 2\n");
+    project.story("1.1", "First", "None").commit();
+    let alone = project.stories(&[]);
+    assert_eq!(alone.code, 2, "{}\n{}", alone.stdout, alone.stderr);
+    assert!(alone.stderr.contains("reviewers = 2 needs 2 different agents"), "{}", alone.stderr);
+    project.scratch.write(".orchestrate.toml", second(&project));
+    project.scratch.commit("two agents");
+    let ran = project.stories(&[]);
+    assert_eq!(ran.code, 5, "{}\n{}", ran.stdout, ran.stderr);
+    let log = project.scratch.git(&["log", "--format=%s", "refs/orchestrate/items/1.1"]);
+    assert_eq!(log.matches("approved by").count(), 2, "{log}");
+    let early = project.orchestrate(&["land", "1.1"]);
+    assert_ne!(early.code, 0, "{}\n{}", early.stdout, early.stderr);
+    assert_eq!(project.merges_of("1.1"), 0);
+    assert_eq!(project.as_person("bob@example.org", &["review", "1.1", "--approve", "-m", "fine"]).code, 0);
+    let ran = project.orchestrate(&["resume"]);
+    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+    let merge = project.scratch.git(&["log", "--merges", "-1", "--format=%B", "main"]);
+    for reviewer in ["agent:scripted:", "agent:second:", "person:bob@example.org"] {
+        assert!(merge.contains(&format!("Reviewed-by: {reviewer}")), "{merge}");
+    }
+    assert_eq!(project.orchestrate(&["verify"]).code, 0);
+    project.assert_tidy();
+}
+
+#[test]
+fn a_repository_has_prompts_of_its_own_and_only_committed_ones_count() {
+    let project = Project::new("", "");
+    project.story("1.1", "First", "None");
+    project.scratch.write(".orchestrate/prompts/review.md", "Be strict.\n{{story}}\n{{difff}}\n");
+    project.commit();
+    let ran = project.stories(&[]);
+    assert_eq!(ran.code, 2, "{}\n{}", ran.stdout, ran.stderr);
+    for said in ["main:.orchestrate/prompts/review.md:3:1", "unknown place {{difff}}", "needs {{result_form}}"] {
+        assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
+    }
+    assert!(!project.journal_path().exists(), "nothing was started");
+    let good = "Be strict, {{role}}.\n{{story}}\n{{diff}}\n{{result_form}}\n";
+    project.scratch.write(".orchestrate/prompts/review.md", good);
+    project.scratch.commit("a prompt");
+    project.scratch.write(".orchestrate/prompts/review.md", good.replace("strict", "kind"));
+    let ran = project.stories(&[]);
+    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+    let prompts = prompts(&project);
+    assert!(prompts.contains("# Task: review story 1.1\n\nBe strict, code-reviewer.\n"), "{prompts}");
+    assert!(!prompts.contains("Be kind"), "{prompts}");
+    assert!(prompts.contains("Do three things"), "the others stay as they are");
+}

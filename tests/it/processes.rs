@@ -15,6 +15,7 @@ use git_orchestrate::adapters::process::spawn::Launch;
 use git_orchestrate::adapters::process::supervisor::Supervisor;
 use git_orchestrate::domain::event::{FailureClass, Finding};
 use git_orchestrate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, RunId};
+use git_orchestrate::domain::prompt::template::Prompts;
 use git_orchestrate::domain::prompt::{PromptContext, PromptTask, read_review, render};
 use git_orchestrate::domain::settings::{PidNamespace, Settings};
 use git_orchestrate::domain::workflow::Phase;
@@ -567,7 +568,9 @@ impl DemoBench<'_> {
     fn run(&self, phase: Phase, task: PromptTask<'_>) {
         let request = self.agency.request(phase, "");
         let story = String::from_utf8(request.story).unwrap();
+        let prompts = Prompts::default();
         let context = PromptContext {
+            prompts: &prompts,
             id: "1.1",
             title: "Title",
             path: "docs/stories/1.1.title.md",

@@ -382,7 +382,7 @@ fn forged_records_and_a_forged_verifier_land_nothing() {
     let forged = |change: &dyn Fn(&mut Review)| {
         let mut review = genuine.clone();
         change(&mut review);
-        let event = ItemEvent::Reviewed { attempt: None, review };
+        let event = ItemEvent::Reviewed { attempt: None, review, more: false };
         let mut store = Store::new(&Repo::discover(&project.scratch.root()).unwrap());
         let record = Record::Item { key: ItemKey::new("1.1"), event, at: Timestamp(9), artefacts: Vec::new() };
         store.append(&[record]).unwrap();

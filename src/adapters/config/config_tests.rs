@@ -75,7 +75,7 @@ fn later_layers_win_key_by_key() {
     .unwrap();
     std::fs::write(&repository, "[run]\njobs = 3\nmissing = \"expand\"\n[agents.x]\nbin = \"b\"\n").unwrap();
     let variables = BTreeMap::from([("GIT_ORCHESTRATE_JOBS".to_owned(), "4".to_owned())]);
-    let loaded = load(&Sources { user: Some(user), repository, variables });
+    let loaded = load(&Sources { user: Some(user), repository, prompts: None, variables });
     assert_eq!(loaded.diagnostics, []);
     assert_eq!(loaded.settings.jobs, Some(4));
     assert_eq!(loaded.settings.missing, Missing::Expand);
@@ -169,10 +169,11 @@ fn a_policy_has_a_version_that_depends_on_resolved_keys_only() {
 #[test]
 fn every_gate_key_is_read_and_its_difference_is_named() {
     let text = "[protect]\nbranches = [\"release/*\"]\nmode = \"all\"\n[gates]\nchecks = \"required\"\n\
-        [review]\nby = \"human\"\nrounds = 5\nrole = \"senior\"\n[checks]\ntest = [\"t\"]\n\
+        [review]\nby = \"human\"\nreviewers = 2\nrounds = 5\nrole = \"senior\"\n[checks]\ntest = [\"t\"]\n\
         [workflow.documentation]\nby = \"person\"\n[hotfix]\nlines = 3\n";
     let policy = policy_of(text);
     assert_eq!((policy.hotfix_lines, policy_of("").hotfix_lines), (3, 9));
+    assert_eq!((policy.reviewers, policy_of("").reviewers), (2, 1));
     assert_eq!((policy.mode, policy.review_by), (ProtectMode::All, ReviewBy::Human));
     assert_eq!(policy.phase(Phase::Review).by, Performer::Person);
     let expected = [
@@ -180,6 +181,7 @@ fn every_gate_key_is_read_and_its_difference_is_named() {
         "[protect] mode",
         "[gates] checks",
         "[review] by",
+        "[review] reviewers",
         "[review] rounds",
         "[review] role",
         "[hotfix] lines",

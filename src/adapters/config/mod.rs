@@ -4,6 +4,7 @@
 mod document;
 mod environment;
 mod policy;
+pub mod prompts;
 mod reader;
 mod settings;
 pub mod target;
@@ -33,6 +34,8 @@ pub struct Sources {
     pub user: Option<PathBuf>,
     /// `.orchestrate.toml` of the work tree, whether it exists or not.
     pub repository: PathBuf,
+    /// The folder of the user's own prompts.
+    pub prompts: Option<PathBuf>,
     /// Variables that begin with `GIT_ORCHESTRATE_`.
     pub variables: BTreeMap<String, String>,
 }
@@ -58,6 +61,7 @@ impl Sources {
             Some((name, value.to_string_lossy().into_owned()))
         };
         Self {
+            prompts: user.as_ref().map(|dirs| dirs.config_dir().join("prompts")),
             user: user.map(|dirs| dirs.config_dir().join("config.toml")),
             repository: root.join(FILE),
             variables: std::env::vars_os().filter_map(|(name, value)| text(name, value)).collect(),

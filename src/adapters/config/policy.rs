@@ -9,7 +9,7 @@ use super::reader::{Reader, Table};
 use super::settings::LONGEST;
 use crate::domain::diagnostic::{Diagnostic, Severity};
 use crate::domain::names::PolicyVersion;
-use crate::domain::policy::{CheckSpec, MOST_HOTFIX_LINES, PhaseSpec, Policy, ProtectMode, ReviewBy};
+use crate::domain::policy::{CheckSpec, MOST_HOTFIX_LINES, MOST_REVIEWERS, PhaseSpec, Policy, ProtectMode, ReviewBy};
 use crate::domain::workflow::{Performer, Phase};
 
 /// Seconds a check may take when it says nothing.
@@ -49,6 +49,7 @@ pub fn differences(worktree: &Policy, target: &Policy) -> Vec<String> {
     note(worktree.signatures_required != target.signatures_required, "[gates] signatures");
     note(worktree.allowed_signers != target.allowed_signers, "[gates] allowed_signers");
     note(worktree.review_by != target.review_by, "[review] by");
+    note(worktree.reviewers != target.reviewers, "[review] reviewers");
     note(worktree.review_rounds != target.review_rounds, "[review] rounds");
     note(worktree.reviewer_role != target.reviewer_role, "[review] role");
     note(worktree.hotfix_lines != target.hotfix_lines, "[hotfix] lines");
@@ -129,8 +130,10 @@ fn gates(table: &Table<'_>, policy: &mut Policy) {
 }
 
 fn review(table: &Table<'_>, policy: &mut Policy) {
-    table.warn_unknown(&["by", "rounds", "role"]);
-    set(&mut policy.review_by, table.choice("by", &[("agent", ReviewBy::Agent), ("human", ReviewBy::Human)]));
+    table.warn_unknown(&["by", "reviewers", "rounds", "role"]);
+    let words = [("agent", ReviewBy::Agent), ("human", ReviewBy::Human), ("both", ReviewBy::Both)];
+    set(&mut policy.review_by, table.choice("by", &words));
+    set(&mut policy.reviewers, table.number("reviewers", 1..=MOST_REVIEWERS));
     set(&mut policy.review_rounds, table.number("rounds", 1..=20));
     set(&mut policy.reviewer_role, table.string("role"));
 }
@@ -219,14 +222,17 @@ fn agree_on_review(root: &Table<'_>, policy: &mut Policy) {
     };
     if let Some(table) = table.filter(|table| table.has("by")) {
         let said = root.table("review").is_some_and(|review| review.has("by"));
-        if said && by_workflow != policy.review_by {
+        // `both` says more than a phase can, and contradicts neither word.
+        if said && by_workflow != policy.review_by && policy.review_by != ReviewBy::Both {
             table.refuse::<()>("by", "the same reviewer as `[review] by`");
         }
-        policy.review_by = by_workflow;
+        if policy.review_by != ReviewBy::Both {
+            policy.review_by = by_workflow;
+        }
     }
     let by = match policy.review_by {
         ReviewBy::Human => Performer::Person,
-        ReviewBy::Agent => Performer::Agent,
+        ReviewBy::Agent | ReviewBy::Both => Performer::Agent,
     };
     policy.phases.insert(Phase::Review, PhaseSpec { by, commands: Vec::new() });
 }

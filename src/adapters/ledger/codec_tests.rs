@@ -137,7 +137,8 @@ fn item_event() -> impl Strategy<Value = ItemEvent> {
             .prop_map(|(attempt, phase, principal)| ItemEvent::SessionStarted { attempt, phase, principal }),
         6 => (attempt(), phase(), outcome())
             .prop_map(|(attempt, phase, outcome)| ItemEvent::PhaseRecorded { attempt, phase, outcome }),
-        2 => (option::of(attempt()), review()).prop_map(|(attempt, review)| ItemEvent::Reviewed { attempt, review }),
+        2 => (option::of(attempt()), review(), any::<bool>())
+            .prop_map(|(attempt, review, more)| ItemEvent::Reviewed { attempt, review, more }),
         1 => (attempt(), id(), id(), id()).prop_map(|(attempt, from_tree, base, merge_tree)| {
             ItemEvent::ReviewCarried { attempt, from_tree, base, merge_tree }
         }),

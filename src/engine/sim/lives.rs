@@ -21,6 +21,7 @@ use crate::domain::event::{Failure, RunEvent};
 use crate::domain::names::{BranchRef, ItemKey, PolicyVersion, RunId};
 use crate::domain::plan::{Assignment, PlannedItem};
 use crate::domain::policy::Policy;
+use crate::domain::prompt::template::Prompts;
 use crate::domain::settings::Settings;
 use crate::domain::state::{ItemState, Outcome, Status};
 use crate::engine::dispatcher::{RunRequest, ledger_error, run};
@@ -374,6 +375,8 @@ impl Play {
             settings: self.settings.clone(),
             root: world.root.clone(),
             reviewer,
+            prompts: Prompts::default(),
+            more_reviewers: Vec::new(),
             jobs: self.jobs,
             waves: self.waves,
             land: true,

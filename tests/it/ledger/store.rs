@@ -28,7 +28,7 @@ fn the_log_of_an_item_reads_like_a_diary() {
         done(1, Phase::Setup, "worktree .worktrees/1.1"),
         not_applicable(Phase::Issue, "no forge configured"),
         ItemEvent::SessionStarted { attempt: attempt(1), phase: Phase::Research, principal: agent },
-        ItemEvent::Reviewed { attempt: None, review: approval(&base, &base, &tree, &story) },
+        ItemEvent::Reviewed { attempt: None, review: approval(&base, &base, &tree, &story), more: false },
         done(1, Phase::Branch, "story/1.1-title"),
         done(1, Phase::Research, "read"),
         done(1, Phase::Implementation, "1 commit(s)"),
@@ -223,7 +223,7 @@ fn ready(bookkeeping: bool) -> (Scratch, Store, MergePermit, Landing) {
         .map(|phase| record("1.1", done(1, *phase, "x")))
         .collect();
     let review = approval(&landing.base, &landing.head, &landing.merge_tree, &story);
-    records.push(record("1.1", ItemEvent::Reviewed { attempt: None, review }));
+    records.push(record("1.1", ItemEvent::Reviewed { attempt: None, review, more: false }));
     records.push(record("1.1", ItemEvent::LandingIntended { attempt: attempt(1), landing: landing.clone() }));
     store.append(&records).unwrap();
     let permit = permit(&mut store, &landing);
