@@ -68,6 +68,11 @@ fn appends(scratch: &Scratch, count: usize) -> Cost {
     Cost { cpu: all.cpu / SINGLES, wall: all.wall / SINGLES }
 }
 
+/// One more event of the first item.
+pub fn touch(scratch: &Scratch, nth: usize) {
+    open(scratch).append(&[phase(0, nth)]).unwrap();
+}
+
 fn reads(scratch: &Scratch, count: usize) -> Cost {
     let costs: Vec<Cost> =
         (0..RUNS).map(|_| here(|| assert_eq!(open(scratch).items().unwrap().len(), count))).collect();
@@ -95,7 +100,7 @@ fn started(number: usize, base: &Oid, story: &Oid) -> Record {
 }
 
 /// The n-th phase, of the twelve before the landing; begins again after them, as rounds of rework do.
-fn phase(number: usize, nth: usize) -> Record {
+pub fn phase(number: usize, nth: usize) -> Record {
     let outcome = PhaseOutcome::Done {
         by: Principal::Tool,
         summary: "done as the story asks, nothing left over".to_owned(),

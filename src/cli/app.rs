@@ -20,6 +20,7 @@ use crate::adapters::git::room;
 use crate::adapters::git::worktree::GitWorktrees;
 use crate::adapters::guarded;
 use crate::adapters::host::Machine;
+use crate::adapters::ledger::memory::Memory;
 use crate::adapters::ledger::store::Store;
 use crate::adapters::process::executor::LocalExecutor;
 use crate::adapters::process::secrets;
@@ -43,6 +44,8 @@ pub(crate) struct App {
     pub(crate) machine: Machine,
     /// The one child that writes refs.
     writer: Arc<Mutex<RefWriter>>,
+    /// What its ledgers remember together.
+    memory: Memory,
     pub(crate) findings: Vec<Diagnostic>,
     /// Takes secrets out of what is recorded.
     pub(crate) redactor: Redactor,
@@ -71,7 +74,16 @@ impl App {
         let machine = Machine::new(repo.state_dir());
         let writer = Arc::new(Mutex::new(RefWriter::new(&repo)));
         let redactor = Redactor::new(secrets::of_environment(&settings.redact_values_of));
-        Ok(Self { redactor, repo, settings, machine, writer, findings: diagnostics, file: repository_file })
+        Ok(Self {
+            redactor,
+            repo,
+            settings,
+            machine,
+            writer,
+            memory: Memory::default(),
+            findings: diagnostics,
+            file: repository_file,
+        })
     }
 
     /// Opens the repository for a command that changes something: not from inside an attempt's worktree.
@@ -103,6 +115,9 @@ impl App {
         reject(&findings)?;
         let policy_source = match file {
             Some(_) => format!("policy {} from {name}", policy.version),
+            None if self.file.is_some() => {
+                format!("built-in policy ({POLICY_FILE} is not committed on {})", branch.short())
+            }
             None => {
                 format!("built-in policy (no {POLICY_FILE} on {}; `git orchestrate init` writes one)", branch.short())
             }
@@ -152,7 +167,8 @@ impl App {
 
     /// Opens the ledger.
     pub(crate) fn ledger(&self) -> Store {
-        Store::with_writer(&self.repo, self.writer.clone()).hiding(self.redactor.clone())
+        let store = Store::with_writer(&self.repo, self.writer.clone()).remembering(self.memory.clone());
+        store.hiding(self.redactor.clone())
     }
 
     /// The agents that are known here.

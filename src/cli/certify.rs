@@ -250,7 +250,7 @@ impl Desk<'_> {
             ui.warning(&format!("{path} is not marked as done: {obstacle}"));
             return Ok(false);
         }
-        if self.move_branch(by_hand, &commit, at)? {
+        if self.move_branch(by_hand, &commit, at, ui)? {
             if let Err(error) = follow::follow(repo, self.branch, &self.tip, &commit) {
                 ui.warning(&format!("{path} is marked as done, but a checkout did not follow: {error}"));
             }
@@ -259,9 +259,15 @@ impl Desk<'_> {
         Ok(true)
     }
 
-    /// Write-ahead, then the move and the landing in one transaction. `false` when the branch moved meanwhile: the landing is
-    /// recorded without its write-back.
-    fn move_branch(&mut self, by_hand: &ByHand<'_>, commit: &Oid, at: Timestamp) -> Result<bool, CommandError> {
+    /// Write-ahead, then the move and the landing in one transaction. `false` when the branch moved meanwhile or somebody holds
+    /// its lock: the landing is recorded without its write-back.
+    fn move_branch(
+        &mut self,
+        by_hand: &ByHand<'_>,
+        commit: &Oid,
+        at: Timestamp,
+        ui: &mut Ui,
+    ) -> Result<bool, CommandError> {
         let landing = Landing { tip: commit.clone(), ..by_hand.landing.clone() };
         let intended = by_hand.intended(&landing);
         let state = by_hand.state.apply(&intended, at).map_err(LedgerError::from)?;
@@ -273,7 +279,11 @@ impl Desk<'_> {
         };
         match self.store.land(MergePermit::bookkeeping(proof), by_hand.key, &landing, at) {
             Ok(()) => Ok(true),
-            Err(LedgerError::TargetMoved { .. }) => {
+            Err(error @ (LedgerError::TargetMoved { .. } | LedgerError::Locked(_))) => {
+                if let LedgerError::Locked(locked) = &error {
+                    let helps = locked.hint.as_deref().unwrap_or_default();
+                    ui.warning(&format!("{} is not marked as done: {locked} ({helps})", by_hand.state.path));
+                }
                 let landed = ItemEvent::Landed { landing: by_hand.landing.clone() };
                 let events = [by_hand.intended(&by_hand.landing), landed].map(|event| self.of_item(by_hand.key, event));
                 self.store.append(&events)?;

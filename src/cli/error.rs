@@ -112,7 +112,7 @@ const FULL: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
 impl From<LedgerError> for CommandError {
     fn from(error: LedgerError) -> Self {
         match error {
-            LedgerError::Port(error) => error.into(),
+            LedgerError::Port(error) | LedgerError::Locked(error) | LedgerError::Gone(error) => error.into(),
             LedgerError::Unreadable { .. } => Self::operation(error.to_string())
                 .hint("git orchestrate doctor shows what is wrong with the record, --fix goes back to what is sound"),
             LedgerError::Rejected(_) | LedgerError::TargetMoved { .. } => Self::operation(error.to_string()),

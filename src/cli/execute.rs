@@ -9,6 +9,7 @@ use super::certify;
 use super::checkpoints;
 use super::error::CommandError;
 use super::exit::Exit;
+use super::outlast::outlast_gc;
 use super::planning::Planned;
 use super::ui::Ui;
 use crate::adapters::agents::Registry;
@@ -92,6 +93,9 @@ pub(crate) fn execute(mut planned: Planned, options: Options, ui: &mut Ui) -> Re
     // What the run landed is certified; what somebody else brought meanwhile is found out.
     let settled = certify::settle(&app, ui);
     checkpoints::save(&app, Occasion::End, ui);
+    if signal.is_none() {
+        local.block_on(&runtime, outlast_gc(&app, ui));
+    }
     match settled {
         Ok(()) => Ok(exit),
         Err(error) => {
@@ -130,7 +134,7 @@ pub(crate) fn recover(app: &App, ui: &mut Ui) -> Result<(), CommandError> {
 }
 
 async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<Ended, CommandError> {
-    let Planned { app, target, registry, store, plan, reviewer, more_reviewers, prompts, .. } = planned;
+    let Planned { app, target, registry, store, plan, reviewer, more_reviewers, prompts, roles, .. } = planned;
     let run = options.continues.clone().unwrap_or_else(|| app.machine.run_id());
     let _lock = RunLock::take(&app.repo.state_dir(), &run)?;
     elsewhere::take(&app.repo, &run);
@@ -170,6 +174,7 @@ async fn run(planned: Planned, options: Options, ui: &mut Ui) -> Result<Ended, C
         root: app.repo.root().to_owned(),
         reviewer,
         more_reviewers,
+        roles,
         prompts,
         jobs,
         waves: options.waves,
@@ -193,7 +198,11 @@ fn reporter(view: View, ui: &Ui) -> Box<dyn Reporter> {
     match view {
         View::Json => Box::new(JsonLines::new(Box::new(std::io::stdout()))),
         View::Person if ui.loudness() == super::ui::Loudness::Quiet => Box::new(Lines::new(Box::new(std::io::sink()))),
-        View::Person if ui.is_interactive() => Box::new(Bars::stderr(ui.size(), Color::of(ui.err_color()))),
+        View::Person if ui.can_draw() => {
+            let stopped = signals::stops();
+            let look = Box::new(move || super::ui::look(&stopped));
+            Box::new(Bars::new(Box::new(std::io::stderr()), look, Color::of(ui.err_color())))
+        }
         View::Person => Box::new(Lines::new(Box::new(std::io::stderr()))),
     }
 }

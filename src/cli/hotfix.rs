@@ -253,6 +253,10 @@ impl Order {
         match app::runtime()?.block_on(landing)? {
             Landed::BranchMoved => Ok(None),
             Landed::Obstacle(obstacle) => Err(stands_in_the_way(&obstacle)),
+            Landed::Locked(lock) => {
+                Err(CommandError::operation(format!("nothing was moved: {lock}"))
+                    .hint("try again when the lock is gone"))
+            }
             Landed::Done(hotfix, stays) => {
                 if args.json {
                     ui.data(&report::landed_json(branch, &hotfix))?;

@@ -25,6 +25,7 @@ mod item;
 mod land;
 mod log;
 mod others;
+mod outlast;
 mod phase;
 mod plan;
 mod planning;

@@ -20,6 +20,7 @@ use crate::domain::names::{ItemKey, RunId};
 use crate::domain::plan::{self, Assignment, LeftOut, Plan, PlanRequest};
 use crate::domain::policy::ReviewBy;
 use crate::domain::prompt::template::Prompts;
+use crate::domain::role::RoleFile;
 use crate::domain::run_state::RunState;
 use crate::domain::scope::{Scope, Selection};
 use crate::domain::settings::Missing;
@@ -41,6 +42,8 @@ pub(crate) struct Planned {
     pub(crate) more_reviewers: Vec<Assignment>,
     /// What agents are told.
     pub(crate) prompts: Prompts,
+    /// The roles that the repository defines, by name.
+    pub(crate) roles: BTreeMap<String, RoleFile>,
 }
 
 impl Planned {
@@ -71,7 +74,9 @@ impl Planned {
             app::show(&findings, ui);
             CommandError::usage(BECAUSE_OF_ERRORS)
         })?;
-        let agents = Agents::of(&app, &registry);
+        let roles = agents::roles::committed(&app.repo, &target.tip)?;
+        let agents = Agents::of(&app, &registry, &roles);
+        let roles = roles.into_iter().map(|role| (role.name.clone(), role)).collect();
         let unread = unread(&loaded.items, &findings);
         let context =
             Context { app: &app, asked, agents, states: &states, items: &loaded.items, unread, target: &target };
@@ -85,6 +90,7 @@ impl Planned {
             }
             Assignment { role: target.policy.reviewer_role.clone(), adapter: "none".to_owned(), why }
         });
+        plan.diagnostics.extend(context.unknown_roles());
         let more_reviewers = context.more_reviewers(&reviewer).unwrap_or_else(|finding| {
             plan.diagnostics.push(*finding);
             Vec::new()
@@ -100,7 +106,7 @@ impl Planned {
         join(&mut findings, std::mem::take(&mut plan.diagnostics));
         app::show(&findings, ui);
         plan.diagnostics = findings;
-        Ok(Self { app, target, registry, store, plan, reviewer, more_reviewers, prompts })
+        Ok(Self { app, target, registry, store, plan, reviewer, more_reviewers, prompts, roles })
     }
 
     /// Refuses a plan with errors, or with warnings under `--strict`; they were shown already.
@@ -191,6 +197,12 @@ impl Context<'_> {
         assign::assign_role(&self.target.policy.reviewer_role, &choices)
     }
 
+    /// Roles that the configuration names and nobody defines.
+    fn unknown_roles(&self) -> Vec<Diagnostic> {
+        let choices = self.agents.choices(self.app, self.asked);
+        assign::unknown_roles(&self.target.policy.reviewer_role, &choices)
+    }
+
     /// Roles and adapters of further reviewing sessions.
     fn more_reviewers(&self, first: &Assignment) -> Result<Vec<Assignment>, Box<Diagnostic>> {
         let policy = &self.target.policy;
@@ -210,13 +222,13 @@ struct Agents {
 }
 
 impl Agents {
-    fn of(app: &App, registry: &Registry) -> Self {
+    fn of(app: &App, registry: &Registry, roles: &[RoleFile]) -> Self {
         let root = app.repo.root();
         let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
         Self {
             adapters: owned(registry.names()),
             installed: owned(registry.installed(root)),
-            roles: agents::roles::defined(root),
+            roles: roles.iter().map(|role| role.name.clone()).collect(),
             manifest: MANIFESTS.into_iter().find(|(file, _)| root.join(file).is_file()),
         }
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::diagnostic::{Diagnostic, Place};
 use super::item::{ItemKind, WorkItem};
 use super::plan::Assignment;
+use super::role::FOLDERS;
 use super::settings::Settings;
 
 /// Adapters taken without being asked for, in order of preference. `demo` is never among them: it does no real work.
@@ -121,10 +122,39 @@ pub fn check_adapter(name: &str, source: &str, choices: &Choices<'_>) -> Result<
             "agent-not-installed",
             format!("{source} names the agent {name}, which is not installed"),
         )
-        .hint(format!("install {name}, or use `--agent` with one of: {others}"))
+        .hint(format!("{}, or use `--agent` with one of: {others}", how_to_install(name)))
         .into());
     }
     Ok(())
+}
+
+/// An error for each role that `[technologies]` or `[review] role` names and that is neither built in nor defined by a file nor
+/// a key of `[roles]`: an agent would silently do without it.
+pub fn unknown_roles(reviewer: &str, choices: &Choices<'_>) -> Vec<Diagnostic> {
+    let settings = choices.settings;
+    let defined = settings.roles.keys().chain(choices.roles).map(String::as_str);
+    let known: BTreeSet<&str> = ROLES.into_iter().chain(defined).collect();
+    let of_technologies =
+        settings.technologies.iter().map(|(name, role)| (format!("technologies.{name}"), role.as_str()));
+    let named = of_technologies.chain([("[review] role".to_owned(), reviewer)]);
+    let finding = |(source, role): (String, &str)| {
+        Diagnostic::error("unknown-role", format!("{source} names the role \"{role}\", which nobody defines")).hint(
+            format!(
+                "commit {}/{role}.md, or give it an agent in [roles]; known roles: {}",
+                FOLDERS[0],
+                joined(known.iter().copied())
+            ),
+        )
+    };
+    named.filter(|(_, role)| !known.contains(role)).map(finding).collect()
+}
+
+/// An agent of the user's own is a program that the settings name.
+fn how_to_install(name: &str) -> String {
+    if PREFERRED.contains(&name) {
+        return format!("install {name}");
+    }
+    format!("make sure that the program in agents.{name}.command is there and executable")
 }
 
 /// What a story's agent field names.
@@ -255,9 +285,9 @@ fn adapter(role: &str, asked: Option<&Asked<'_>>, choices: &Choices<'_>) -> Resu
     } else if let Some(Asked::Adapter(name)) = asked {
         (*name, "the story".to_owned(), format!("the story asks for {name}"))
     } else if let Some(name) = settings.roles.get(role) {
-        (name.as_str(), format!("roles.{role}"), format!("{name} by roles.{role} in the settings"))
+        (name.as_str(), format!("agents.roles.{role}"), format!("{name} by agents.roles.{role} in the settings"))
     } else if let Some(name) = &settings.agent {
-        (name.as_str(), "the setting agent".to_owned(), format!("{name} by the setting agent"))
+        (name.as_str(), "the setting agents.default".to_owned(), format!("{name} by agents.default in the settings"))
     } else {
         return first_installed(choices);
     };

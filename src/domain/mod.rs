@@ -24,6 +24,7 @@ pub mod prompt;
 pub mod proof;
 pub mod redact;
 pub mod retry;
+pub mod role;
 pub mod run_state;
 pub mod schedule;
 pub mod scope;

@@ -73,7 +73,7 @@ pub(crate) fn describe(error: &PortError) -> String {
 /// The same of an error of the ledger.
 pub(crate) fn describe_ledger(error: &LedgerError) -> String {
     match error {
-        LedgerError::Port(error) => describe(error),
+        LedgerError::Port(error) | LedgerError::Locked(error) | LedgerError::Gone(error) => describe(error),
         LedgerError::Rejected(_) | LedgerError::Unreadable { .. } | LedgerError::TargetMoved { .. } => {
             error.to_string()
         }

@@ -164,6 +164,7 @@ impl Attempt {
             phase,
             adapter: adapter.to_owned(),
             role: role.to_owned(),
+            role_file: self.track.world.decisions.roles.get(role).cloned(),
             session,
             resume,
             prompt,

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::attempt::{Attempt, Halt, ended, last_line};
+use super::attempt::{Attempt, Halt, describe_ledger, ended, last_line};
 use super::ports::{CommandEnd, CommandRequest, Ended, Leak};
 use crate::domain::event::{Failure, FailureClass};
 use crate::domain::names::{Oid, Principal};
@@ -95,7 +95,7 @@ impl Attempt {
             return Err(Halt::fail(FailureClass::Agent, phase, message));
         }
         if state.dirty.is_empty() {
-            worktrees.settle(&self.spec.branch, &self.spec.start).await.map_err(Halt::internal(phase))?;
+            self.settle_branch(phase).await?;
             self.refuse_leak(phase, &state.head).await?;
             return Ok(state.head);
         }
@@ -105,10 +105,19 @@ impl Attempt {
         let message = format!("{message}\n\nStory: {}\n", self.track.key);
         let made = worktrees.commit_all(&self.spec, &message, &author).await.map_err(Halt::internal(phase))?;
         // What is on record as done must be there after a power cut.
-        worktrees.settle(&self.spec.branch, &self.spec.start).await.map_err(Halt::internal(phase))?;
+        self.settle_branch(phase).await?;
         let head = made.unwrap_or(state.head);
         self.refuse_leak(phase, &head).await?;
         Ok(head)
+    }
+
+    /// Makes the branch durable, against a power cut and against a gc that did not see it move.
+    async fn settle_branch(&self, phase: Phase) -> Result<(), Halt> {
+        let ports = &self.track.world.ports;
+        let settled = ports.worktrees.settle(&self.spec.branch, &self.spec.start).await;
+        settled.map_err(Halt::internal(phase))?;
+        let held = ports.recorder.hold(&self.spec.branch, &self.spec.start).await;
+        held.map_err(|error| Halt::fail(FailureClass::Internal, phase, describe_ledger(&error)))
     }
 
     /// What holds a key of ours never reaches the target. The commit stays on the story branch: nothing anyone wrote is lost.

@@ -231,7 +231,7 @@ fn drain(heard: &mut mpsc::UnboundedReceiver<Happening>, mut take: impl FnMut(Ha
 /// A ledger error as a port error.
 pub(crate) fn ledger_error(error: LedgerError) -> PortError {
     match error {
-        LedgerError::Port(error) => error,
+        LedgerError::Port(error) | LedgerError::Locked(error) | LedgerError::Gone(error) => error,
         LedgerError::Rejected(_) | LedgerError::Unreadable { .. } | LedgerError::TargetMoved { .. } => {
             PortError::new(error.to_string())
         }

@@ -28,7 +28,13 @@ impl Attempt {
         let merged = state.landings.last().map_or_else(|| self.spec.start.clone(), |landing| landing.tip.clone());
         let commands = self.reflect_by_commands().await;
         // Before the phase is recorded: a recorded reflection tells the next start that nothing is left to clear away.
-        if let Err(error) = self.retire(&merged).await {
+        let mut retired = self.retire(&merged).await;
+        if retired.is_err() {
+            // A gc beside us may have taken what the landing brought; that comes back.
+            drop(self.track.world.ports.recorder.make_good().await);
+            retired = self.retire(&merged).await;
+        }
+        if let Err(error) = retired {
             self.track.tell(format!("the worktree stays: {}", describe(&error)));
         }
         self.track.done(Phase::Reflection, Principal::Tool, format!("{summary}{commands}"), None)?;

@@ -264,6 +264,7 @@ impl Stage {
             settings: self.settings.clone(),
             root: "/repo".into(),
             reviewer: assignment("code-reviewer"),
+            roles: BTreeMap::new(),
             prompts: Prompts::default(),
             more_reviewers: self.more_reviewers.clone(),
             jobs: self.jobs,

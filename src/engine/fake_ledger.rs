@@ -19,6 +19,10 @@ pub(crate) enum Trap {
     TargetMoves(&'static str, &'static str),
     /// The branch moves, and the process dies before `Landed` is written.
     MovesThenFails,
+    /// Somebody holds the branch's lock.
+    Locked,
+    /// A gc took the merge.
+    Gone,
 }
 
 /// Everything the ledger holds.
@@ -172,6 +176,7 @@ impl Ledger for FakeLedger {
         if let Some(Trap::TargetMoves(path, content)) = &trap {
             self.git.somebody_commits(landing.target.short(), path, content);
         }
+        stopped_by(trap.as_ref())?;
         let mut repo = self.git.repo();
         assert_eq!((permit.base(), permit.head()), (&landing.base, &landing.head), "the permit is for another landing");
         assert_eq!(repo.commits[&landing.merge].tree, *permit.merge_tree(), "another tree lands than was permitted");
@@ -200,6 +205,7 @@ impl Ledger for FakeLedger {
         if let Some(Trap::TargetMoves(path, content)) = &trap {
             self.git.somebody_commits(branch.short(), path, content);
         }
+        stopped_by(trap.as_ref())?;
         let mut repo = self.git.repo();
         assert!(permit.is_for_hotfix(), "a story's permit lands a hotfix");
         assert_eq!((permit.base(), permit.head()), (&hotfix.base, &hotfix.head), "the permit is for another hotfix");
@@ -226,5 +232,16 @@ impl Ledger for FakeLedger {
         let oid = digest(bytes);
         self.chains().blobs.insert(oid.clone(), bytes.to_vec());
         Ok(oid)
+    }
+}
+
+/// What moves nothing at all.
+fn stopped_by(trap: Option<&Trap>) -> Result<(), LedgerError> {
+    match trap {
+        Some(Trap::Locked) => {
+            Err(LedgerError::Locked(PortError::new("a ref is locked: HEAD.lock").hint("wait for it or end it")))
+        }
+        Some(Trap::Gone) => Err(LedgerError::Gone(PortError::new("cannot read commit 1a2b3c4"))),
+        Some(Trap::TargetMoves(..) | Trap::MovesThenFails) | None => Ok(()),
     }
 }

@@ -50,6 +50,8 @@ pub enum Landed {
     Done(Box<Hotfix>, Option<String>),
     /// A checkout could not follow: nothing moved.
     Obstacle(String),
+    /// Somebody holds the branch's lock: nothing moved.
+    Locked(String),
     /// The branch moved meanwhile: nothing of this landed, and it has to be judged again.
     BranchMoved,
 }
@@ -117,6 +119,10 @@ pub async fn land(
         Err(LedgerError::TargetMoved { .. }) => {
             append(ledger, branch, BranchEvent::HotfixSettled { id }, at)?;
             return Ok(Landed::BranchMoved);
+        }
+        Err(LedgerError::Locked(error)) => {
+            append(ledger, branch, BranchEvent::HotfixSettled { id }, at)?;
+            return Ok(Landed::Locked(describe(&error)));
         }
         Err(error) => return Err(ledger_error(error)),
     }

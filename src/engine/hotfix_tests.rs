@@ -99,6 +99,17 @@ fn an_obstacle_is_told_before_anything_moves_or_is_written() {
 }
 
 #[test]
+fn somebodys_lock_on_the_branch_moves_nothing_and_leaves_nothing_open() {
+    let stage = Stage::new();
+    stage.ledger.chains().traps.push_back(Trap::Locked);
+    let Landed::Locked(said) = stage.land().unwrap() else { panic!("did not wait") };
+    assert!(said.contains("HEAD.lock") && said.contains("wait for it"), "{said}");
+    let record = stage.record();
+    assert!(record.hotfixes.is_empty() && record.landing.is_none(), "{record:?}");
+    assert!(matches!(stage.land().unwrap(), Landed::Done(_, None)), "the next try lands");
+}
+
+#[test]
 fn a_branch_that_moved_meanwhile_is_not_overrun() {
     let stage = Stage::new();
     stage.ledger.chains().traps.push_back(Trap::TargetMoves("other.txt", "theirs\n"));

@@ -2,7 +2,7 @@
 //! Write-ahead: intended → moved (with `Landed`, in one ref transaction) → checkouts follow. Must not move a branch without
 //! a permit.
 
-use super::attempt::{Attempt, Halt};
+use super::attempt::{Attempt, Halt, describe};
 use super::checks::READINESS_FAILED;
 use super::ports::{Bookkeeping, LandingPlan, LedgerError, Looked};
 use super::reviewing::Merge;
@@ -15,6 +15,9 @@ use crate::domain::workflow::Phase;
 
 /// How often a landing begins anew because the target moved meanwhile.
 const MOST_TRIES: u32 = 20;
+
+/// How often it does because something could not be read or written.
+const MOST_UNMADE: u32 = 3;
 
 /// What one try at landing came to.
 enum Try {
@@ -33,13 +36,20 @@ impl Attempt {
         let head = self.branch_tip(Phase::Readiness).await?;
         let _still = watch.still(&self.track.key, self.recorded().branch.clone(), head);
         let _turn = queue.turn().await;
+        let mut unmade = 0;
         for _ in 0..MOST_TRIES {
             self.stop_if_asked()?;
             self.look(Phase::Readiness).await?;
             watch.alarm().map_or(Ok(()), |alarm| Err(Halt::Wait(alarm)))?;
-            match self.try_landing().await? {
-                Try::Landed | Try::Back => return Ok(()),
-                Try::Again => {}
+            match self.try_landing().await {
+                Ok(Try::Landed | Try::Back) => return Ok(()),
+                Ok(Try::Again) => {}
+                // A gc beside us takes merges that no ref names yet, and nothing has moved: they are made again.
+                Err(Halt::Fail(failure)) if failure.class == FailureClass::Internal && unmade < MOST_UNMADE => {
+                    unmade += 1;
+                    drop(self.track.world.ports.recorder.make_good().await);
+                }
+                Err(halt) => return Err(halt),
             }
         }
         let message = format!("{} kept moving while landing", self.recorded().target.short());
@@ -195,7 +205,7 @@ impl Attempt {
         let results = self.run_checks(&merge.tree, directory.clone()).await;
         if let Err(error) = ports.worktrees.discard(&directory).await {
             // The next check of this item takes the place over; what the checks said stands.
-            self.track.tell(format!("{} stays: {}", directory.display(), super::attempt::describe(&error)));
+            self.track.tell(format!("{} stays: {}", directory.display(), describe(&error)));
         }
         let results = results?;
         let failed = results.failed.clone();
@@ -233,6 +243,11 @@ impl Attempt {
         match ports.recorder.land(permit, self.track.key.clone(), landing.clone(), at).await {
             Ok(()) => {}
             Err(LedgerError::TargetMoved { .. }) => return Ok(Try::Again),
+            Err(LedgerError::Gone(error)) => return Err(Halt::internal(Phase::Readiness)(error)),
+            // Somebody's git is at work on the branch, or died there: this story waits, everything else goes on.
+            Err(LedgerError::Locked(error)) => {
+                return Err(Halt::Wait(format!("{}; then: git orchestrate resume", describe(&error))));
+            }
             Err(error) => return Err(Halt::Ledger(error)),
         }
         crate::fail_point::reach("outcome-written");
@@ -240,7 +255,7 @@ impl Attempt {
         ports.guard.trust(&target, &tip);
         self.landed(&landing, at)?;
         if let Err(error) = ports.lander.follow(&target, &base, &tip).await {
-            let helps = super::attempt::describe(&error);
+            let helps = describe(&error);
             self.track.tell(format!("landed, but a checkout did not follow: {helps}"));
         }
         crate::fail_point::reach("checkout-followed");

@@ -211,6 +211,49 @@ fn an_obstacle_makes_the_landing_wait_with_the_reason_and_moves_nothing() {
 }
 
 #[test]
+fn a_landing_that_meets_somebodys_lock_waits_alone_and_the_next_run_lands_it() {
+    let stage = Stage::new();
+    stage.ledger.chains().traps.push_back(Trap::Locked);
+    let items = plan(&[("1.1", &[]), ("1.2", &[])]);
+    let summary = stage.run(&items).unwrap();
+    let waits = summary.items.iter().filter(|item| item.status == Status::Approved).collect::<Vec<_>>();
+    let [one] = waits.as_slice() else { panic!("{summary:?}") };
+    let reason = "a ref is locked: HEAD.lock (wait for it or end it); then: git orchestrate resume";
+    assert_eq!(one.reason, reason);
+    assert_eq!((summary.totals.landed, summary.totals.waiting, summary.totals.unfinished), (1, 1, 0));
+    assert!(matches!(stage.ledger.chains().run_log.last(), Some(RunEvent::Paused { .. })));
+
+    assert_eq!(stage.run(&items).unwrap().totals.landed, 2);
+    for id in ["1.1", "1.2"] {
+        assert_eq!((stage.git.merges_of(id), reviews(&stage, id)), (1, 1), "{id}");
+    }
+    stage.assert_clean();
+}
+
+#[test]
+fn a_merge_that_a_gc_took_is_made_again_and_lands_once() {
+    let stage = Stage::with_check();
+    stage.ledger.chains().traps.extend([Trap::Gone, Trap::Gone]);
+    let summary = stage.run(&plan(&[("1.1", &[])])).unwrap();
+    assert_eq!(shown(&summary, "1.1").0, Status::Landed, "{summary:?}");
+    assert_eq!((stage.git.merges_of("1.1"), reviews(&stage, "1.1")), (1, 1));
+    stage.assert_clean();
+}
+
+#[test]
+fn a_merge_that_is_always_gone_fails_its_story_only() {
+    let stage = Stage::new();
+    stage.ledger.chains().traps.extend([Trap::Gone, Trap::Gone, Trap::Gone, Trap::Gone]);
+    let summary = stage.run(&plan(&[("1.1", &[]), ("1.2", &["1.1"]), ("1.3", &[])])).unwrap();
+    let first = shown(&summary, "1.1");
+    let third = shown(&summary, "1.3");
+    let mut both = [first.0, third.0];
+    both.sort();
+    assert_eq!(both, [Status::Landed, Status::Failed], "{summary:?}");
+    assert!([first.1, third.1].contains(&"cannot read commit 1a2b3c4".to_owned()), "{summary:?}");
+}
+
+#[test]
 fn a_run_that_does_not_land_ends_approved_and_the_next_one_lands_without_new_sessions() {
     let mut stage = Stage::with_check();
     stage.land = false;

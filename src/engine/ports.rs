@@ -13,6 +13,7 @@ use crate::domain::gate::MergePermit;
 use crate::domain::names::{AttemptId, BranchRef, ItemKey, Oid, Principal, RunId, Timestamp};
 use crate::domain::policy::Policy;
 use crate::domain::pressure::Pressure;
+use crate::domain::role::RoleFile;
 use crate::domain::run_state::RunState;
 use crate::domain::state::{ItemState, OpenSession, Rejected};
 use crate::domain::statement::Signatures;
@@ -119,6 +120,13 @@ pub enum LedgerError {
         /// What the permit was for.
         expected: Oid,
     },
+    /// Somebody else holds a lock that the move of a branch needs; nothing was moved and nothing written. Only from
+    /// [`Ledger::land`] and [`Ledger::land_hotfix`].
+    #[error(transparent)]
+    Locked(PortError),
+    /// What a landing or a branch brings is not there any more: somebody's gc took it. Nothing was moved and nothing written.
+    #[error(transparent)]
+    Gone(PortError),
     /// Git or the machine.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -173,6 +181,17 @@ pub trait Ledger: Send {
     /// it is read or written again.
     fn guard(&mut self) -> Result<(), LedgerError> {
         Ok(())
+    }
+
+    /// Remembers what a branch holds beyond `since`, as far as it is not too much: a gc beside us that did not see the branch
+    /// move may take it, and whoever committed it does not write it again.
+    fn hold(&mut self, _branch: &BranchRef, _since: &Oid) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    /// Writes again what a gc took of what is remembered; how many objects that were.
+    fn make_good(&mut self) -> Result<usize, LedgerError> {
+        Ok(0)
     }
 
     /// Compares every ref with what is remembered; answers with what was put back since the last call.
@@ -447,6 +466,8 @@ pub struct AgentRequest {
     pub adapter: String,
     /// Role.
     pub role: String,
+    /// The repository's description of the role, as the target had it.
+    pub role_file: Option<RoleFile>,
     /// Client session id, chosen by us where the client allows.
     pub session: String,
     /// Whether the session exists and is to be continued.

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::ports::{Ledger, LedgerError, PortError, Record};
 use crate::domain::event::Landing;
 use crate::domain::gate::MergePermit;
-use crate::domain::names::{ItemKey, Oid, Timestamp};
+use crate::domain::names::{BranchRef, ItemKey, Oid, Timestamp};
 use crate::domain::state::ItemState;
 use crate::domain::tamper::Restored;
 
@@ -21,6 +21,8 @@ enum Request {
     Blob(Oid, oneshot::Sender<Result<Vec<u8>, LedgerError>>),
     WriteBlob(Vec<u8>, oneshot::Sender<Result<Oid, LedgerError>>),
     Guard(oneshot::Sender<Result<(), LedgerError>>),
+    Hold(BranchRef, Oid, oneshot::Sender<Result<(), LedgerError>>),
+    MakeGood(oneshot::Sender<Result<usize, LedgerError>>),
     Audit(oneshot::Sender<Result<Vec<Restored>, LedgerError>>),
     Items(oneshot::Sender<Result<BTreeMap<ItemKey, ItemState>, LedgerError>>),
 }
@@ -114,6 +116,16 @@ impl Recorder {
         self.ask(Request::Guard).await
     }
 
+    /// Remembers what a branch holds; see [`Ledger::hold`].
+    pub async fn hold(&self, branch: &BranchRef, since: &Oid) -> Result<(), LedgerError> {
+        self.ask(|reply| Request::Hold(branch.clone(), since.clone(), reply)).await
+    }
+
+    /// Writes again what a gc took; see [`Ledger::make_good`].
+    pub async fn make_good(&self) -> Result<usize, LedgerError> {
+        self.ask(Request::MakeGood).await
+    }
+
     /// What had to be put back since the last call.
     pub async fn audit(&self) -> Result<Vec<Restored>, LedgerError> {
         self.ask(Request::Audit).await
@@ -197,6 +209,8 @@ fn handle(ledger: &mut dyn Ledger, requests: Vec<Request>) {
             Request::Blob(oid, reply) => drop(reply.send(ledger.blob(&oid))),
             Request::WriteBlob(bytes, reply) => drop(reply.send(ledger.write_blob(&bytes))),
             Request::Guard(reply) => drop(reply.send(ledger.guard())),
+            Request::Hold(branch, since, reply) => drop(reply.send(ledger.hold(&branch, &since))),
+            Request::MakeGood(reply) => drop(reply.send(ledger.make_good())),
             Request::Audit(reply) => drop(reply.send(ledger.audit())),
             Request::Items(reply) => drop(reply.send(ledger.items())),
         }
@@ -219,7 +233,12 @@ fn flush(ledger: &mut dyn Ledger, appends: Vec<Append>) {
             }
             Err(LedgerError::Rejected(_) | LedgerError::Unreadable { .. }) => {}
             // Whether such a batch was written is not known, so nothing of it is written again.
-            Err(error @ (LedgerError::Port(_) | LedgerError::TargetMoved { .. })) => {
+            Err(
+                error @ (LedgerError::Port(_)
+                | LedgerError::Locked(_)
+                | LedgerError::Gone(_)
+                | LedgerError::TargetMoved { .. }),
+            ) => {
                 for (_, reply) in appends {
                     drop(reply.send(Err(PortError::new(error.to_string()).into())));
                 }

@@ -1,6 +1,7 @@
 //! What every attempt of a run shares: the ports, the run's decisions, and the way to the reporter.
 //! Must not hold anything that changes during a run.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -16,6 +17,7 @@ use crate::domain::names::{BranchRef, Oid, RunId};
 use crate::domain::plan::Assignment;
 use crate::domain::policy::Policy;
 use crate::domain::prompt::template::Prompts;
+use crate::domain::role::RoleFile;
 use crate::domain::settings::Settings;
 
 /// The implementations of the ports.
@@ -60,6 +62,8 @@ pub struct Decisions {
     pub reviewer: Assignment,
     /// Who else does, in order, when the policy wants several approvals: of other adapters.
     pub more_reviewers: Vec<Assignment>,
+    /// The roles that the repository defines, by name.
+    pub roles: BTreeMap<String, RoleFile>,
     /// What agents are told.
     pub prompts: Prompts,
     /// Slots, at least 1.

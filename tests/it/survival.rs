@@ -369,3 +369,19 @@ pub fn killed_twelve_times() {
     }
     faults::note("F05", &format!("12 kills at any moment, seed {seed}"), "each landed once");
 }
+
+#[test]
+fn a_story_that_waits_is_not_retried_and_what_it_waits_for_is_said() {
+    let project = Project::new("", "");
+    project.story("1.1", "First", "None").commit();
+    let ran = project.stories(&["--no-land"]);
+    assert_eq!(ran.code, 5, "{}", ran.stderr);
+    let before = project.scratch.git(&["for-each-ref"]);
+    let ran = project.orchestrate(&["retry", "1.1"]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    let waits = "story 1.1 has not failed, it waits: approved; `git orchestrate land 1.1` lands it";
+    assert!(ran.stderr.contains(waits), "{}", ran.stderr);
+    assert_eq!(project.scratch.git(&["for-each-ref"]), before);
+    assert_eq!(project.orchestrate(&["land", "1.1"]).code, 0);
+    assert_eq!(project.merges_of("1.1"), 1);
+}

@@ -24,7 +24,7 @@ use crate::adapters::process::output::{self, LOG_CAP};
 use crate::adapters::process::past::EXIT_FILE;
 use crate::adapters::process::run::{Ask, Job, JobEnd, run};
 use crate::adapters::process::sandbox::{self, Places};
-use crate::adapters::process::spawn::{self, Launch};
+use crate::adapters::process::spawn::Launch;
 use crate::adapters::process::supervisor::Supervisor;
 use crate::domain::diagnostic::escape_line;
 use crate::domain::event::FailureClass;
@@ -40,9 +40,6 @@ const RESULT_CAP: u64 = 4 * 1024 * 1024;
 
 /// Newest output that patterns are looked for in, in bytes.
 const PATTERN_BYTES: u64 = 64 * 1024;
-
-/// Length a role file may have, in bytes.
-const ROLE_CAP: usize = 256 * 1024;
 
 /// Where agents are run.
 #[derive(Clone, Debug)]
@@ -157,37 +154,14 @@ impl<'a> Invocation<'a> {
         Ok(invocation)
     }
 
-    /// What is known of the role. An author's client reads the file itself where it has a flag for it. A reviewer's is taken
-    /// from the base commit: the file in the worktree is the author's to change.
+    /// What is known of the role. An author's client reads the file itself where it has a flag for it and knows its folder. A
+    /// reviewer is told what the target had: the file in the worktree is the author's to change.
     fn role(&self) -> Role {
-        if Path::new(&self.request.role).components().count() != 1 {
-            return Role::None;
-        }
-        let files = self.adapter.role_dirs.iter().map(|dir| format!("{dir}/{}.md", self.request.role));
-        for file in files {
-            if self.request.phase != Phase::Review && !self.adapter.role_args.is_empty() {
-                let path = self.request.worktree.join(&file);
-                if path.is_file() {
-                    return Role::Flag(path);
-                }
-            } else if let Some(text) = self.committed(&file) {
-                return Role::Text(text);
-            }
-        }
-        Role::None
-    }
-
-    /// A file of the base commit.
-    fn committed(&self, path: &str) -> Option<String> {
-        let mut git = spawn::command("git");
-        git.env("GIT_NO_REPLACE_OBJECTS", "1").arg("--git-dir").arg(&self.place.git_common_dir).args([
-            "cat-file",
-            "blob",
-            "--end-of-options",
-        ]);
-        let output = git.arg(format!("{}:{path}", self.request.base)).output().ok()?;
-        let usable = output.status.success() && output.stdout.len() <= ROLE_CAP;
-        usable.then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+        let Some(role) = &self.request.role_file else { return Role::None };
+        let own_folder = self.adapter.role_dirs.iter().any(|dir| role.path.strip_prefix(dir).is_some_and(is_direct));
+        let path = self.request.worktree.join(&role.path);
+        let flag = self.request.phase != Phase::Review && own_folder && !self.adapter.role_args.is_empty();
+        if flag && path.is_file() { Role::Flag(path) } else { Role::Text(role.body.clone()) }
     }
 
     fn job(&self, program: PathBuf, environment: Environment, secrets: Vec<String>) -> Job {
@@ -369,6 +343,11 @@ impl<'a> Invocation<'a> {
     fn log(&self) -> PathBuf {
         self.folder.join("output.log")
     }
+}
+
+/// Whether what follows a folder is a file in it.
+fn is_direct(rest: &str) -> bool {
+    rest.strip_prefix('/').is_some_and(|name| !name.contains('/'))
 }
 
 /// How a role reaches a client.

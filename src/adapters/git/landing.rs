@@ -110,6 +110,16 @@ pub fn brought(
     with_line(git, ids, base, head, most)
 }
 
+/// Ids of a story's own commits from `base` to `tip` with everything in them; when there are more than `most`, some of them.
+pub fn line(
+    git: &gix::Repository,
+    base: ObjectId,
+    tip: ObjectId,
+    most: usize,
+) -> Result<BTreeSet<ObjectId>, PortError> {
+    with_line(git, BTreeSet::from([tip]), base, tip, most)
+}
+
 /// Adds a story's own commits from `base` to `head` with everything in them; ends early beyond `most`.
 fn with_line(
     git: &gix::Repository,
@@ -131,7 +141,7 @@ fn with_line(
 
 /// Syncs a story's own commits from `base` to `tip` with everything in them.
 pub(super) fn sync_line(repo: &Repo, git: &gix::Repository, base: ObjectId, tip: ObjectId) -> Result<(), PortError> {
-    sync_all(repo, &with_line(git, BTreeSet::from([tip]), base, tip, MANY)?)
+    sync_all(repo, &line(git, base, tip, MANY)?)
 }
 
 /// Syncs objects one by one, or everything where they are many.

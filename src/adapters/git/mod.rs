@@ -6,6 +6,7 @@ pub mod behind;
 pub mod bundle;
 pub mod checkout;
 pub mod cli;
+pub mod collector;
 pub mod commit;
 pub mod content;
 pub mod fingerprint;

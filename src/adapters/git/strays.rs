@@ -11,8 +11,8 @@ use gix::ObjectId;
 use gix::bstr::ByteSlice;
 
 use super::admin::Entry;
-use super::refs;
 use super::repo::{Repo, git_error};
+use super::{pruned, refs};
 use crate::domain::names::BranchRef;
 use crate::engine::ports::PortError;
 
@@ -28,7 +28,8 @@ const MOST: usize = 10_000;
 /// Parts of an entry that are no lists of commits: a submodule's repository has commits of another one.
 const SKIPPED: [&str; 3] = ["index", "modules", "sharedindex"];
 
-/// The commits that would be lost with the entry, newest of each line only, sorted; stashes made on `branch` always.
+/// The commits that would be lost with the entry, newest of each line only, sorted; stashes made on `branch` always. Not
+/// those of which a gc took a part: no ref may name them.
 /// `reachable` is what stays in any case; everything that a ref names stays too, the stash's top apart.
 pub(super) fn of(
     repo: &Repo,
@@ -56,6 +57,7 @@ pub(super) fn of(
         lost = unreachable(git, lost, &all)?;
     }
     lost.extend(stashed.iter().copied());
+    lost.retain(|id| pruned::is_sound(git, *id));
     let parents = parents_of(git, &lost);
     Ok(lost.into_iter().filter(|id| stashed.contains(id) || !parents.contains(id)).collect())
 }

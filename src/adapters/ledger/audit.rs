@@ -9,10 +9,11 @@ use gix::ObjectId;
 
 use super::chain::message_of;
 use super::codec::{self, Fact};
+use super::memory::Look;
 use super::store::{ITEMS, LANDINGS, META, RUNS, Store, expected};
 use crate::adapters::git::commit;
 use crate::adapters::git::refs::{self, Expected, RefError, RefUpdate};
-use crate::adapters::git::repo::oid;
+use crate::adapters::git::repo::{Repo, oid};
 use crate::adapters::git::trash;
 use crate::domain::event::{ItemEvent, RunEvent};
 use crate::domain::names::Oid;
@@ -75,7 +76,14 @@ impl Store {
     /// Makes good what a gc beside us took although a ref names it by now; how many objects that were.
     pub(super) fn restore_pruned(&mut self) -> Result<usize, LedgerError> {
         let git = &self.git;
-        Ok(self.objects.restore(|id| git.has_object(id))?)
+        Ok(self.objects.restore(Look::Written, |id| git.has_object(id))?)
+    }
+
+    /// The same, with what agents committed.
+    pub(super) fn restore_everything(&mut self) -> Result<usize, LedgerError> {
+        // A handle that has read packs goes on to see them when they are gone.
+        let now = Repo::discover(self.repo.root())?.gix();
+        Ok(self.objects.restore(Look::Everything, |id| now.has_object(id))?)
     }
 
     /// Whether refs are what is remembered; so too when nothing is.

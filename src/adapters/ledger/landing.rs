@@ -1,9 +1,15 @@
 //! The part of a landing that is the ledger's: what the permit covers, the branch that moves with the record, and the index
 //! by result tree. Must not merge, nor touch a checkout.
 
+use std::collections::BTreeSet;
+
+use gix::ObjectId;
+
+use super::memory;
+use super::objects::Object;
 use super::store::{LANDINGS, Store, Work, expected};
-use crate::adapters::git::landing::brought;
-use crate::adapters::git::refs::{self, Expected, RefUpdate};
+use crate::adapters::git::landing::{brought, line};
+use crate::adapters::git::refs::{self, Expected, RefError, RefUpdate};
 use crate::adapters::git::repo::{git_error, oid};
 use crate::domain::branch::Hotfix;
 use crate::domain::event::Landing;
@@ -11,8 +17,9 @@ use crate::domain::gate::MergePermit;
 use crate::domain::names::{BranchRef, Oid};
 use crate::engine::ports::{LedgerError, PortError};
 
-/// Most objects of a landing that are remembered.
+/// Most objects of a landing or of a branch that are remembered, and how many bytes.
 const MOST_HELD: usize = 1_000;
+const MOST_BYTES: u64 = memory::MOST as u64 / 4;
 
 /// A branch that moves with the records.
 pub(super) struct Move<'a> {
@@ -37,15 +44,40 @@ impl Store {
     pub(super) fn hold_landing(&mut self, landing: &Landing) -> Result<(), LedgerError> {
         let id = |oid: &Oid| self.repo.object_id(oid);
         let commits = [id(&landing.merge)?, id(&landing.tip)?];
-        let ids = brought(&self.git, id(&landing.base)?, id(&landing.head)?, commits, MOST_HELD)?;
-        let mut objects = Vec::new();
+        let ids = brought(&self.git, id(&landing.base)?, id(&landing.head)?, commits, MOST_HELD);
+        let objects = self.read_some(ids.map_err(LedgerError::Gone)?).map_err(LedgerError::Gone)?;
+        self.objects.memory.remember(objects);
+        Ok(())
+    }
+
+    /// The same for what a story's branch holds beyond `since`: an agent's git does not write it again.
+    pub(super) fn hold_line(&mut self, branch: &BranchRef, since: &Oid) -> Result<(), LedgerError> {
+        let Some(tip) = refs::tip_in(&self.git, branch.as_str())? else { return Ok(()) };
+        let (since, tip) = (self.repo.object_id(since)?, self.repo.object_id(&tip)?);
+        let ids = line(&self.git, since, tip, MOST_HELD).map_err(LedgerError::Gone)?;
+        let objects = self.read_some(ids).map_err(LedgerError::Gone)?;
+        self.objects.memory.remember_line(branch.as_str(), objects);
+        Ok(())
+    }
+
+    /// Reads objects, the small ones first, until they are too many to remember.
+    fn read_some(&self, ids: BTreeSet<ObjectId>) -> Result<Vec<Object>, PortError> {
+        let failed = |id| move |error| git_error(format!("cannot read {id}, which a story brings"), error);
+        let mut sized = Vec::new();
         for id in ids {
-            let failed = |error| git_error(format!("cannot read {id}, which the landing brings"), error);
-            let object = self.git.find_object(id).map_err(failed)?;
+            sized.push((self.git.find_header(id).map_err(failed(id))?.size(), id));
+        }
+        sized.sort_unstable();
+        let (mut objects, mut total) = (Vec::new(), 0);
+        for (size, id) in sized {
+            total += size;
+            if total > MOST_BYTES {
+                break;
+            }
+            let object = self.git.find_object(id).map_err(failed(id))?;
             objects.push((id, (object.kind, object.data.clone())));
         }
-        self.objects.remember(objects);
-        Ok(())
+        Ok(objects)
     }
 
     /// Lets a hook find the record of a landing by the tree of the new tip.
@@ -108,10 +140,18 @@ impl Store {
     }
 
     fn commit_parts(&self, commit: &Oid) -> Result<(Oid, Vec<Oid>), LedgerError> {
-        let failed = |error| git_error(format!("cannot read commit {commit}"), error);
+        let failed = |error| LedgerError::Gone(git_error(format!("cannot read commit {commit}"), error));
         let found = self.git.find_commit(self.repo.object_id(commit)?).map_err(failed)?;
         let tree = found.tree_id().map_err(failed)?;
         Ok((oid(tree), found.parent_ids().map(oid).collect()))
+    }
+}
+
+/// Why a landing's transaction moved nothing. Somebody's lock is no failure of ours: the landing can wait for it.
+pub(super) fn not_moved(error: RefError) -> LedgerError {
+    match error {
+        RefError::Locked { .. } => LedgerError::Locked(error.into()),
+        RefError::Conflict { .. } | RefError::Port(_) => LedgerError::Port(error.into()),
     }
 }
 

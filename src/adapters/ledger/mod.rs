@@ -13,6 +13,7 @@ pub mod join;
 pub mod key;
 mod landing;
 pub mod lineage;
+pub mod memory;
 mod objects;
 pub mod pack;
 pub mod store;

@@ -1,15 +1,15 @@
 //! Writes loose objects so that they survive a power cut. gix hashes, encodes and compresses; it never syncs, so the file is
 //! ours. Must not touch a ref.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use gix::ObjectId;
 use gix::objs::{Kind, WriteTo};
 use tempfile::NamedTempFile;
 
+use super::memory::{Look, Memory};
 use crate::adapters::git::refs::{Identity, identity, sync};
 use crate::adapters::git::repo::{Repo, git_error};
 use crate::domain::names::Timestamp;
@@ -21,12 +21,6 @@ const EMAIL: &str = "git-orchestrate@localhost";
 
 /// How often a fan-out directory is made again when `git gc` removes it under us.
 const TRIES: u32 = 5;
-
-/// How long written objects are remembered: longer than a `git gc` of a usual repository runs.
-const RECENT: Duration = Duration::from_secs(60);
-
-/// How much of them is, in bytes.
-const MOST_RECENT: usize = 8 * 1024 * 1024;
 
 /// An object on its way to the disk.
 pub(super) type Object = (ObjectId, (Kind, Vec<u8>));
@@ -45,8 +39,8 @@ pub(super) struct Objects {
     settled: HashMap<PathBuf, Identity>,
     /// Blobs that wait for the append that references them.
     held: Batch,
-    /// What was written lately, to be written again when a gc took it.
-    recent: VecDeque<(Instant, Vec<Object>)>,
+    /// What is to be written again when a gc took it.
+    pub(super) memory: Memory,
     /// Objects written since the store was opened.
     written: u64,
 }
@@ -67,7 +61,7 @@ impl Objects {
             hash: repo.object_hash(),
             settled: HashMap::new(),
             held: Batch::default(),
-            recent: VecDeque::new(),
+            memory: Memory::default(),
             written: 0,
         }
     }
@@ -107,32 +101,18 @@ impl Objects {
             self.held.objects.extend(blobs);
             return Err(error);
         }
-        self.remember(all);
+        self.memory.remember(all);
         Ok(())
     }
 
     /// Writes again what a `gc --prune=now` beside us took between its writing and the move of the ref that names it: what
-    /// was written lately and lies neither loose nor, by `packed`, in a pack. Answers with how many objects that were.
-    pub(super) fn restore(&mut self, packed: impl Fn(&ObjectId) -> bool) -> Result<usize, PortError> {
-        self.recent.retain(|(at, _)| at.elapsed() < RECENT);
-        let written = self.recent.iter().flat_map(|(_, batch)| batch);
-        let lost: Vec<_> = written.filter(|(id, _)| !self.path(id).is_file() && !packed(id)).cloned().collect();
+    /// is remembered and lies neither loose nor, by `packed`, in a pack. Answers with how many objects that were.
+    pub(super) fn restore(&mut self, look: Look, packed: impl Fn(&ObjectId) -> bool) -> Result<usize, PortError> {
+        let lost = self.memory.lost(look, |id| self.path(id).is_file() || packed(id));
         if !lost.is_empty() {
             self.put(&lost)?;
         }
         Ok(lost.len())
-    }
-
-    /// Keeps objects in mind for [`restore`](Self::restore).
-    pub(super) fn remember(&mut self, batch: Vec<Object>) {
-        let now = Instant::now();
-        self.recent.push_back((now, batch));
-        let size = |(_, batch): &(Instant, Vec<Object>)| batch.iter().map(|(_, (_, bytes))| bytes.len()).sum::<usize>();
-        let mut total: usize = self.recent.iter().map(size).sum();
-        while total > MOST_RECENT || self.recent.front().is_some_and(|(at, _)| at.elapsed() > RECENT) {
-            let Some(oldest) = self.recent.pop_front() else { return };
-            total -= size(&oldest);
-        }
     }
 
     /// Writes objects; returns when files and directories are on disk.

@@ -15,7 +15,8 @@ use super::audit::Guarded;
 use super::chain::{Chain, Chains, message_of};
 use super::clean::clean;
 use super::codec::{self, Fact};
-use super::landing::Move;
+use super::landing::{Move, not_moved};
+use super::memory::Memory;
 use super::objects::{Batch, NewCommit, Objects};
 use crate::adapters::git::refs::{self, Expected, RefError, RefUpdate, RefWriter};
 use crate::adapters::git::repo::{Repo, git_error, oid};
@@ -113,6 +114,12 @@ impl Store {
             considered: 0,
             guarded: None,
         }
+    }
+
+    /// The same, remembering together with others what a gc beside us may take.
+    pub fn remembering(mut self, memory: Memory) -> Self {
+        self.objects.memory = memory;
+        self
     }
 
     /// The same with values that no record may hold.
@@ -301,7 +308,8 @@ impl Store {
                 Some(_) | None => Ok(Tried::Lost),
             },
             // Git refuses a ref to an object that a gc took meanwhile.
-            Err(error) => match self.restore_pruned()? {
+            Err(error) => match self.restore_everything()? {
+                0 if moved.is_some() => Err(not_moved(error)),
                 0 => Err(LedgerError::Port(error.into())),
                 _ => Ok(Tried::Lost),
             },
@@ -478,7 +486,16 @@ impl Ledger for Store {
         self.remember()
     }
 
+    fn hold(&mut self, branch: &BranchRef, since: &Oid) -> Result<(), LedgerError> {
+        self.hold_line(branch, since)
+    }
+
+    fn make_good(&mut self) -> Result<usize, LedgerError> {
+        self.restore_everything()
+    }
+
     fn audit(&mut self) -> Result<Vec<Restored>, LedgerError> {
+        self.restore_everything()?;
         self.mend()?;
         Ok(self.take_restored())
     }

@@ -375,6 +375,7 @@ impl Play {
             settings: self.settings.clone(),
             root: world.root.clone(),
             reviewer,
+            roles: BTreeMap::new(),
             prompts: Prompts::default(),
             more_reviewers: Vec::new(),
             jobs: self.jobs,

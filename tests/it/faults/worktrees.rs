@@ -115,7 +115,7 @@ fn f14_live_locks_of_every_kind() {
 fn f13_foreign_locks_at_the_landing_are_named_and_the_story_lands_when_they_are_gone() {
     for name in ["index.lock", "HEAD.lock", "refs/heads/main.lock", "packed-refs.lock"] {
         let (project, ran) = with_lock_at_the_landing(name, None);
-        assert!([0, 1, 4, 5].contains(&ran.code), "{name}: {}", said(&ran));
+        assert!([0, 4, 5].contains(&ran.code), "{name}: {}", said(&ran));
         assert!(said(&ran).contains(name) || said(&ran).contains("locked"), "{name}: {}", said(&ran));
         assert!(said(&ran).contains("s ago, open in no process"), "{name}: {}", said(&ran));
         let lock = git_dir(&project).join(name);
@@ -124,7 +124,7 @@ fn f13_foreign_locks_at_the_landing_are_named_and_the_story_lands_when_they_are_
         for again in [&["retry", "1.1"][..], &["resume"], &["stories"], &["cleanup"]] {
             let ran = project.orchestrate(again);
             // A story that waits or has landed is no failed one: there is nothing to retry then.
-            let nothing = ["an attempt is open", "has landed"];
+            let nothing = ["it waits", "has landed"];
             let refused = again[0] == "retry" && nothing.iter().any(|said| ran.stderr.contains(said));
             assert!(refused || [0, 2].contains(&ran.code), "{name}: {again:?}: {}", said(&ran));
         }
@@ -237,6 +237,8 @@ fn collected(script: &str, stories: usize) -> (Project, Ran) {
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
         ran
     });
+    // A gc that meets an object which another one took gives up by a signal, and its own lock stays. It is not ours.
+    drop(std::fs::remove_file(git_dir(&project).join("objects/info/commit-graph.lock")));
     (project, ran)
 }
 
@@ -259,6 +261,8 @@ fn assert_all_land(project: &Project, ran: Ran, stories: usize) -> bool {
     for number in 1..=stories {
         assert_eq!(project.merges_of(&format!("1.{number}")), 1, "1.{number}");
     }
+    // A worktree that could not be read while it was to go stays until somebody clears away.
+    drop(project.orchestrate(&["cleanup"]));
     project.assert_tidy();
     at_once
 }

@@ -292,6 +292,22 @@ fn a_landing_whose_target_moved_moves_nothing() {
 }
 
 #[test]
+#[ignore = "battery"]
+fn a_landing_that_meets_a_foreign_lock_says_so_and_moves_nothing() {
+    for lock in ["HEAD.lock", "refs/heads/main.lock"] {
+        let (scratch, mut store, permit, landing) = ready(false);
+        let before = scratch.git(&["for-each-ref"]);
+        let file = scratch.root().join(".git").join(lock);
+        std::fs::write(&file, "").unwrap();
+        let error = store.land(permit, &key("1.1"), &landing, AT).unwrap_err();
+        assert!(matches!(&error, LedgerError::Locked(said) if said.hint.is_some()), "{lock}: {error:?}");
+        assert!(error.to_string().contains(lock), "{error}");
+        assert_eq!(scratch.git(&["for-each-ref"]), before);
+        assert!(file.exists(), "{lock} is somebody's");
+    }
+}
+
+#[test]
 fn a_ledger_works_with_sha256() {
     let scratch = Scratch::empty();
     scratch.git(&["init", "-q", "-b", "main", "--object-format=sha256"]);

@@ -345,6 +345,38 @@ fn a_branch_whose_objects_were_pruned_is_set_back_and_the_files_are_committed_ag
 }
 
 #[test]
+fn a_commit_of_which_a_part_was_pruned_is_made_whole_from_the_files() {
+    let (bed, spec) = worked();
+    let tip = bed.commit_in(&spec, "new.txt", &[]);
+    let object = |id: &str| bed.repo.common_dir().join("objects").join(&id[..2]).join(&id[2..]);
+    for part in [format!("{tip}:new.txt"), format!("{tip}^{{tree}}")] {
+        let id = bed.scratch.git(&["rev-parse", &part]);
+        std::fs::remove_file(object(&id)).unwrap();
+        bed.prepare(&spec).unwrap();
+        assert_eq!(bed.scratch.git(&["rev-parse", "story/1.1-first"]), tip, "{part}");
+        assert_eq!(bed.scratch.git(&["fsck", "--no-dangling"]), "", "{part}");
+    }
+    assert!(bed.inspect(&spec).dirty.is_empty());
+}
+
+#[test]
+fn no_rescue_names_a_commit_of_which_a_part_is_gone() {
+    let (bed, spec) = worked();
+    let tip = bed.commit_in(&spec, "new.txt", &[]);
+    let blob = bed.scratch.git(&["rev-parse", &format!("{tip}:new.txt")]);
+    std::fs::remove_file(bed.repo.common_dir().join("objects").join(&blob[..2]).join(&blob[2..])).unwrap();
+    // The file is another one by now: what it was cannot be made again.
+    write(&spec.path, "new.txt", "changed\n");
+    bed.prepare(&spec).unwrap();
+    let again = bed.commit_all(&spec).unwrap();
+    assert_ne!(again.as_str(), tip);
+    assert_eq!(bed.scratch.git(&["show", &format!("{again}:new.txt")]), "changed");
+    wait(bed.trees.retire(&spec, Some(&again))).unwrap();
+    // With the branch its reflog has gone.
+    assert_eq!(bed.scratch.git(&["fsck", "--no-dangling"]), "");
+}
+
+#[test]
 fn what_was_staged_and_then_changed_is_kept_when_the_files_are_committed() {
     let (bed, spec) = worked();
     write(&spec.path, "staged.txt", "staged\n");
