@@ -10,7 +10,7 @@ use crate::world::{Run, World};
 const RETRY: &str = "[retry]\nfirst_delay = \"1s\"\nmax_delay = \"2s\"\nbreaker_pause = \"2s\"\n";
 
 /// One story through `client`, reviewed by another one, with a model that behaves as `model` says.
-fn one_story(what: &str, client: Client, config: &str, model: Model) -> Option<(World, Run)> {
+pub fn one_story(what: &str, client: Client, config: &str, model: Model) -> Option<(World, Run)> {
     let name = format!("{}-{what}", client.name());
     let world = World::new(&name, client, client.other(), &format!("{config}{RETRY}"), model)?;
     // It has much patience by itself; the others have theirs in their configuration.
@@ -22,7 +22,7 @@ fn one_story(what: &str, client: Client, config: &str, model: Model) -> Option<(
 }
 
 /// A model that answers as `fault` says where that says anything.
-fn faulty(fault: impl Fn(&Ask, usize) -> Option<Answer> + Send + Sync + 'static) -> Model {
+pub fn faulty(fault: impl Fn(&Ask, usize) -> Option<Answer> + Send + Sync + 'static) -> Model {
     Box::new(move |ask, nth| fault(ask, nth).filter(|_| !ask.aside).unwrap_or_else(|| honest(ask)))
 }
 
@@ -42,7 +42,12 @@ fn refuse(status: u16, kind: &str, message: &str) -> Answer {
 
 fn too_many() -> Answer {
     let headers = vec![("retry-after".to_owned(), "1".to_owned())];
-    Answer::Refuse { status: 429, headers, kind: "rate_limit_error".to_owned(), message: "Too many requests".to_owned() }
+    Answer::Refuse {
+        status: 429,
+        headers,
+        kind: "rate_limit_error".to_owned(),
+        message: "Too many requests".to_owned(),
+    }
 }
 
 fn overloaded() -> Answer {
@@ -164,7 +169,8 @@ fn prose(client: Client) {
 }
 
 fn bad_key(client: Client) {
-    let refused = faulty(|ask, _| ask.is(Kind::Author).then(|| refuse(401, "authentication_error", "invalid x-api-key")));
+    let refused =
+        faulty(|ask, _| ask.is(Kind::Author).then(|| refuse(401, "authentication_error", "invalid x-api-key")));
     let Some((world, run)) = one_story("bad-key", client, "", refused) else { return };
     assert_eq!(run.code, 4, "{run:?}");
     assert_eq!(world.show("1.1")["failure"]["failure"]["class"], "auth");

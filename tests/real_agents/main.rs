@@ -19,6 +19,7 @@
 mod clients;
 mod failures;
 mod landing;
+mod leftovers;
 mod limits;
 mod model;
 #[path = "../it/project.rs"]

@@ -239,7 +239,8 @@ fn sessions(attempts: &Path) -> Vec<PathBuf> {
     let below = |path: &Path| -> Vec<PathBuf> {
         std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
     };
-    let mut all: Vec<_> = below(attempts).iter().flat_map(|attempt| below(attempt)).filter(|path| path.is_dir()).collect();
+    let mut all: Vec<_> =
+        below(attempts).iter().flat_map(|attempt| below(attempt)).filter(|path| path.is_dir()).collect();
     all.sort_by_key(|path| std::fs::metadata(path.join("prompt.md")).and_then(|meta| meta.created()).ok());
     all
 }
