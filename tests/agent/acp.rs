@@ -57,7 +57,7 @@ enum Turn {
 impl Server {
     /// Handles a message; a code ends the process.
     fn take(&mut self, message: &Value) -> Option<u8> {
-        let Some(method) = message["method"].as_str() else { return None };
+        let method = message["method"].as_str()?;
         let params = &message["params"];
         let answer = match method {
             "initialize" => Self::initialize(params),
