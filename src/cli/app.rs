@@ -115,6 +115,9 @@ impl App {
         reject(&findings)?;
         let policy_source = match file {
             Some(_) => format!("policy {} from {name}", policy.version),
+            None if self.file.is_some() => {
+                format!("built-in policy ({POLICY_FILE} is not committed on {})", branch.short())
+            }
             None => {
                 format!("built-in policy (no {POLICY_FILE} on {}; `git orchestrate init` writes one)", branch.short())
             }

@@ -77,6 +77,7 @@ pub enum Command {
     /// Show one story whole: phases, checks, reviews, landing
     Show(ShowArgs),
     /// Show what happened, newest last
+    #[command(after_long_help = help::LOG)]
     Log(LogArgs),
     /// Review a story as a person
     #[command(after_long_help = help::REVIEW)]
@@ -87,16 +88,19 @@ pub enum Command {
     /// Record that you performed a phase that the policy gives to a person
     Phase(PhaseArgs),
     /// Land stories that are approved
+    #[command(after_long_help = help::LAND)]
     Land(LandArgs),
     /// Land an emergency's small change without a review, on record
     #[command(after_long_help = help::HOTFIX)]
     Hotfix(HotfixArgs),
     /// Give failed or stopped stories another try
+    #[command(after_long_help = help::RETRY)]
     Retry(RetryArgs),
     /// Go on with a run that was stopped, paused or killed
     #[command(after_long_help = help::RESUME)]
     Resume(ResumeArgs),
     /// Stop a run, or single stories of it
+    #[command(after_long_help = help::STOP)]
     Stop(StopArgs),
     /// Remove finished worktrees and merged branches
     #[command(after_long_help = help::CLEANUP)]

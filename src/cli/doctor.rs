@@ -29,7 +29,8 @@ pub(crate) fn run(args: &DoctorArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
             ui.status(&escape_line(&line));
         }
     }
-    if args.fix && findings.iter().any(|found| found.repair == FIX || found.problem == Problem::NotInstalled) {
+    // What a server lacks is `init --server`'s to install: its `doctor` names it.
+    if args.fix && !repo.is_bare() && findings.iter().any(|found| found.repair == FIX || found.problem == Problem::NotInstalled) {
         repair(&repo, ui)?;
         findings = examine(&repo, git)?;
     }

@@ -198,7 +198,11 @@ fn reporter(view: View, ui: &Ui) -> Box<dyn Reporter> {
     match view {
         View::Json => Box::new(JsonLines::new(Box::new(std::io::stdout()))),
         View::Person if ui.loudness() == super::ui::Loudness::Quiet => Box::new(Lines::new(Box::new(std::io::sink()))),
-        View::Person if ui.is_interactive() => Box::new(Bars::stderr(ui.size(), Color::of(ui.err_color()))),
+        View::Person if ui.can_draw() => {
+            let stopped = signals::stops();
+            let look = Box::new(move || super::ui::look(&stopped));
+            Box::new(Bars::new(Box::new(std::io::stderr()), look, Color::of(ui.err_color())))
+        }
         View::Person => Box::new(Lines::new(Box::new(std::io::stderr()))),
     }
 }

@@ -76,6 +76,41 @@ alive are ended. An interrupted author goes on in the same worktree, in the same
 Exit codes: 0 all landed, or nothing to resume; 2 the run is going on in another process; 4 some failed or are
 blocked; 5 waiting for a person; 128+n ended by signal n.";
 
+/// Below `log`.
+pub(super) const LOG: &str = "\
+Examples:
+  git orchestrate log 1.1
+  git orchestrate log -f
+  git orchestrate log 1.1 --agent";
+
+/// Below `land`.
+pub(super) const LAND: &str = "\
+Without an id every approved story lands. A run that has a story in hand lands it itself.
+
+Examples:
+  git orchestrate land
+  git orchestrate land 1.1 1.2
+
+Exit codes: 0 landed, or nothing to land; 2 a run has the story in hand; 3 not approved; 4 some did not land;
+5 waiting for a person.";
+
+/// Below `retry`.
+pub(super) const RETRY: &str = "\
+Records that the story may be tried again; it starts nothing. Branch and worktree of the last try are kept and
+gone on with.
+
+Examples:
+  git orchestrate retry 1.1 && git orchestrate stories 1.1
+  git orchestrate retry 1.1 --reopen";
+
+/// Below `stop`.
+pub(super) const STOP: &str = "\
+Asks the agents to end and keeps their work; without an id the whole run ends.
+
+Examples:
+  git orchestrate stop
+  git orchestrate stop 1.2";
+
 /// Below `plan`.
 pub(super) const PLAN: &str = "\
 Examples:

@@ -13,6 +13,7 @@ use super::ui::Ui;
 use crate::adapters::config::target::{self, Target};
 use crate::adapters::config::{self, DEFAULT_FILE, FILE, Sources};
 use crate::adapters::git::repo::{Repo, check_git_version};
+use crate::adapters::git::room;
 use crate::adapters::guarded;
 use crate::adapters::ledger::store::Store;
 use crate::adapters::process::spawn;
@@ -39,6 +40,9 @@ pub(crate) fn run(args: &InitArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
         return Ok(Exit::DONE);
     }
     let target = target::find(&repo, args.target.as_deref()).map_err(CommandError::invalid)?;
+    if !args.dry_run {
+        room::require_writable(&repo).map_err(CommandError::invalid)?;
+    }
     let settings = checked_settings(&repo, ui)?;
     let plan = hooks::preview(&repo, ui)?;
     if args.dry_run {

@@ -9,6 +9,7 @@ use super::error::{CommandError, Kind};
 use super::execute::{self, Options, View};
 use super::exit::Exit;
 use super::item;
+use super::others::{self, Known};
 use super::planning::Planned;
 use super::ui::Ui;
 use crate::domain::names::ItemKey;
@@ -23,9 +24,9 @@ pub(crate) fn run(args: &LandArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     certify::settle(&app, ui)?;
     execute::recover(&app, ui)?;
     let mut store = app.ledger();
-    let states = store.items()?;
+    let known = Known { runs: store.runs()?, items: store.items()? };
     drop(store);
-    let keys = wanted(args, &states)?;
+    let keys = wanted(args, &known.items)?;
     if keys.is_empty() {
         ui.data("nothing to land: no story is approved\n")?;
         return Ok(Exit::DONE);
@@ -37,6 +38,8 @@ pub(crate) fn run(args: &LandArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
         ..Planning::default()
     };
     let planned = Planned::make(app, &asked, ui)?;
+    // A run that has a story in hand lands it itself; one of ours beside it would only be left unfinished.
+    others::refuse_live(&planned.app, &known, &planned.plan)?;
     let options = Options {
         continues: None,
         scope: asked.scope,

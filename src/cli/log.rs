@@ -1,5 +1,6 @@
 //! The `log` command: what happened, oldest first; or what the agents printed. Must stay thin: read, render, exit code.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,15 +35,20 @@ pub(crate) fn run(args: &LogArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
         return agent_output(&app, args, ui);
     }
     let mut store = app.ledger();
-    let mut shown = 0;
+    // By name, not by number: what another story recorded at the same time may come to stand before what was shown.
+    let mut shown = HashSet::new();
     loop {
         let live = !runs::live(&app.repo.state_dir()).is_empty();
         let entries = entries(&mut store, args.id.as_deref())?;
-        for entry in entries.iter().skip(shown) {
-            ui.data(&line(entry, args.json))?;
+        for entry in &entries {
+            if shown.insert(entry.2.clone()) {
+                ui.data(&line(entry, args.json))?;
+            }
         }
-        shown = entries.len();
         if !args.follow || !live {
+            if shown.is_empty() {
+                ui.status("nothing is recorded yet: no story has been worked on");
+            }
             return Ok(Exit::DONE);
         }
         std::thread::sleep(FOLLOW_EVERY);

@@ -30,12 +30,15 @@ impl Known {
         keys.filter(|key| !self.items.get(key).is_some_and(ItemState::is_done)).cloned().collect()
     }
 
-    /// The newest unfinished run of this machine that no process executes, else the newest unfinished one.
+    /// The newest unfinished run of this machine that no process executes, one with stories left rather than one without;
+    /// else the newest unfinished one.
     pub(crate) fn to_resume(&self, app: &App) -> Option<(&RunId, &RunState)> {
         let live: BTreeSet<RunId> = runs::live(&app.repo.state_dir()).into_iter().map(|live| live.run).collect();
         let here = |id: &RunId| !elsewhere::has(&app.repo, id);
         let unfinished = || self.runs.iter().filter(|(id, run)| run.is_unfinished() && here(id));
-        unfinished().rfind(|(id, _)| !live.contains(id)).or_else(|| unfinished().next_back())
+        let dead = || unfinished().filter(|(id, _)| !live.contains(id));
+        let with_work = dead().rfind(|(_, run)| !self.left(run).is_empty());
+        with_work.or_else(|| dead().next_back()).or_else(|| unfinished().next_back())
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn go_on(
     let known = Known { runs: store.runs()?, items: store.items()? };
     drop(store);
     let Some((id, run)) = known.to_resume(&app).map(|(id, run)| (id.clone(), run.clone())) else {
-        ui.data("nothing to resume: no run is unfinished\n")?;
+        super::stories::say_nothing("nothing to resume: no run is unfinished", view == View::Json, ui)?;
         return Ok(Exit::DONE);
     };
     let asked = Planning {
@@ -49,10 +49,12 @@ pub(crate) fn go_on(
         policy_from_target: true,
         ..Planning::default()
     };
-    let planned = Planned::make(app, &asked, ui)?;
+    let gone = gone(&app, run.items.iter().map(|item| &item.key), &known.items);
+    let planned = Planned::make(app, &asked, ui)
+        .map_err(|error| if gone.is_empty() { error } else { error.hint(without_file(&run, &gone)) })?;
+    others::refuse_live(&planned.app, &known, &planned.plan)?;
     ui.status(&planned.headline());
     ui.status(&format!("going on with run {id}: {} of {} stories are left", planned.plan.items.len(), run.items.len()));
-    others::refuse_live(&planned.app, &known, &planned.plan)?;
     let settled = settled(&id, &known.items);
     let options = Options {
         continues: Some(id),
@@ -66,6 +68,29 @@ pub(crate) fn go_on(
         view,
     };
     execute::execute(planned, options, ui)
+}
+
+/// The run's stories that were begun and whose file is gone, with where it was.
+fn gone<'a>(
+    app: &App,
+    keys: impl Iterator<Item = &'a ItemKey>,
+    states: &'a BTreeMap<ItemKey, ItemState>,
+) -> Vec<(&'a ItemKey, &'a str)> {
+    let begun = keys.filter_map(|key| Some((key, states.get(key).filter(|state| !state.is_done())?.path.as_str())));
+    begun.filter(|(_, path)| !app.repo.root().join(path).exists()).collect()
+}
+
+/// Two ways out for a run whose stories lost their files.
+fn without_file(run: &RunState, gone: &[(&ItemKey, &str)]) -> String {
+    let paths: Vec<&str> = gone.iter().map(|(_, path)| *path).collect();
+    let others =
+        run.items.iter().map(|item| item.key.as_str()).filter(|key| gone.iter().all(|(it, _)| it.as_str() != *key));
+    let others: Vec<&str> = others.collect();
+    let back = format!("bring the files back: git checkout HEAD -- {}", paths.join(" "));
+    if others.is_empty() {
+        return back;
+    }
+    format!("{back}; or go on without them: git orchestrate stories {} --yes", others.join(" "))
 }
 
 fn positive(run: &RunState) -> Option<u32> {

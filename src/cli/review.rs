@@ -210,7 +210,12 @@ fn change(app: &App, key: &ItemKey, state: &ItemState, target: &Target) -> Resul
     let runtime = super::app::runtime()?;
     runtime.block_on(async {
         let head = lander.tip(&attempt.branch).await?.ok_or_else(|| {
-            CommandError::usage(format!("story {key} has no branch {} to review", attempt.branch.short()))
+            let message = format!("story {key} has no branch {} to review", attempt.branch.short());
+            if state.is_done() {
+                return CommandError::usage(format!("story {key} is done: there is nothing left to review"))
+                    .hint(format!("git orchestrate show {key}"));
+            }
+            CommandError::usage(message).hint(format!("git orchestrate stories {key} makes it"))
         })?;
         let authors = lander.person_authors(base, &head).await?;
         if let Some((base, tree)) = gate::under_review(&target.policy, state, &head) {

@@ -38,7 +38,7 @@ pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError>
     }
     planned.accept(&args.planning)?;
     if planned.plan.items.is_empty() {
-        return nothing_to_do(&planned, ui);
+        return nothing_to_do(&planned, args.json, ui);
     }
     let known = others::Known { runs: planned.store.runs()?, items: planned.store.items()? };
     others::refuse_live(&planned.app, &known, &planned.plan)?;
@@ -71,15 +71,25 @@ impl StoriesArgs {
 }
 
 /// Everything in scope is done: that is success.
-fn nothing_to_do(planned: &Planned, ui: &mut Ui) -> Result<Exit, CommandError> {
+fn nothing_to_do(planned: &Planned, json: bool, ui: &mut Ui) -> Result<Exit, CommandError> {
     let count = planned.plan.left_out.len();
     if count == 0 {
-        ui.data("nothing to do: there are no stories in the scope\n")?;
+        say_nothing("nothing to do: there are no stories in the scope", json, ui)?;
     } else {
-        ui.data(&format!("nothing to do: {count} stories in the scope, all done or left out\n"))?;
+        let those = if count == 1 { "1 story".to_owned() } else { format!("{count} stories") };
+        say_nothing(&format!("nothing to do: {those} in the scope, all done or left out"), json, ui)?;
         for left_out in &planned.plan.left_out {
             ui.detail(&format!("{}: {}", left_out.id, left_out.why));
         }
     }
     Ok(Exit::DONE)
+}
+
+/// Says that there is nothing to do. Where JSON was asked for, stdout stays empty: nothing happened.
+pub(crate) fn say_nothing(sentence: &str, json: bool, ui: &mut Ui) -> Result<(), CommandError> {
+    if json {
+        ui.status(sentence);
+        return Ok(());
+    }
+    ui.data(&format!("{sentence}\n"))
 }

@@ -294,8 +294,8 @@ fn remote_name(app: &App, args: &SyncArgs) -> Result<String, CommandError> {
         return Ok(wanted);
     }
     let message = match known.as_slice() {
-        [] => "there is no remote to share the record with".to_owned(),
+        [] => format!("there is no remote `{}` to share the record with", wanted.escape_debug()),
         known => format!("no remote `{}`; known: {}", wanted.escape_debug(), known.join(", ")),
     };
-    Err(CommandError::usage(message).hint("git remote add origin URL"))
+    Err(CommandError::usage(message).hint(format!("git remote add {} URL", wanted.escape_debug())))
 }

@@ -2,14 +2,18 @@
 //! Must not know what it writes about.
 
 use std::io::{BufRead, IsTerminal, Stdout, Write, stderr, stdin, stdout};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use nix::unistd::{getpgrp, tcgetpgrp};
 
 use super::error::{CommandError, Kind};
 use crate::adapters::process::secrets;
+use crate::adapters::process::signals::terminal_obeys;
 use crate::domain::diagnostic::{escape, is_unsafe};
 use crate::domain::redact::Redactor;
+use crate::report::progress::Terminal;
 
 /// How much is said on stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,9 +102,9 @@ impl Ui {
         terminal_size::terminal_size_of(stderr()).map_or(80, |(columns, _)| usize::from(columns.0))
     }
 
-    /// Columns and rows of the terminal on stderr; `None` where there is none.
-    pub fn size(&self) -> Option<(u16, u16)> {
-        terminal_size::terminal_size_of(stderr()).map(|(columns, rows)| (columns.0, rows.0))
+    /// Whether lines on stderr can be drawn again in their place: a person looks at it, and it obeys.
+    pub fn can_draw(&self) -> bool {
+        self.interactive && terminal_obeys()
     }
 
     /// Columns that data on stdout should fit into; `None` where stdout is no terminal.
@@ -247,6 +251,15 @@ impl Ui {
         let style = Style::new().bold().fg_color(Some(color.into()));
         self.message(&format!("{style}{label}{style:#} {}", escape(text)));
     }
+}
+
+/// The terminal on stderr at this moment; `stopped` says once that the process was stopped and goes on.
+pub fn look(stopped: &AtomicBool) -> Terminal {
+    let (columns, rows) = terminal_size::terminal_size_of(stderr())
+        .map_or((80, 24), |(columns, rows)| (usize::from(columns.0), usize::from(rows.0)));
+    // Where nobody says whose the terminal is, there is no shell to share it with.
+    let foreground = tcgetpgrp(stderr()).map_or(true, |group| group == getpgrp());
+    Terminal { columns: columns.max(1), rows: rows.max(1), foreground, disturbed: stopped.swap(false, Relaxed) }
 }
 
 /// Length of the colour that a text begins with, 0 = it begins with something else.

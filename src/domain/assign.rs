@@ -122,7 +122,7 @@ pub fn check_adapter(name: &str, source: &str, choices: &Choices<'_>) -> Result<
             "agent-not-installed",
             format!("{source} names the agent {name}, which is not installed"),
         )
-        .hint(format!("install {name}, or use `--agent` with one of: {others}"))
+        .hint(format!("{}, or use `--agent` with one of: {others}", how_to_install(name)))
         .into());
     }
     Ok(())
@@ -147,6 +147,14 @@ pub fn unknown_roles(reviewer: &str, choices: &Choices<'_>) -> Vec<Diagnostic> {
         )
     };
     named.filter(|(_, role)| !known.contains(role)).map(finding).collect()
+}
+
+/// An agent of the user's own is a program that the settings name.
+fn how_to_install(name: &str) -> String {
+    if PREFERRED.contains(&name) {
+        return format!("install {name}");
+    }
+    format!("make sure that the program in agents.{name}.command is there and executable")
 }
 
 /// What a story's agent field names.
@@ -277,9 +285,9 @@ fn adapter(role: &str, asked: Option<&Asked<'_>>, choices: &Choices<'_>) -> Resu
     } else if let Some(Asked::Adapter(name)) = asked {
         (*name, "the story".to_owned(), format!("the story asks for {name}"))
     } else if let Some(name) = settings.roles.get(role) {
-        (name.as_str(), format!("roles.{role}"), format!("{name} by roles.{role} in the settings"))
+        (name.as_str(), format!("agents.roles.{role}"), format!("{name} by agents.roles.{role} in the settings"))
     } else if let Some(name) = &settings.agent {
-        (name.as_str(), "the setting agent".to_owned(), format!("{name} by the setting agent"))
+        (name.as_str(), "the setting agents.default".to_owned(), format!("{name} by agents.default in the settings"))
     } else {
         return first_installed(choices);
     };

@@ -131,7 +131,7 @@ fn settings_override_technology_and_adapter() {
     given.settings.agent = Some("claude".into());
     assert!(given.shown(&item(Some("python"), &[])).starts_with("snake-charmer via claude: the story names Python"));
     given.settings.roles.insert("snake-charmer".into(), "robot".into());
-    assert!(given.shown(&item(Some("python"), &[])).contains("robot by roles.snake-charmer in the settings"));
+    assert!(given.shown(&item(Some("python"), &[])).contains("robot by agents.roles.snake-charmer in the settings"));
     given.explicit = Some("demo".into());
     assert!(given.shown(&item(Some("python"), &[])).starts_with("snake-charmer via demo"));
 }

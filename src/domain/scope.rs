@@ -151,7 +151,8 @@ fn words(text: &str) -> Vec<String> {
 
 fn not_a_selector(text: &str) -> Diagnostic {
     let finding = Diagnostic::error("bad-selector", format!("`{}` is not a selector", show(text)));
-    finding.hint("selectors are `1.1`, `1.1-1.5`, `1.*`, `epic:auth` and lists of these")
+    finding
+        .hint("selectors are `1.1`, `1.1-1.5`, `1.*`, `epic:auth` and lists of these; none at all selects every story")
 }
 
 /// Boxed, because the finding is large and rare.

@@ -10,6 +10,9 @@ use crate::engine::ports::PortError;
 /// The hooks of a server.
 pub const NAMES: [&str; 2] = ["pre-receive", "reference-transaction"];
 
+/// File name of the program that the links lead to.
+const PROGRAM: &str = "git-orchestrate";
+
 /// What is or became of one hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Linked {
@@ -56,6 +59,18 @@ fn link_one(path: &Path, program: &Path) -> Result<Linked, PortError> {
     }
     std::os::unix::fs::symlink(program, path).map_err(failed)?;
     Ok(Linked::Made)
+}
+
+/// Names of the hooks that do not lead to us, or to a program that is gone.
+pub fn missing(repo: &Repo) -> Vec<&'static str> {
+    let (folder, _) = folder(repo);
+    let ours = |name: &str| {
+        let path = folder.join(name);
+        let target = std::fs::read_link(&path).ok();
+        let linked = target.is_some_and(|target| target.file_name().is_some_and(|name| name == PROGRAM));
+        (linked && path.is_file()) || foreign(&path) == Linked::AlreadyOurs
+    };
+    NAMES.into_iter().filter(|name| !ours(name)).collect()
 }
 
 /// Another program's hook may call ours.

@@ -2,6 +2,7 @@
 //! Must not decide anything; a write that fails is forgotten, never an error of the run.
 
 mod bars;
+mod block;
 mod live;
 
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use crate::engine::events::{Happening, Line, Reporter};
 use super::text::{escape, json_safe, rfc3339, rfc3339_seconds, span};
 use super::words::{again, counts, ended, numbered, performer, stopping, stories};
 
-pub use bars::Bars;
+pub use bars::{Bars, Look, Terminal};
 
 /// Plain lines with the time in front.
 pub struct Lines {
@@ -34,8 +35,12 @@ struct Out(Option<Box<dyn Write>>);
 
 impl Out {
     fn line(&mut self, text: &str) {
+        self.text(&format!("{text}\n"));
+    }
+
+    fn text(&mut self, text: &str) {
         let Some(writer) = &mut self.0 else { return };
-        if writeln!(writer, "{text}").and_then(|()| writer.flush()).is_err() {
+        if writer.write_all(text.as_bytes()).and_then(|()| writer.flush()).is_err() {
             self.0 = None;
         }
     }

@@ -1,11 +1,9 @@
 //! Tests of `report::progress`.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
-
-use indicatif::{ProgressDrawTarget, TermLike};
 
 use super::super::text::{Color, columns};
 use super::live::Live;
@@ -217,52 +215,117 @@ fn a_run_of_a_hundred_shows_what_is_live_and_counts() {
     assert_eq!((lines.len(), lines[4].as_str()), (5, "… 7 more"));
 }
 
-/// A terminal that keeps what was written.
-#[derive(Clone, Debug, Default)]
-struct Screen(Arc<Mutex<String>>);
+/// A display of a terminal that a test has in its hands.
+struct Shown {
+    sink: Sink,
+    terminal: Rc<Cell<Terminal>>,
+    bars: Bars,
+}
 
-impl TermLike for Screen {
-    fn width(&self) -> u16 {
-        100
+const WIDE_SCREEN: Terminal = Terminal { columns: 100, rows: 30, foreground: true, disturbed: false };
+
+impl Shown {
+    fn on(terminal: Terminal) -> Self {
+        let (sink, terminal) = (Sink::default(), Rc::new(Cell::new(terminal)));
+        let seen = terminal.clone();
+        let look = move || {
+            let now = seen.get();
+            seen.set(Terminal { disturbed: false, ..now });
+            now
+        };
+        let bars = Bars::new(Box::new(sink.clone()), Box::new(look), Color::Off);
+        Self { sink, terminal, bars }
     }
-    fn move_cursor_up(&self, _: usize) -> io::Result<()> {
-        Ok(())
+
+    /// What was written since the last call.
+    fn written(&self) -> String {
+        String::from_utf8(self.sink.0.take()).unwrap()
     }
-    fn move_cursor_down(&self, _: usize) -> io::Result<()> {
-        Ok(())
+
+    fn becomes(&self, terminal: Terminal) {
+        self.terminal.set(terminal);
     }
-    fn move_cursor_right(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-    fn move_cursor_left(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-    fn write_line(&self, text: &str) -> io::Result<()> {
-        self.write_str(text)
-    }
-    fn write_str(&self, text: &str) -> io::Result<()> {
-        self.0.lock().unwrap().push_str(text);
-        Ok(())
-    }
-    fn clear_line(&self) -> io::Result<()> {
-        Ok(())
-    }
-    fn flush(&self) -> io::Result<()> {
-        Ok(())
+
+    fn tick(&mut self, second: i64) -> String {
+        self.bars.tick(Timestamp(1_736_692_222_000 + 1000 * second));
+        self.written()
     }
 }
 
 #[test]
 fn bars_show_stories_and_what_ended() {
-    let screen = Screen::default();
-    let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
-    let mut bars = Bars::new(target, Some((100, 30)), Color::Off);
-    told(&mut bars);
-    bars.tick(Timestamp(0));
-    drop(bars);
-    let text = screen.0.lock().unwrap().clone();
+    let mut shown = Shown::on(WIDE_SCREEN);
+    told(&mut shown.bars);
+    let text = shown.written();
     for expected in ["wave 0", "1.1", "1.1 failed after 1 m 05 s: check `test` kept failing", "stopping: 1 agent"] {
         assert!(text.contains(expected), "{expected} is missing: {text}");
     }
     assert!(!text.contains("\u{1b}[2J"));
+    drop(shown.bars);
+    assert_eq!(String::from_utf8(shown.sink.0.take()).unwrap(), "", "the end of the run took the display away");
+}
+
+/// A display in the middle of [`story`].
+fn in_the_middle() -> Shown {
+    let mut shown = Shown::on(WIDE_SCREEN);
+    for happening in &story()[..6] {
+        shown.bars.on(happening, Timestamp(1_736_692_222_000));
+    }
+    drop(shown.tick(6));
+    shown
+}
+
+const TAKEN_AWAY: &str = "\u{1b}[5A\r\u{1b}[J";
+
+#[test]
+fn a_display_is_drawn_over_itself_and_below_what_others_wrote() {
+    let mut shown = in_the_middle();
+    assert!(shown.tick(7).starts_with(TAKEN_AWAY));
+    shown.becomes(Terminal { disturbed: true, ..WIDE_SCREEN });
+    let after_stop = shown.tick(8);
+    assert!(after_stop.starts_with("\r\u{1b}[Jwave 0"), "{after_stop:?}");
+    assert!(shown.tick(9).starts_with(TAKEN_AWAY));
+}
+
+#[test]
+fn nothing_is_drawn_from_the_background_and_what_was_said_there_is_said_later() {
+    let mut shown = in_the_middle();
+    shown.becomes(Terminal { foreground: false, ..WIDE_SCREEN });
+    shown.bars.on(&Happening::Notice { text: "a notice".into() }, Timestamp(1_736_692_229_000));
+    assert_eq!(shown.tick(8) + &shown.tick(9), "");
+    shown.becomes(WIDE_SCREEN);
+    let back = shown.tick(10);
+    assert!(back.starts_with("\r\u{1b}[Ja notice\nwave 0"), "{back:?}");
+    shown.becomes(Terminal { foreground: false, ..WIDE_SCREEN });
+    shown.bars.on(&Happening::Notice { text: "another".into() }, Timestamp(1_736_692_233_000));
+    drop(shown.bars);
+    assert_eq!(
+        String::from_utf8(shown.sink.0.take()).unwrap(),
+        "another\n",
+        "the block of earlier is not ours to clear"
+    );
+}
+
+#[test]
+fn every_line_fits_into_the_terminal_as_it_is_now() {
+    let mut shown = in_the_middle();
+    for (columns, rows) in [(60, 30), (41, 30), (30, 30), (5, 30), (1, 1), (100, 5), (100, 2), (100, 30)] {
+        shown.becomes(Terminal { columns, rows, ..WIDE_SCREEN });
+        let text = shown.tick(9);
+        let drawn: Vec<&str> = text.split_once("\u{1b}[J").unwrap().1.lines().collect();
+        let widest = drawn.iter().map(|line| self::columns(line)).max();
+        assert!(widest < Some(columns) && drawn.len() < rows.max(2), "{columns} x {rows}: {drawn:?}");
+        assert_eq!(drawn.len() > 1, columns > 40 && rows > 3, "{columns} x {rows}: {drawn:?}");
+    }
+}
+
+#[test]
+fn a_storm_of_happenings_is_not_a_storm_of_drawings() {
+    let mut shown = in_the_middle();
+    let note = |text: String| Happening::Note { story_id: ItemKey::new("1.1"), text };
+    for number in 0..100 {
+        shown.bars.on(&note(number.to_string()), Timestamp(1_736_692_228_000 + number));
+    }
+    assert_eq!(shown.written().matches(TAKEN_AWAY).count(), 1, "one in each 50 ms");
+    assert!(shown.tick(9).contains("· 99"), "the last one counts");
 }

@@ -152,3 +152,61 @@ fn a_policy_that_differs_from_the_target_s_is_refused_until_it_is_committed() {
     assert_eq!(project.orchestrate(&["plan"]).code, 0);
     assert_nothing_started(&project);
 }
+
+#[test]
+fn every_refusal_names_the_thing_and_a_command_that_helps() {
+    let project = project();
+    let gone = "[agents.gone]\ncommand = [\"/nonexistent/agent\"]\n";
+    project.scratch.write(".orchestrate.toml", project.scratch.read(".orchestrate.toml") + gone);
+    project.scratch.commit("an agent that is gone");
+    project.scratch.git(&["update-ref", "refs/orchestrate/rescue/1.1-login-1", "main"]);
+    for (args, code, expected) in [
+        (
+            &["stories", "--target", "nowhere"][..],
+            2,
+            &["`nowhere` does not exist (given by --target)", "--target BRANCH"][..],
+        ),
+        (&["stories", "--agent", "gone"], 2, &["--agent names the agent gone", "agents.gone.command"]),
+        (&["plan", "all"], 2, &["`all` is not a selector", "none at all selects every story"]),
+        (&["sync", "nowhere"], 2, &["no remote `nowhere`", "git remote add nowhere URL"]),
+        (&["rescue", "show", "1.1"], 1, &["under the name `1.1`", "did you mean 1.1-login-1?"]),
+        (&["rescue", "show", "9.9"], 1, &["under the name `9.9`", "git orchestrate rescue list"]),
+    ] {
+        let ran = project.orchestrate(args);
+        assert!(ran.code == code && ran.stdout.is_empty(), "{args:?}: {ran:?}");
+        assert!(expected.iter().all(|text| ran.stderr.contains(text)), "{args:?}: {}", ran.stderr);
+        assert_plain(&ran);
+    }
+    let silent = project.orchestrate(&["log"]);
+    assert!(silent.code == 0 && silent.stderr.contains("nothing is recorded yet"), "{silent:?}");
+    let (outside, command) = (project.scratch.outside(), project.scratch.orchestrate_command());
+    let ran = run({ command }.args(["doctor"]).current_dir(&outside));
+    assert!(ran.code == 2 && ran.stderr.contains(&format!("{} is not in", outside.display())), "{ran:?}");
+}
+
+#[test]
+fn json_stays_json_where_there_is_nothing_to_do() {
+    let project = project();
+    let ran = project.orchestrate(&["rescue", "list", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.code, &value["rescued"]), (0, &serde_json::json!([])));
+    for story in project.scratch.git(&["ls-files", "docs"]).lines() {
+        project.scratch.write(story, project.scratch.read(story).replace("Ready", "Done"));
+    }
+    project.scratch.commit("all done");
+    for args in [&["resume", "--json"][..], &["stories", "--json"], &["stories", "1.1", "--json"]] {
+        let ran = project.orchestrate(args);
+        assert!(ran.code == 0 && ran.stdout.is_empty() && ran.stderr.contains("nothing to "), "{args:?}: {ran:?}");
+        let told = project.orchestrate(&args[..args.len() - 1]);
+        assert!(told.code == 0 && told.stdout.starts_with("nothing to "), "{args:?}: {told:?}");
+    }
+}
+
+#[test]
+fn a_policy_file_that_is_not_committed_is_not_called_missing() {
+    let project = project();
+    project.scratch.git(&["rm", "-q", "--cached", ".orchestrate.toml"]);
+    project.scratch.git(&["commit", "-q", "-m", "no policy"]);
+    let ran = project.orchestrate(&["plan"]);
+    assert!(ran.stdout.contains("built-in policy (.orchestrate.toml is not committed on main)"), "{ran:?}");
+}

@@ -97,3 +97,32 @@ fn doctor_ends_processes_of_attempts_that_are_over_and_names_runs_that_died() {
     assert_eq!((last.code, last.stdout.lines().count()), (0, 1), "{last:?}");
     project.assert_tidy();
 }
+
+#[test]
+fn doctor_of_a_bare_repository_names_what_a_server_lacks_and_installs_nothing_else() {
+    let scratch = Scratch::empty();
+    scratch.git(&["init", "-q", "--bare", "-b", "main"]);
+    let hooks = || {
+        let entries = std::fs::read_dir(scratch.root().join("hooks")).unwrap().flatten();
+        let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| !name.ends_with(".sample")).collect();
+        names.sort();
+        names
+    };
+    for args in [&["doctor"][..], &["doctor", "--fix"]] {
+        let ran = scratch.orchestrate(args);
+        assert_eq!(ran.code, 3, "{ran:?}");
+        assert!(
+            ran.stdout.contains("[pre-receive, reference-transaction]; repair: git orchestrate init --server"),
+            "{ran:?}"
+        );
+        assert_eq!(hooks(), Vec::<String>::new());
+    }
+    assert_eq!(scratch.orchestrate(&["init", "--server"]).code, 0);
+    let ran = scratch.orchestrate(&["doctor", "--fix"]);
+    assert_eq!((ran.code, ran.stdout.lines().count()), (0, 1), "{ran:?}");
+    assert_eq!(hooks(), ["pre-receive", "reference-transaction"]);
+    std::fs::remove_file(scratch.root().join("hooks/pre-receive")).unwrap();
+    let ran = scratch.orchestrate(&["doctor"]);
+    assert!(ran.code == 3 && ran.stdout.contains("[pre-receive]; repair: git orchestrate init --server"), "{ran:?}");
+}

@@ -1,7 +1,7 @@
 //! What happens to people every day: dirty checkouts, deleted folders, other branches checked out. Nothing of theirs is lost,
 //! the message names the thing, and the command that it offers works.
 
-use crate::project::Project;
+use crate::project::{Project, until};
 use crate::support::{Ran, run};
 
 /// A project with two stories in a row whose author does `command` while it works on 1.1.
@@ -123,4 +123,41 @@ fn an_agent_that_is_not_installed_starts_nothing_and_names_the_known_ones() {
     assert!(ran.stderr.contains("claude") && ran.stderr.contains("not installed"), "{}", ran.stderr);
     assert!(ran.stderr.contains("demo"), "{}", ran.stderr);
     assert_eq!(project.scratch.git(&["for-each-ref", "refs/orchestrate/"]), "");
+}
+
+#[test]
+fn beside_a_live_run_land_and_resume_say_so_and_leave_no_run_behind() {
+    let project =
+        with_author_doing("touch ../../at; while ! test -e ../../go; do sleep 0.01; done; rm ../../at ../../go");
+    let live = project.start(&["stories"]);
+    until("the author's work", || project.scratch.root().join("at").exists());
+    // What a person says of an empty branch is void with the author's next commit; until then the story counts as reviewed.
+    let reviewed = project.as_person("bob@example.org", &["review", "1.1", "--approve", "-m", "fine"]);
+    assert_eq!(reviewed.code, 0, "{reviewed:?}");
+    for args in [&["land", "1.1"][..], &["resume"]] {
+        let ran = project.orchestrate(args);
+        assert!(ran.code == 2 && ran.stderr.contains("1.1") && ran.stderr.contains("in hand"), "{args:?}: {ran:?}");
+        assert!(!ran.stderr.contains("going on with"), "it is not: {}", ran.stderr);
+    }
+    assert_eq!(project.scratch.git(&["for-each-ref", "refs/orchestrate/runs/"]).lines().count(), 1);
+    std::fs::write(project.scratch.root().join("go"), "").unwrap();
+    landed(&project, &live.finish());
+    let done = project.as_person("bob@example.org", &["review", "1.1", "--approve", "-m", "fine"]);
+    assert!(done.code == 2 && done.stderr.contains("story 1.1 is done: there is nothing left to review"), "{done:?}");
+    project.assert_tidy();
+}
+
+#[test]
+fn a_run_whose_story_lost_its_file_says_how_to_bring_it_back() {
+    let project = with_author_doing("kill -9 $(cat ROOT/.git/orchestrate/runs/*.lock)");
+    drop(project.stories(&[]));
+    project.scratch.git(&["rm", "-q", "docs/stories/1.1.first.md"]);
+    let ran = project.orchestrate(&["resume"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    let hint = ran.stderr.lines().find_map(|line| line.strip_prefix("hint: bring the files back: ")).unwrap();
+    let (back, without) = hint.split_once("; or go on without them: ").unwrap();
+    assert_eq!(without, "git orchestrate stories 1.2 --yes");
+    assert_eq!(run(project.scratch.command("sh").args(["-c", back])).code, 0, "{back}");
+    landed(&project, &project.orchestrate(&["resume"]));
+    project.assert_tidy();
 }

@@ -133,12 +133,12 @@ fn the_table_is_the_dry_run_and_says_what_a_person_decides_by() {
     6 stories, 4 edges, 3 waves, at most 3 at the same time
 
     wave  id    title    agent                         after  warnings  why
-    0     1.1   Login    general-developer (scripted)                   the story names no code; scripted by the setting agent
-    0     1.9   Avatar   general-developer (scripted)                   the story names no code; scripted by the setting agent
-    1     1.2   Logout   general-developer (scripted)  1.1              the story names no code; scripted by the setting agent
-    1     1.3   Later    general-developer (scripted)  1.9    1         the story names no code; scripted by the setting agent
-    1     2.1   Billing  general-developer (scripted)  1.1              the story names no code; scripted by the setting agent
-    2     1.10  Profile  general-developer (scripted)  1.2              the story names no code; scripted by the setting agent
+    0     1.1   Login    general-developer (scripted)                   the story names no code; scripted by agents.default in the settings
+    0     1.9   Avatar   general-developer (scripted)                   the story names no code; scripted by agents.default in the settings
+    1     1.2   Logout   general-developer (scripted)  1.1              the story names no code; scripted by agents.default in the settings
+    1     1.3   Later    general-developer (scripted)  1.9    1         the story names no code; scripted by agents.default in the settings
+    1     2.1   Billing  general-developer (scripted)  1.1              the story names no code; scripted by agents.default in the settings
+    2     1.10  Profile  general-developer (scripted)  1.2              the story names no code; scripted by agents.default in the settings
 
     critical path (3): 1.1 → 1.2 → 1.10
 
@@ -253,7 +253,7 @@ fn agents_are_chosen_by_technology_and_the_plan_says_why() {
     project.commit();
     let plan = json(&project, &[]);
     let chosen = plan["items"].as_array().unwrap().iter().map(|item| {
-        let text = |name: &str| item[name].as_str().unwrap().replace("; scripted by the setting agent", "");
+        let text = |name: &str| item[name].as_str().unwrap().replace("; scripted by agents.default in the settings", "");
         format!("{} {} {}: {}", text("id"), text("kind"), text("agent"), text("why"))
     });
     insta::assert_snapshot!(chosen.collect::<Vec<_>>().join("\n"), @r"

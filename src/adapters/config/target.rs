@@ -112,7 +112,8 @@ fn missing(name: &str, why: &str, facts: &Facts) -> PortError {
     if why.contains("origin") {
         return error.hint(format!("make it: git branch {shown} origin/{shown}"));
     }
-    error.hint("see what there is with `git branch`, then: git config orchestrate.target BRANCH")
+    let name_it = if facts.flag.is_some() { "--target BRANCH" } else { "git config orchestrate.target BRANCH" };
+    error.hint(format!("see what there is with `git branch`, then: {name_it}"))
 }
 
 #[cfg(test)]

@@ -208,7 +208,7 @@ fn choose(
         if output.status.success() && !printed.is_empty() {
             return Ok(Oid::new(printed));
         }
-        Err(PortError::new(format!("`{}` names no commit", name.escape_debug())))
+        Err(PortError::new(format!("`{}` names no commit", name.escape_debug())).hint("a range is COMMIT, or FROM..TO"))
     };
     let all = |tips: &Oid, hidden: &[Oid]| reader.history().between(std::slice::from_ref(tips), hidden);
     let (to, chosen): (Oid, BTreeSet<Oid>) = match range.split_once("..") {

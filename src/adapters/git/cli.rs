@@ -92,7 +92,7 @@ pub fn failed(command: &Command, output: &Output) -> PortError {
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let cut = &bytes[..bytes.len().min(SHOWN)];
     let text = String::from_utf8_lossy(cut);
-    let lines = text.trim().lines().map(escape_line);
+    let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(escape_line);
     let mut shown = lines.collect::<Vec<_>>().join("; ");
     if bytes.len() > SHOWN {
         shown.push_str(" ...");

@@ -57,7 +57,7 @@ impl Repo {
             .canonicalize()
             .map_err(|error| PortError::new(format!("cannot open {}", from.display())).because(error))?;
         let found = start.ancestors().find_map(look_at).ok_or_else(|| {
-            PortError::new(format!("{} is not in a git repository", from.display()))
+            PortError::new(format!("{} is not in a git repository", start.display()))
                 .hint("run it inside a repository, or make one: git init")
         })?;
         refuse_foreign_refs(&found.common_dir)?;
@@ -112,7 +112,7 @@ impl Repo {
             return Ok(());
         }
         Err(PortError::new(format!("{} is a bare repository: it has no stories to work on", self.inner.root.display()))
-            .hint("run it in a clone of the repository"))
+            .hint("run it in a clone of the repository; to have this one judge what is pushed to it: git orchestrate init --server"))
     }
 
     /// The hash this repository names its objects by.

@@ -61,14 +61,28 @@ pub fn summary(repo: &Repo) -> Option<String> {
     (count > 0).then(|| format!("rescued: {count} kept; see: git orchestrate rescue"))
 }
 
+/// Most names that an error suggests.
+const SUGGESTED: usize = 3;
+
+/// What there is, by name; nothing where it cannot be listed.
+fn names(repo: &Repo) -> Vec<String> {
+    let all = refs::list(repo, RESCUE).unwrap_or_default().into_iter();
+    all.filter_map(|(reference, _)| Some(reference.strip_prefix(RESCUE)?.to_owned())).collect()
+}
+
 /// The one with this name, or this full ref name.
 pub fn find(repo: &Repo, name: &str) -> Result<Rescued, PortError> {
     let short = name.strip_prefix(RESCUE).unwrap_or(name);
     let reference = format!("{RESCUE}{short}");
-    let unknown = || {
-        PortError::new(format!("nothing is kept under the name `{}`", name.escape_debug()))
-            .hint("list what is kept: git orchestrate rescue list")
-    };
+    let unknown =
+        || {
+            let alike: Vec<String> =
+                names(repo).into_iter().filter(|known| known.starts_with(short)).take(SUGGESTED).collect();
+            let list = "list what is kept: git orchestrate rescue list";
+            PortError::new(format!("nothing is kept under the name `{}`", name.escape_debug())).hint(
+                if alike.is_empty() { list.to_owned() } else { format!("did you mean {}? {list}", alike.join(", ")) },
+            )
+        };
     if !refs::is_valid_name(&reference) {
         return Err(unknown());
     }

@@ -40,7 +40,7 @@ pub struct RescueArgs {
     #[command(subcommand)]
     pub action: Option<RescueAction>,
     /// Write JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
 }
 

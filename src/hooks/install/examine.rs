@@ -6,9 +6,10 @@ use super::change::quoted;
 use super::layout::{self, Whose};
 use super::plan::{self, CONFIG_HOOKS, Seen, is_off};
 use super::setting::{HOOKS_PATH, Setting};
+use crate::adapters::gate::reader::Reader;
 use crate::adapters::git::repo::{GitVersion, Repo};
 use crate::engine::ports::PortError;
-use crate::hooks::NAMES;
+use crate::hooks::{NAMES, server_hooks};
 
 /// The command that repairs what we can repair ourselves.
 pub const REPAIR: &str = "git orchestrate doctor --fix";
@@ -93,6 +94,9 @@ struct Ward<'a> {
 
 /// Everything that keeps git from our hooks, and everything that our hooks keep git from.
 pub fn examine(repo: &Repo, git: GitVersion) -> Result<Vec<Finding>, PortError> {
+    if repo.is_bare() {
+        return Ok(of_server(repo).into_iter().collect());
+    }
     let all = plan::look(repo)?;
     let moved = !plan::includes(repo)?.is_empty() && git >= CONFIG_HOOKS;
     let mut findings: Vec<Finding> = Vec::new();
@@ -111,6 +115,23 @@ pub fn examine(repo: &Repo, git: GitVersion) -> Result<Vec<Finding>, PortError> 
         }
     }
     Ok(findings)
+}
+
+/// Whether a bare repository judges what is pushed to it. The hooks of people's repositories are of no use there.
+fn of_server(repo: &Repo) -> Option<Finding> {
+    let missing = server_hooks::missing(repo);
+    let server = Reader::of(repo).is_server();
+    if server && missing.is_empty() {
+        return None;
+    }
+    let detail = "this bare repository does not judge what is pushed to it";
+    Some(Finding {
+        problem: if server { Problem::Removed } else { Problem::NotInstalled },
+        detail: detail.to_owned(),
+        repair: "git orchestrate init --server".to_owned(),
+        hooks: missing.into_iter().map(str::to_owned).collect(),
+        worktrees: vec![repo.root().to_owned()],
+    })
 }
 
 fn add(findings: &mut Vec<Finding>, cause: Cause, name: &str, top: &Path) {

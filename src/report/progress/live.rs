@@ -156,6 +156,9 @@ fn counts<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
 /// Columns from which on state and phase have a column each.
 const WIDE: usize = 100;
 
+/// Columns below which nobody is told who works on it: time and title are worth more.
+const SLIM: usize = 64;
+
 /// Column widths that all rows share.
 struct Shape {
     id: usize,
@@ -190,7 +193,9 @@ impl Shape {
             }
         };
         let status = pad(&status, column);
-        append(&mut rest, format_args!("  {}", pad(&cut(&agent(row), self.agent), self.agent)));
+        if self.width >= SLIM {
+            append(&mut rest, format_args!("  {}", pad(&cut(&agent(row), self.agent), self.agent)));
+        }
         append(&mut rest, format_args!("  {}  {}", pad(&elapsed, 9), escape(&row.line.title)));
         if !row.note.is_empty() {
             append(&mut rest, format_args!(" · {}", row.note));
