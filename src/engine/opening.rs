@@ -5,6 +5,7 @@ use super::attempt::{Attempt, End, Halt, Task, landed_tip};
 use super::choosing;
 use super::events::Happening;
 use super::ports::{Artefact, WorktreeSpec};
+use super::recovery;
 use super::track::Track;
 use crate::domain::event::{FailureClass, ItemEvent};
 use crate::domain::names::{AttemptId, BranchRef, slug};
@@ -21,7 +22,14 @@ impl Attempt {
             Ok(lock) => lock,
             Err(holder) => return Ok(Err(End::Held(format!("another process works on it: {holder}")))),
         };
-        let state = world.ports.recorder.item(&planned.key).await?.unwrap_or_default();
+        let mut state = world.ports.recorder.item(&planned.key).await?.unwrap_or_default();
+        if recovery::is_pending(&state) {
+            let mended = recovery::catch_up(&world.ports, &world.decisions.root, &planned.key, &state).await;
+            for text in mended.map_err(Halt::internal(Phase::Setup))? {
+                world.tell(Happening::Notice { text });
+            }
+            state = world.ports.recorder.item(&planned.key).await?.unwrap_or_default();
+        }
         if state.is_done() {
             return Ok(Err(End::Done(landed_tip(&state))));
         }

@@ -22,18 +22,42 @@ pub async fn reconcile(
         let Ok(_lock) = ports.host.lock(key, &attempt.id)? else { continue };
         // What was seen may be old by now; under the lock it stays as it is.
         let Some(state) = ports.recorder.item(key).await.map_err(ledger_error)?.filter(is_pending) else { continue };
-        let mut done = state.is_done();
-        if let Some(landing) = &state.intended
-            && complete(ports, key, landing).await?
-        {
-            mended.push(format!("{key}: its landing had happened; recorded now"));
-            done = true;
-        }
-        if done {
-            finish(ports, root, key, &state, &mut mended).await?;
-        }
+        mend(ports, root, key, &state, &mut mended).await?;
     }
     Ok(mended)
+}
+
+/// The same for one item whose lock the caller holds: its process may have died since the start-up, in the middle of a landing.
+/// Returns only when what it finds landed survives a power cut, which the dead one may not have waited for.
+pub(super) async fn catch_up(
+    ports: &Ports,
+    root: &std::path::Path,
+    key: &ItemKey,
+    state: &ItemState,
+) -> Result<Vec<String>, PortError> {
+    let mut mended = Vec::new();
+    if let Some(landing) = state.landings.last().filter(|_| state.is_done()) {
+        ports.worktrees.settle(&landing.target, &landing.base).await?;
+    }
+    mend(ports, root, key, state, &mut mended).await?;
+    Ok(mended)
+}
+
+async fn mend(
+    ports: &Ports,
+    root: &std::path::Path,
+    key: &ItemKey,
+    state: &ItemState,
+    mended: &mut Vec<String>,
+) -> Result<(), PortError> {
+    let mut done = state.is_done();
+    if let Some(landing) = &state.intended
+        && complete(ports, key, landing).await?
+    {
+        mended.push(format!("{key}: its landing had happened; recorded now"));
+        done = true;
+    }
+    if done { finish(ports, root, key, state, mended).await } else { Ok(()) }
 }
 
 /// Whether a landing is under way or has not been followed up to the end.

@@ -8,10 +8,12 @@ use super::lives::{Tally, Verdict, simulate};
 use super::sabotage::Sabotage;
 
 /// Seeds that once failed, with what they found. None is ever taken away.
-const REGRESSIONS: [(u64, &str); 3] = [
+const REGRESSIONS: [(u64, &str); 5] = [
     (8, "after a power cut a story landed without work that was on record: its branch had not been synced"),
     (871, "a resume recorded a landing whose move nobody had synced, and a power cut took the move"),
     (1650, "the same, with other stories in between"),
+    (481, "a run took a story up whose landing another one had made and died over, and landed it again"),
+    (1749, "a run showed a story as landed that another one had recorded and died over, before it was synced"),
 ];
 
 /// Seeds of a normal test run.
