@@ -113,6 +113,8 @@ fn injected(fault: Fault, call: &str, number: u32) {
         assert_eq!(project.orchestrate(&["cleanup"]).code, 0, "{point}");
         how = "landed; its worktree or branch stayed until cleanup";
     }
+    let untidy = project.scratch.git(&["status", "--porcelain"]);
+    assert_eq!(untidy, "", "{point}: {ran:?}\n{resumed:?}");
     project.assert_tidy();
     project.assert_one_at_a_time();
     note(fault.id, &format!("{} at {call}", fault.name), how);
