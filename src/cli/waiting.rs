@@ -108,16 +108,20 @@ impl Curtain {
 
 /// `| verifying 1200, 3s`, and with a known end `| cleaning up [====>     ] 3 of 12, 3s`.
 fn style(ends: bool) -> ProgressStyle {
-    let template = if ends { "{spinner} {msg} [{bar:20}]{count}, {elapsed}" } else { "{spinner} {msg}{count}, {elapsed}" };
+    let template =
+        if ends { "{spinner} {msg} [{bar:20}]{count}, {elapsed}" } else { "{spinner} {msg}{count}, {elapsed}" };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
-    style.tick_chars("|/-\\ ").progress_chars("=> ").with_key("count", |state: &ProgressState, out: &mut dyn fmt::Write| {
-        // Writing into a string cannot fail.
-        let _ = match (state.len(), state.pos()) {
-            (Some(total), done) => write!(out, " {done} of {total}"),
-            (None, 0) => Ok(()),
-            (None, done) => write!(out, " {done}"),
-        };
-    })
+    style.tick_chars("|/-\\ ").progress_chars("=> ").with_key(
+        "count",
+        |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // Writing into a string cannot fail.
+            let _ = match (state.len(), state.pos()) {
+                (Some(total), done) => write!(out, " {done} of {total}"),
+                (None, 0) => Ok(()),
+                (None, done) => write!(out, " {done}"),
+            };
+        },
+    )
 }
 
 /// A terminal that hears of nothing before the patience is over, and of each drawing in one write.

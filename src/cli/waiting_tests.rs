@@ -1,3 +1,5 @@
+//! The line for long work on a terminal and a clock of the test. Must not wait.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
