@@ -23,7 +23,9 @@ pub(crate) fn run(args: &BackupArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let target = target::find(&app.repo, None).ok().map(|target| target.branch.as_str().to_owned());
     let (kept, branches) = (records.len(), stories.len());
     let names: Vec<String> = records.into_iter().chain(stories).map(|(name, _)| name).chain(target).collect();
+    let waiting = ui.waiting(&format!("packing {} refs", names.len()), None);
     bundle::create(&app.repo, &args.file, &names)?;
+    drop(waiting);
     ui.data(&format!("{}: {kept} refs of the record, {branches} story branches\n", args.file.display()))?;
     ui.hint(&format!(
         "look at it with git bundle verify, bring it back with git orchestrate restore {}",

@@ -53,7 +53,9 @@ pub(crate) fn run(args: &CleanupArgs, ui: &mut Ui) -> Result<Exit, CommandError>
     let worktrees = app.worktrees();
     let runtime = super::app::runtime()?;
     let mut stayed = None;
+    let waiting = ui.waiting("cleaning up", u64::try_from(candidates.len()).ok());
     for candidate in candidates {
+        waiting.step(1);
         let Candidate { key, spec, attempt, word } = candidate;
         let Ok(_lock) = app.machine.lock(&key, &attempt)? else {
             ui.warning(&format!("{key}: another process works on it; left alone"));
@@ -82,7 +84,9 @@ pub(crate) fn run(args: &CleanupArgs, ui: &mut Ui) -> Result<Exit, CommandError>
             ui.data(&format!("kept what was not merged or committed: {rescue}\n"))?;
         }
     }
+    drop(waiting);
     if !args.dry_run {
+        let _waiting = ui.waiting("sweeping up", None);
         sweep_up(&app, ui)?;
         let gone = trash::purge(&app.repo, trash::KEPT_MILLIS)?;
         if !gone.is_empty() {

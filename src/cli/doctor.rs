@@ -23,6 +23,7 @@ use crate::report::text::json_safe;
 pub(crate) fn run(args: &DoctorArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     let repo = Repo::discover(Path::new(".")).map_err(CommandError::invalid)?;
     let git = check_git_version().map_err(CommandError::invalid)?;
+    let waiting = ui.waiting("examining", None);
     let mut findings = examine(&repo, git)?;
     if args.fix {
         for line in health::fix(&repo)? {
@@ -39,6 +40,7 @@ pub(crate) fn run(args: &DoctorArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     }
     let open = findings.iter().any(|found| found.problem.opens_the_gate());
     let others = health::examine(&repo)?;
+    drop(waiting);
     let serious = others.iter().any(|found| found.serious);
     if args.json {
         let findings: Vec<_> = findings.iter().map(in_json).chain(others.iter().map(other_in_json)).collect();

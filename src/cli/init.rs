@@ -250,7 +250,7 @@ fn current_branch(repo: &Repo) -> Result<Option<String>, CommandError> {
 }
 
 /// A path as it can be pasted into a shell.
-fn quoted(path: &str) -> String {
+pub(super) fn quoted(path: &str) -> String {
     let plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
     if plain { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }

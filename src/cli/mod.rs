@@ -42,6 +42,7 @@ mod stories;
 mod sync;
 mod transcript;
 mod verify;
+mod waiting;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -88,6 +89,9 @@ fn run(argv: &[OsString]) -> Exit {
         Err(error) => return refused(argv, &error),
     };
     let mut ui = Ui::terminal(color(&cli.globals), loudness(&cli.globals));
+    if is_for_program(&cli.command) {
+        ui.speak_to_program();
+    }
     let outcome = enter(&cli.globals).and_then(|()| dispatch(&cli.command, &mut ui));
     outcome.unwrap_or_else(|error| {
         ui.error(&error);
@@ -132,6 +136,19 @@ fn loudness(globals: &Globals) -> Loudness {
         (true, _) => Loudness::Quiet,
         (false, true) => Loudness::Verbose,
         (false, false) => Loudness::Normal,
+    }
+}
+
+/// Whether a command with a line for long work was asked for JSON or another program's format.
+fn is_for_program(command: &Command) -> bool {
+    match command {
+        Command::Stories(args) => args.json,
+        Command::Plan(args) => args.json || args.format != args::PlanFormat::Table,
+        Command::Resume(args) => args.json,
+        Command::Verify(args) => args.json,
+        Command::Sync(args) => args.json,
+        Command::Doctor(args) => args.json,
+        _ => false,
     }
 }
 

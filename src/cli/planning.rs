@@ -63,7 +63,9 @@ impl Planned {
         let registry = app.agents()?;
         let mut store = app.ledger();
         let states = store.items()?;
+        let waiting = ui.waiting("reading stories", None);
         let loaded = stories::load(app.repo.root(), &app.settings.story_roots).map_err(CommandError::invalid)?;
+        drop(waiting);
         if !loaded.present {
             return Err(no_stories(&app));
         }

@@ -43,6 +43,7 @@ pub(crate) fn run(args: &RestoreArgs, ui: &mut Ui) -> Result<Exit, CommandError>
     }
     let wish = Wish { overwrite: args.overwrite_newer, ..Wish::default() };
     let mut store = app.ledger();
+    let waiting = ui.waiting("reading the backup", None);
     let (_folder, looked_at) = bundle::quarantine(&app.repo)?;
     bundle::unpack(&looked_at, &args.file)?;
     let git = looked_at.gix();
@@ -58,6 +59,7 @@ pub(crate) fn run(args: &RestoreArgs, ui: &mut Ui) -> Result<Exit, CommandError>
         // What was set back is meant to be: no earlier checkpoint may bring it forward again.
         checkpoint::save(&app.repo, Occasion::Restore)?;
     }
+    drop(waiting);
     let newer = all.iter().any(|change| change.how == How::Newer && !change.name.contains("/heads/"));
     let exit = changes::show(&all, "the backup", args.dry_run, ui)?;
     if newer {

@@ -9,6 +9,7 @@ use super::error::{CommandError, Kind};
 use super::exit::Exit;
 use super::item;
 use super::ui::Ui;
+use crate::adapters::git::commit;
 use crate::adapters::git::identity;
 use crate::adapters::git::landing::GitLander;
 use crate::adapters::git::signing::{self, Signer};
@@ -37,6 +38,9 @@ pub(crate) fn run(args: &ReviewArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     let state = &states[&key];
     let reviewer = Principal::Person(identity::email(&app.repo)?);
     let change = change(&app, &key, state, &target)?;
+    if args.approve {
+        require_something(&app, &key, state, &target, &change)?;
+    }
     require_other(&reviewer, &key, state, &change, args.approve)?;
     if !args.approve && args.finding.is_empty() && args.message.trim().is_empty() {
         return Err(CommandError::usage("say what has to change: -m MESSAGE or --finding PATH:LINE:TEXT"));
@@ -60,6 +64,28 @@ pub(crate) fn run(args: &ReviewArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
     }
     ui.hint("a live run goes on by itself; otherwise: git orchestrate resume");
     Ok(Exit::DONE)
+}
+
+/// Nobody approves what is not there: a branch without a commit that the target lacks.
+fn require_something(
+    app: &App,
+    key: &ItemKey,
+    state: &ItemState,
+    target: &Target,
+    change: &Change,
+) -> Result<(), CommandError> {
+    let (tip, head) = (app.repo.object_id(&target.tip)?, app.repo.object_id(&change.head)?);
+    if !commit::contains(&app.repo.gix(), tip, head)? {
+        return Ok(());
+    }
+    if state.is_done() {
+        return Err(CommandError::usage(format!("story {key} is done: there is nothing left to review"))
+            .hint(format!("git orchestrate show {key}")));
+    }
+    let branch = state.attempt.as_ref().map_or("", |attempt| attempt.branch.short());
+    let message = format!("{branch} has no commit that {} lacks: there is nothing to review", target.branch.short());
+    Err(CommandError::usage(message)
+        .hint(format!("git orchestrate show {key} tells how far it is; git orchestrate stories {key} works on it")))
 }
 
 /// Nobody approves what they wrote themselves.

@@ -1,6 +1,7 @@
 //! The `stories` command. Must stay thin: parse, call, render, exit code.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::app::App;
 use super::args::StoriesArgs;
@@ -8,10 +9,12 @@ use super::certify;
 use super::error::CommandError;
 use super::execute::{self, Options, View};
 use super::exit::Exit;
+use super::init::quoted;
 use super::others::{self, Choice};
 use super::planning::Planned;
 use super::resume;
 use super::ui::Ui;
+use crate::adapters::git::content;
 use crate::engine::ports::Ledger;
 use crate::report::plan::{self, Frame};
 use crate::report::text::Color;
@@ -50,6 +53,7 @@ pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError>
         let frame = Frame { head: &headline, command: None, width: Some(ui.width()), color: Color::of(ui.err_color()) };
         ui.status(&plan::table(&planned.plan, &frame));
     }
+    warn_uncommitted(&planned, ui)?;
     let options = Options {
         continues: None,
         scope: args.planning.scope.clone(),
@@ -62,6 +66,36 @@ pub(crate) fn run(args: &StoriesArgs, ui: &mut Ui) -> Result<Exit, CommandError>
         view: args.view(),
     };
     execute::execute(planned, options, ui)
+}
+
+/// Says once that worktrees, which come from the target, will lack story files that were never committed there.
+fn warn_uncommitted(planned: &Planned, ui: &mut Ui) -> Result<(), CommandError> {
+    let Planned { app, target, plan, .. } = planned;
+    let mut there: HashMap<&str, HashSet<String>> = HashMap::new();
+    let mut lacking = Vec::new();
+    for path in plan.items.iter().map(|item| item.item.path.as_str()) {
+        let Some((folder, name)) = path.rsplit_once('/') else { continue };
+        let names = match there.entry(folder) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(content::names_in(&app.repo, &target.tip, folder)?),
+        };
+        if !names.contains(name) {
+            lacking.push(path);
+        }
+    }
+    let Some(first) = lacking.first() else { return Ok(()) };
+    let branch = target.branch.short();
+    let (what, add) = match lacking.len() {
+        1 => (format!("{first} is"), quoted(first)),
+        count => {
+            let folders: BTreeSet<&str> = lacking.iter().filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
+            let folders = folders.into_iter().map(quoted).collect::<Vec<_>>().join(" ");
+            (format!("{count} story files ({first}, ...) are"), folders)
+        }
+    };
+    ui.warning(&format!("{what} not committed on {branch}: the worktrees of agents will lack that text"));
+    ui.hint(&format!("on {branch}: git add -- {add} && git commit -m \"Add stories\" -- {add}"));
+    Ok(())
 }
 
 impl StoriesArgs {

@@ -48,7 +48,7 @@ pub(crate) fn run(args: &SyncArgs, ui: &mut Ui) -> Result<Exit, CommandError> {
     checkpoints::mend(&app, ui);
     let name = remote_name(&app, args)?;
     let desk = Desk { app: &app, remote: &name, args };
-    let outcome = desk.share()?;
+    let outcome = desk.share(ui)?;
     if !args.dry_run {
         checkpoints::save(&app, Occasion::Sync, ui);
     }
@@ -76,12 +76,15 @@ struct Desk<'a> {
 
 impl Desk<'_> {
     /// Fetches, takes over, pushes; again from the beginning when somebody else pushed meanwhile.
-    fn share(&self) -> Result<Outcome, CommandError> {
+    fn share(&self, ui: &mut Ui) -> Result<Outcome, CommandError> {
         let mut first: Option<Outcome> = None;
         for _ in 0..TRIES {
             let theirs = remote::refs(&self.app.repo, self.remote, &["refs/orchestrate/*", "refs/heads/story/*"])?;
             remote::fetch(&self.app.repo, self.remote, &[(OURS, ""), (STORY_BRANCHES, "branches/")])?;
+            // Not while git may ask for a passphrase on the same terminal.
+            let waiting = ui.waiting("comparing records", None);
             let outcome = self.take_over(&theirs)?;
+            drop(waiting);
             let mut all = first.take().unwrap_or_default();
             merge(&mut all.changes, outcome.changes);
             all.pushes = outcome.pushes;

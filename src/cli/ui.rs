@@ -3,12 +3,14 @@
 
 use std::io::{BufRead, IsTerminal, Stdout, Write, stderr, stdin, stdout};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use nix::unistd::{getpgrp, tcgetpgrp};
 
 use super::error::{CommandError, Kind};
+use super::waiting::{Curtain, Place, Waiting};
 use crate::adapters::process::secrets;
 use crate::adapters::process::signals::terminal_obeys;
 use crate::domain::diagnostic::{escape, is_unsafe};
@@ -38,6 +40,10 @@ pub struct Ui {
     interactive: bool,
     loudness: Loudness,
     redactor: Redactor,
+    /// Whether a program reads what is said.
+    for_program: bool,
+    /// Over the line of work that goes on.
+    curtain: Option<Curtain>,
 }
 
 impl Ui {
@@ -55,6 +61,8 @@ impl Ui {
             interactive: stdin().is_terminal() && stderr().is_terminal(),
             loudness,
             redactor: Redactor::new(secrets::of_environment(&[])),
+            for_program: false,
+            curtain: None,
         }
     }
 
@@ -69,6 +77,8 @@ impl Ui {
             interactive: false,
             loudness: Loudness::Normal,
             redactor: Redactor::default(),
+            for_program: false,
+            curtain: None,
         }
     }
 
@@ -107,6 +117,37 @@ impl Ui {
         self.interactive && terminal_obeys()
     }
 
+    /// A program reads what the command says: nothing is drawn for a person.
+    pub(super) fn speak_to_program(&mut self) {
+        self.for_program = true;
+    }
+
+    /// Says on the terminal that `what` goes on, should it take long; `total` is how many steps it will take, where that is
+    /// known. The line goes away with the value that comes back, and for as long as anything else is written.
+    #[must_use]
+    pub(super) fn waiting(&mut self, what: &str, total: Option<u64>) -> Waiting {
+        if self.for_program || self.loudness == Loudness::Quiet || !self.can_draw() {
+            return Waiting::hidden();
+        }
+        let since = Instant::now();
+        let place = Place {
+            writer: Box::new(stderr()),
+            look: Box::new(|| look(&AtomicBool::new(false))),
+            elapsed: Box::new(move || since.elapsed()),
+        };
+        let waiting = Waiting::begin(&self.safe(what), total, place);
+        self.curtain = Some(waiting.curtain());
+        waiting
+    }
+
+    /// Does `work`, which writes, while no line of ours is on the terminal.
+    fn alone<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        match self.curtain.clone() {
+            Some(curtain) => curtain.during(|| work(self)),
+            None => work(self),
+        }
+    }
+
     /// Columns that data on stdout should fit into; `None` where stdout is no terminal.
     pub fn fitted(&self) -> Option<usize> {
         terminal_size::terminal_size_of(stdout()).map(|(columns, _)| usize::from(columns.0))
@@ -115,10 +156,10 @@ impl Ui {
     /// Writes data to stdout, without secrets.
     pub fn data(&mut self, text: &str) -> Result<(), CommandError> {
         let text = self.safe(text);
-        let written = match &mut self.plain {
+        let written = self.alone(|ui| match &mut ui.plain {
             Some(plain) if is_plain(&text) => plain.write_all(text.as_bytes()).and_then(|()| plain.flush()),
-            _ => self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()),
-        };
+            _ => ui.out.write_all(text.as_bytes()).and_then(|()| ui.out.flush()),
+        });
         written.map_err(|error| match CommandError::from(error) {
             broken if broken.kind == Kind::BrokenPipe => broken,
             other => CommandError { message: format!("cannot write to standard output: {}", other.message), ..other },
@@ -127,10 +168,8 @@ impl Ui {
 
     /// Writes bytes of a file or a blob to stdout, without secrets.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), CommandError> {
-        self.out
-            .write_all(&self.redactor.redact_bytes(bytes))
-            .and_then(|()| self.out.flush())
-            .map_err(CommandError::from)
+        let bytes = self.redactor.redact_bytes(bytes);
+        self.alone(|ui| ui.out.write_all(&bytes).and_then(|()| ui.out.flush())).map_err(CommandError::from)
     }
 
     /// A text without secrets, and with nothing in it that a terminal would obey but line ends, tabs and colours, which the stream
@@ -190,7 +229,8 @@ impl Ui {
     pub fn message(&mut self, text: &str) {
         // A terminal that went away must not end the work.
         let text = self.safe(text);
-        drop(writeln!(self.err, "{}", text.trim_end_matches('\n')).and_then(|()| self.err.flush()));
+        let text = text.trim_end_matches('\n');
+        drop(self.alone(|ui| writeln!(ui.err, "{text}").and_then(|()| ui.err.flush())));
     }
 
     /// Shows an error with causes and hint.
@@ -239,12 +279,14 @@ impl Ui {
     }
 
     fn prompt(&mut self, prompt: &str) -> Option<String> {
-        self.err.write_all(prompt.as_bytes()).and_then(|()| self.err.flush()).ok()?;
-        let mut line = String::new();
-        match stdin().lock().read_line(&mut line) {
-            Ok(0) | Err(_) => None,
-            Ok(_) => Some(line.trim().to_owned()),
-        }
+        self.alone(|ui| {
+            ui.err.write_all(prompt.as_bytes()).and_then(|()| ui.err.flush()).ok()?;
+            let mut line = String::new();
+            match stdin().lock().read_line(&mut line) {
+                Ok(0) | Err(_) => None,
+                Ok(_) => Some(line.trim().to_owned()),
+            }
+        })
     }
 
     fn labelled(&mut self, label: &str, color: AnsiColor, text: &str) {

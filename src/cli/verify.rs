@@ -24,12 +24,14 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, CommandError> 
         return acknowledge(args, ui);
     }
     let app = App::open()?;
-    let reader = Reader::of(&app.repo);
+    let waiting = ui.waiting("looking at commits:", None);
+    let reader = Reader::of(&app.repo).telling(waiting.counter());
     let wanted = Wanted { range: args.range.clone(), all: args.all, full: args.full };
     let mut proofs = Vec::new();
     for branch in branches(&reader, args)? {
         proofs.extend(proof::prove(&reader, &branch, &wanted).map_err(CommandError::from)?);
     }
+    drop(waiting);
     let commits = args.commits || ui.loudness() == Loudness::Verbose;
     let text = if args.json {
         verify::json(&proofs, commits)

@@ -166,6 +166,45 @@ fn a_person_reviews_and_the_run_goes_on() {
 }
 
 #[test]
+fn nobody_approves_a_branch_that_brings_nothing() {
+    let project = Project::new("", "[review]\nby = \"human\"\n");
+    project.story("1.1", "First", "None").commit();
+    assert_eq!(project.stories(&[]).code, 5);
+    let branch = project.scratch.git(&["for-each-ref", "--format=%(refname)", "refs/heads/story/"]);
+    let work = project.scratch.git(&["rev-parse", &branch]);
+    let approve = || project.as_person("bob@example.org", &["review", "1.1", "--approve", "-m", "fine"]);
+    project.scratch.git(&["update-ref", &branch, "refs/heads/main"]);
+    let before = project.scratch.git(&["rev-parse", "refs/orchestrate/items/1.1"]);
+    let refused = approve();
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("has no commit that main lacks: there is nothing to review"), "{refused:?}");
+    assert!(refused.stderr.contains("git orchestrate stories 1.1"), "{refused:?}");
+    assert_eq!(project.scratch.git(&["rev-parse", "refs/orchestrate/items/1.1"]), before, "nothing was recorded");
+    project.scratch.git(&["update-ref", &branch, &work]);
+    let approved = approve();
+    assert_eq!(approved.code, 0, "{approved:?}");
+}
+
+#[test]
+fn stories_that_were_never_committed_are_named_once() {
+    let project = Project::new("", "");
+    project.story("1.1", "First", "None").commit();
+    let said = "not committed on main: the worktrees of agents will lack that text";
+    project.story("1.2", "Second", "None");
+    let ran = project.stories(&[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(ran.stderr.matches(said).count(), 1, "{}", ran.stderr);
+    let path = "docs/stories/1.2.second.md";
+    assert!(ran.stderr.contains(&format!("{path} is {said}")), "{}", ran.stderr);
+    assert!(ran.stderr.contains(&format!("git add -- {path} && git commit")), "{}", ran.stderr);
+    project.story("1.3", "Third", "None");
+    project.scratch.git(&["add", "docs/stories"]);
+    project.scratch.git(&["commit", "-qm", "stories"]);
+    let ran = project.stories(&[]);
+    assert!(ran.code == 0 && !ran.stderr.contains(said), "{ran:?}");
+}
+
+#[test]
 fn nobody_approves_their_own_commit() {
     let project = Project::new("", "[review]\nby = \"human\"\n");
     project.story("1.1", "First", "None").commit();

@@ -99,6 +99,21 @@ fn doctor_ends_processes_of_attempts_that_are_over_and_names_runs_that_died() {
 }
 
 #[test]
+fn doctor_names_a_configured_target_that_nobody_made() {
+    let scratch = Scratch::new();
+    assert_eq!(scratch.orchestrate(&["init", "--yes"]).code, 0);
+    assert_eq!(scratch.orchestrate(&["doctor"]).code, 0);
+    scratch.git(&["config", "orchestrate.target", "gone"]);
+    let ran = scratch.orchestrate(&["doctor"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(finds(&ran, "no-target", "the target branch `gone` does not exist"), "{ran:?}");
+    assert!(ran.stdout.contains("git config orchestrate.target BRANCH"), "{ran:?}");
+    scratch.git(&["branch", "gone"]);
+    let ran = scratch.orchestrate(&["doctor"]);
+    assert!(!ran.stdout.contains("no-target"), "{ran:?}");
+}
+
+#[test]
 fn doctor_of_a_bare_repository_names_what_a_server_lacks_and_installs_nothing_else() {
     let scratch = Scratch::empty();
     scratch.git(&["init", "-q", "--bare", "-b", "main"]);

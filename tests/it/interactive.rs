@@ -1,6 +1,8 @@
 //! What a person at a terminal meets: the question about an unfinished run, the live display through Ctrl-Z, `fg`, a narrower
 //! window and signals, and hostile text that must not reach the terminal raw. Bytes are compared and counted, never timed.
 
+use std::os::unix::fs::PermissionsExt;
+
 use nix::sys::signal::{Signal, kill};
 
 use crate::project::Project;
@@ -74,6 +76,53 @@ fn the_question_about_an_unfinished_run_takes_each_answer() {
     assert!(seen.contains("going on with run "), "{seen}");
     assert_eq!([project.merges_of("1.1"), project.merges_of("1.2")], [1, 1]);
     project.assert_tidy();
+}
+
+/// A folder for `PATH` with a git in it whose `bundle create` waits for the file `go`, or not longer than `PAUSE`, where set.
+fn slow_git(project: &Project) -> String {
+    let git = project.scratch.outside().join("slow/git");
+    std::fs::create_dir_all(git.parent().unwrap()).unwrap();
+    let go = project.meeting("go");
+    let text = format!(
+        "#!/bin/sh\ncase \"$*\" in *'bundle create'*)\n\
+         if [ \"$PAUSE\" ]; then sleep \"$PAUSE\"; else until [ -e '{}' ]; do sleep 0.02; done; fi;;\nesac\nexec \"$REAL\" \"$@\"\n",
+        go.display()
+    );
+    std::fs::write(&git, text).unwrap();
+    std::fs::set_permissions(&git, std::fs::Permissions::from_mode(0o755)).unwrap();
+    format!("REAL=$(command -v git); export REAL PATH='{}':\"$PATH\"; ", git.parent().unwrap().display())
+}
+
+/// What a backup that takes long shows.
+const PACKING: &str = "packing ";
+
+#[test]
+fn a_long_command_says_so_and_leaves_the_terminal_as_it_was() {
+    let project = waiting("First");
+    assert_eq!(project.orchestrate(&["init", "--yes"]).code, 0);
+    let slow = slow_git(&project);
+    let Some(mut pty) = Pty::start(&project, &format!("{slow} exec \"$0\" backup c.bundle")) else { return };
+    pty.wait_for(PACKING, 0);
+    pty.type_in("\u{3}");
+    let (code, seen) = pty.finish();
+    assert_eq!(code, 130, "{seen:?}");
+    // Through a pipe and with --quiet no byte of it is written, however long it takes.
+    let kept = project.meeting("kept");
+    let script = format!(
+        "{slow} export PAUSE=0.8; \"$0\" --quiet backup q.bundle; \"$0\" backup p.bundle 2> '{}'",
+        kept.display()
+    );
+    let (code, seen) = Pty::start(&project, &script).unwrap().finish();
+    let piped = std::fs::read_to_string(&kept).unwrap();
+    assert_eq!(code, 0, "{seen} {piped}");
+    assert!(!seen.contains(PACKING) && !piped.contains(PACKING) && !piped.contains('\r'), "{seen:?} {piped:?}");
+    // It is taken away before the answer is written.
+    let pty = Pty::start(&project, &format!("{slow} exec \"$0\" backup a.bundle")).unwrap();
+    pty.wait_for(PACKING, 0);
+    std::fs::write(project.meeting("go"), "").unwrap();
+    let (code, seen) = pty.finish();
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.contains("\r\u{1b}[Ka.bundle: "), "{seen:?}");
 }
 
 /// `kill -9` of the one run that is alive, which its lock names.

@@ -10,6 +10,9 @@ use git_orchestrate::domain::event::ItemEvent;
 use git_orchestrate::domain::names::{BranchRef, ItemKey, Oid, Timestamp};
 use git_orchestrate::engine::ports::{Ledger, Record};
 use serde_json::Value;
+use std::cell::Cell;
+use std::rc::Rc;
+
 
 use crate::project::Project;
 use crate::support::Ran;
@@ -147,9 +150,13 @@ fn what_landed_and_is_certified_costs_no_look_into_the_records_of_stories() {
     project.story("1.1", "First", "None").story("1.2", "Second", "None").commit();
     assert_eq!(project.stories(&[]).code, 0);
     let decoded = |wanted: &Wanted, commits: usize| {
+        let looked_at = Rc::new(Cell::new(0));
+        let counted = looked_at.clone();
         let reader = Reader::of(&Repo::discover(&project.scratch.root()).unwrap());
+        let reader = reader.telling(move |count| counted.set(counted.get() + count));
         let proof = prove(&reader, &BranchRef::new("refs/heads/main"), wanted).unwrap().unwrap();
         assert_eq!(proof.proven.len(), commits);
+        assert_eq!(looked_at.get(), commits as u64, "who waits is told of each commit once");
         reader.records_decoded()
     };
     assert_eq!(decoded(&Wanted::default(), 6), 1, "the branch's");

@@ -134,7 +134,9 @@ impl Reader {
         let mut taken = BTreeSet::new();
         let mut steps = Vec::with_capacity(line.len());
         for commit in line {
-            steps.push(self.step(commit, gained, &mut taken, stories, asked.depth)?);
+            let step = self.step(commit, gained, &mut taken, stories, asked.depth)?;
+            self.tell(step.brought.len() + 1);
+            steps.push(step);
         }
         Ok(steps)
     }

@@ -40,6 +40,7 @@ pub struct Reader {
     policy: OnceCell<Policy>,
     server: bool,
     decoded: Cell<usize>,
+    told: Option<Box<dyn Fn(u64)>>,
 }
 
 impl Reader {
@@ -71,6 +72,19 @@ impl Reader {
             target: OnceCell::new(),
             policy: OnceCell::new(),
             decoded: Cell::new(0),
+            told: None,
+        }
+    }
+
+    /// Tells `told` how many more commits were looked at, as it goes on. Who waits for a long history wants to know.
+    pub fn telling(self, told: impl Fn(u64) + 'static) -> Self {
+        Self { told: Some(Box::new(told)), ..self }
+    }
+
+    /// `count` more commits were looked at.
+    pub(super) fn tell(&self, count: usize) {
+        if let Some(told) = &self.told {
+            told(u64::try_from(count).unwrap_or(u64::MAX));
         }
     }
 

@@ -63,6 +63,7 @@ impl Reader {
         for found in &line {
             taken.insert(found.id);
             let with = brought(&mut walk, found, &before, &mut taken)?;
+            self.tell(with.len() + 1);
             let way = match told.way(found) {
                 Some(way) => way,
                 None if told.is_own(&mut walk, found, &with)? => Way::Own,

@@ -2,6 +2,7 @@
 //! Must change nothing but in `fix`.
 
 use super::{CommandError, FIX};
+use crate::adapters::config::target;
 use crate::adapters::git::leftovers::{self, What};
 use crate::adapters::git::repo::Repo;
 use crate::adapters::host::Machine;
@@ -15,7 +16,7 @@ use crate::engine::ports::{Ledger, PortError};
 
 /// One thing that is wrong.
 pub(super) struct Finding {
-    /// Where it belongs: `ledger`, `leftovers`, `processes`, `runs`.
+    /// Where it belongs: `target`, `ledger`, `leftovers`, `processes`, `runs`.
     pub(super) area: &'static str,
     /// One word.
     pub(super) problem: &'static str,
@@ -30,6 +31,7 @@ pub(super) struct Finding {
 /// Everything that is wrong beside the hooks.
 pub(super) fn examine(repo: &Repo) -> Result<Vec<Finding>, PortError> {
     let mut found: Vec<Finding> = damage::examine(repo)?.into_iter().map(of_ledger).collect();
+    found.extend(missing_target(repo));
     for left in leftovers::find(repo)? {
         found.push(Finding {
             area: "leftovers",
@@ -95,6 +97,19 @@ pub(super) fn fix(repo: &Repo) -> Result<Vec<String>, CommandError> {
         done.push(format!("ended {} processes of attempt {}, {} are left", swept.killed, orphan.attempt, swept.left));
     }
     Ok(done)
+}
+
+/// A target that the configuration names and nobody made. On a server the first push makes it.
+fn missing_target(repo: &Repo) -> Option<Finding> {
+    target::configured(repo).filter(|_| !repo.is_bare())?;
+    let error = target::find(repo, None).err()?;
+    Some(Finding {
+        area: "target",
+        problem: "no-target",
+        detail: error.message,
+        repair: error.hint.unwrap_or_else(|| "git config orchestrate.target BRANCH".to_owned()),
+        serious: true,
+    })
 }
 
 fn of_ledger(damaged: Damaged) -> Finding {
