@@ -3,9 +3,9 @@
 
 use std::sync::LazyLock;
 
+use jiff::Zoned;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
-use jiff::Zoned;
 use regex::{Captures, Regex};
 
 use crate::domain::names::Timestamp;
