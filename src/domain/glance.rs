@@ -24,6 +24,8 @@ pub struct Glance {
     tries: u32,
     lacks: u32,
     spent: BTreeMap<RunId, Spent>,
+    spent_by_phase: BTreeMap<RunId, BTreeMap<Phase, Spent>>,
+    pauses: u32,
     attempt: Option<Attempt>,
     /// Which phases are recorded is shown, what came of them is not.
     phases: BTreeMap<Phase, IgnoredAny>,
@@ -48,6 +50,8 @@ impl From<Glance> for ItemState {
             tries: glance.tries,
             lacks: glance.lacks,
             spent: glance.spent,
+            spent_by_phase: glance.spent_by_phase,
+            pauses: glance.pauses,
             attempt: glance.attempt,
             phases: glance.phases.into_iter().map(unseen).collect(),
             sessions: glance.sessions,
