@@ -100,7 +100,12 @@ impl Attempt {
             return Ok(state.head);
         }
         let attempt = self.recorded();
-        let author = format!("{} via {} <git-orchestrate-agent@localhost>", attempt.role, attempt.agent);
+        // Another agent of the chain may have taken over in the middle of the attempt.
+        let agent = match self.track.state.authors().last() {
+            Some(Principal::Agent { adapter, .. }) => adapter,
+            Some(Principal::Person(_) | Principal::Tool) | None => &attempt.agent,
+        };
+        let author = format!("{} via {agent} <git-orchestrate-agent@localhost>", attempt.role);
         // By its trailer the commit is known wherever it is copied to.
         let message = format!("{message}\n\nStory: {}\n", self.track.key);
         let made = worktrees.commit_all(&self.spec, &message, &author).await.map_err(Halt::internal(phase))?;

@@ -117,7 +117,7 @@ pub(crate) struct FakeAgents {
 impl FakeAgents {
     /// Agents without scripts.
     pub(crate) fn new(git: FakeGit, ledger: FakeLedger) -> Self {
-        let able = Abilities { resumes: false, commit_for_it: true };
+        let able = Abilities { resumes: false, commits: true, commit_for_it: true };
         Self {
             git,
             ledger,

@@ -585,6 +585,8 @@ pub type Watcher = std::rc::Rc<dyn Fn(Activity)>;
 pub struct Abilities {
     /// It can go on with a session of its own.
     pub resumes: bool,
+    /// It commits by itself, so that it can be asked for a commit.
+    pub commits: bool,
     /// What it leaves uncommitted may be committed for it.
     pub commit_for_it: bool,
 }
@@ -608,7 +610,7 @@ pub trait Agents {
 
     /// What the client of an adapter can do.
     fn abilities(&self, _adapter: &str) -> Abilities {
-        Abilities { resumes: true, commit_for_it: true }
+        Abilities { resumes: true, commits: true, commit_for_it: true }
     }
 
     /// Runs one invocation to its end; nothing it started in its process group outlives the call.

@@ -95,7 +95,11 @@ impl Attempt {
         let known = self.track.state.author_session.clone().filter(|known| known.is_of(&agent.adapter));
         // Nobody waits for a paused client with a question that can be settled without it.
         let world = &self.track.world;
-        let settled = class == FailureClass::Dirty && world.ports.agents.abilities(&agent.adapter).commit_for_it;
+        let able = world.ports.agents.abilities(&agent.adapter);
+        if !able.commits && matches!(class, FailureClass::Dirty | FailureClass::NoCommit) {
+            return Ok(None);
+        }
+        let settled = class == FailureClass::Dirty && able.commit_for_it;
         let resumes = known.is_some() && (!settled || world.limits.is_free(&self.track.key, &agent.adapter));
         let reaction = reaction::react(class, resumes, tally);
         let client = match (reaction, known) {

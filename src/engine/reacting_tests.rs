@@ -19,7 +19,7 @@ use crate::domain::workflow::Phase;
 fn stage() -> Stage {
     let mut stage = Stage::new();
     stage.settings.retry = RetryPolicy::default();
-    stage.agents.able.set(Abilities { resumes: true, commit_for_it: true });
+    stage.agents.able.set(Abilities { resumes: true, commits: true, commit_for_it: true });
     stage
 }
 
@@ -207,7 +207,7 @@ fn a_dirty_tree_is_asked_about_once_and_then_committed_where_that_may_be() {
     for (commit_for_it, obeys) in [(true, true), (true, false), (false, true), (false, false)] {
         let mut stage = stage();
         stage.settings.retry.attempts = 1;
-        stage.agents.able.set(Abilities { resumes: true, commit_for_it });
+        stage.agents.able.set(Abilities { resumes: true, commits: true, commit_for_it });
         stage.agents.on("1.1", Phase::Implementation, move |session: Session| async move {
             if session.turn == 0 {
                 session.write("left.txt", "left\n");
@@ -237,6 +237,60 @@ fn a_client_without_sessions_is_not_asked_and_its_work_is_committed_for_it() {
     let stage = Stage::new();
     assert_eq!(stage.run(&plan(&[("1.1", &[])])).unwrap().totals.landed, 1);
     assert_eq!(authors(&stage, "1.1").len(), 1);
+}
+
+#[test]
+fn a_client_that_does_not_commit_is_not_asked_for_it() {
+    let mut stage = stage();
+    stage.settings.retry.attempts = 1;
+    stage.agents.able.set(Abilities { resumes: true, commits: false, commit_for_it: true });
+    stage.agents.on("1.1", Phase::Implementation, async |session| {
+        session.write("left.txt", "left\n");
+        session.exit(0)
+    });
+    stage.agents.on("1.2", Phase::Implementation, async |session| session.exit(0));
+    let summary = stage.run(&plan(&[("1.1", &[]), ("1.2", &[])])).unwrap();
+    assert!(stage.git.files_of("main").contains_key("left.txt"), "what it left was committed for it");
+    assert_eq!(failure_of(&summary, "1.2").0, FailureClass::NoCommit, "nothing is still nothing");
+    assert_eq!((authors(&stage, "1.1").len(), authors(&stage, "1.2").len()), (1, 1));
+}
+
+#[test]
+fn what_is_committed_for_a_session_bears_the_name_of_its_agent() {
+    let mut stage = stage();
+    stage.agents.able.set(Abilities { resumes: false, commits: true, commit_for_it: true });
+    stage.settings.rework_rounds = 2;
+    let leave = async |session: Session| {
+        session.write(&format!("by-{}.txt", session.request.adapter), "left\n");
+        session.exit(0)
+    };
+    stage.agents.on("1.1", Phase::Implementation, leave);
+    stage.agents.on("1.1", Phase::ReviewResponse, leave);
+    // While the first review goes on, another story finds out that the author's client is refused.
+    stage.agents.on("1.1", Phase::Review, async |session| match session.turn {
+        0 => {
+            tokio::time::sleep(std::time::Duration::from_secs(100)).await;
+            session.request_changes("more")
+        }
+        _ => session.approve(),
+    });
+    stage.agents.on("1.2", Phase::Implementation, async |session| {
+        if session.request.adapter == "fake" {
+            tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+            return with_class(&session, FailureClass::Auth);
+        }
+        committed(&session)
+    });
+    let items = chained(&[("1.1", &[]), ("1.2", &[])], &["fake", "second"]);
+    assert_eq!(run_reviewed_by(&stage, &items, &["third"]).totals.landed, 2);
+    let by: Vec<String> = authors(&stage, "1.1").into_iter().map(|call| call.adapter).collect();
+    assert_eq!(by, ["fake", "second"]);
+    let repo = stage.git.repo();
+    let names: Vec<&str> = repo.commits.values().map(|commit| commit.author.as_str()).collect();
+    for agent in by {
+        let name = format!("general-developer via {agent} <git-orchestrate-agent@localhost>");
+        assert!(names.contains(&name.as_str()), "{agent} is not among {names:?}");
+    }
 }
 
 #[test]
@@ -360,7 +414,7 @@ fn the_next_agent_of_the_chain_takes_over_and_the_ledger_says_why() {
 #[test]
 fn phases_of_an_item_go_on_with_one_session_of_the_author_and_the_reviewer_never_has_it() {
     let mut stage = Stage::with_check();
-    stage.agents.able.set(Abilities { resumes: true, commit_for_it: true });
+    stage.agents.able.set(Abilities { resumes: true, commits: true, commit_for_it: true });
     stage.executor.judged_by(|run| Ended::Exit(i32::from(!run.files.contains_key("1.1-1.txt"))));
     stage.agents.on("1.1", Phase::Implementation, async |session| AgentEnd {
         session: format!("theirs-{}", session.turn),

@@ -36,7 +36,7 @@ fn first_session(fault: fn() -> Answer) -> Model {
     faulty(move |ask, _| (ask.sessions <= 1).then(fault))
 }
 
-fn refuse(status: u16, kind: &str, message: &str) -> Answer {
+pub fn refuse(status: u16, kind: &str, message: &str) -> Answer {
     Answer::Refuse { status, headers: Vec::new(), kind: kind.to_owned(), message: message.to_owned() }
 }
 
@@ -69,11 +69,25 @@ fn authors(world: &World) -> Vec<Value> {
 
 /// Landed with two sessions of the author, the first of which ended with `class`, and the second continued it.
 fn assert_continued(world: &World, run: &Run, class: &str) {
+    assert_continued_as(world, run, class, false);
+}
+
+/// The same after a failure of the very first answer. Gemini takes the prompt out of such a session when it ends by itself and
+/// does not find it again: it says so (exit code 42), and a new session begins at once.
+fn assert_continued_from_nothing(world: &World, run: &Run, client: Client, class: &str) {
+    assert_continued_as(world, run, class, client == Client::Gemini);
+}
+
+fn assert_continued_as(world: &World, run: &Run, class: &str, forgotten: bool) {
     world.assert_landed(run, &["1.1"]);
     let sessions = authors(world);
-    assert_eq!(sessions.len(), 2, "{sessions:?}");
+    assert_eq!(sessions.len(), 2 + usize::from(forgotten), "{sessions:?}");
     assert_eq!(sessions[0]["end"]["class"], class, "{sessions:?}");
     assert_eq!(sessions[0]["principal"], sessions[1]["principal"], "the same session goes on");
+    if forgotten {
+        assert!(world.tails().contains("No previous sessions found"), "{}", world.tails());
+        assert_ne!(sessions[1]["principal"], sessions[2]["principal"], "a new session goes on");
+    }
 }
 
 fn one_rate_limit(client: Client) {
@@ -88,16 +102,23 @@ fn one_overload(client: Client) {
 
 fn rate_limit(client: Client) {
     let Some((world, run)) = one_story("429", client, "", first_session(too_many)) else { return };
-    assert_continued(&world, &run, "rate-limited");
+    assert_continued_from_nothing(&world, &run, client, "rate-limited");
 }
 
 fn overload(client: Client) {
     let Some((world, run)) = one_story("overload", client, "", first_session(overloaded)) else { return };
-    assert_continued(&world, &run, "overloaded");
+    assert_continued_from_nothing(&world, &run, client, "overloaded");
 }
 
 fn cut(client: Client) {
     let Some((world, run)) = one_story("cut", client, "", first_session(broken)) else { return };
+    assert_continued_from_nothing(&world, &run, client, "overloaded");
+}
+
+/// A session that has done something by then goes on with every client.
+fn overload_in_the_middle(client: Client) {
+    let model = faulty(|ask, _| (ask.sessions <= 1 && ask.step() >= 2).then(overloaded));
+    let Some((world, run)) = one_story("overload-later", client, "", model) else { return };
     assert_continued(&world, &run, "overloaded");
 }
 
@@ -115,8 +136,13 @@ fn no_commit(client: Client) {
     let Some((world, run)) = one_story("no-commit", client, "", lazy) else { return };
     world.assert_landed(&run, &["1.1"]);
     let sessions = authors(&world);
-    assert_eq!(sessions.len(), 2, "it is asked once for its commit: {sessions:?}");
-    assert_eq!(sessions[0]["principal"], sessions[1]["principal"], "the same session goes on");
+    if client == Client::Claude {
+        assert_eq!(sessions.len(), 1, "our hook asks it before it ends: {sessions:?}");
+        assert!(world.output().contains("there is no commit since"), "{}", world.tails());
+    } else {
+        assert_eq!(sessions.len(), 2, "it is asked once for its commit: {sessions:?}");
+        assert_eq!(sessions[0]["principal"], sessions[1]["principal"], "the same session goes on");
+    }
     let name = world.project.scratch.git(&["log", "--no-merges", "--format=%s", "--", "1.1.txt"]);
     assert_eq!(name, "work on 1.1", "it made the commit itself");
 }
@@ -131,8 +157,14 @@ fn never_commits(client: Client) {
     assert_eq!(authors(&world).len(), 2, "it is asked once, then it is done for it");
 }
 
+/// Codex without its own sandbox, and in words that our hook for Claude does not see through: nothing is in the way.
+pub const OPEN: &str = "[agents.codex]\nauthor = \"full\"\n";
+
+/// Moves main to the story's work.
+pub const HIDDEN: &str = "printf 'git %s-ref refs/heads/main HEAD' update | sh";
+
 fn self_merge(client: Client) {
-    let Some((world, run)) = one_story("self-merge", client, "", bold()) else { return };
+    let Some((world, run)) = one_story("self-merge", client, OPEN, bold(HIDDEN)) else { return };
     assert_eq!(run.code, 3, "{run:?}");
     let shown = world.show("1.1");
     assert_eq!(shown["status"], "Failed");
@@ -142,12 +174,54 @@ fn self_merge(client: Client) {
     assert_eq!(verify.code, 3, "{verify:?}");
 }
 
-/// A model that moves main to its own work.
-fn bold() -> Model {
-    faulty(|ask, _| {
-        let merge = "git update-ref refs/heads/main HEAD; git log -1 --format=%s main";
-        (ask.is(Kind::Author) && ask.step() == 3).then(|| Answer::Say(ask.shell(merge)))
+/// A model that moves main to its own work, in these words.
+fn bold(words: &'static str) -> Model {
+    faulty(move |ask, _| {
+        let merge = format!("{words}; git log -1 --format=%s main");
+        (ask.is(Kind::Author) && ask.step() == 3).then(|| Answer::Say(ask.shell(&merge)))
     })
+}
+
+/// What the adapters come with stops it: our hook for Claude, Codex's own sandbox. The story lands by the gate, and once.
+/// Nothing stops Gemini: see `self_merge`.
+fn self_merge_that_is_stopped(client: Client) {
+    let why = match client {
+        Client::Claude => "it moves refs by hand",
+        Client::Codex => "Read-only file system",
+        Client::Gemini => return,
+    };
+    let Some((world, run)) = one_story("self-merge-stopped", client, "", bold("git update-ref refs/heads/main HEAD"))
+    else {
+        return;
+    };
+    world.assert_landed(&run, &["1.1"]);
+    let results: Vec<_> = world.asked(Kind::Author).into_iter().flat_map(|asked| asked.ask.results).collect();
+    assert!(results.iter().any(|text| text.contains(why)), "{results:?}");
+}
+
+/// More than fits, in the words of each client's provider.
+fn too_long(client: Client) -> Answer {
+    match client {
+        Client::Claude => refuse(400, "invalid_request_error", "prompt is too long: 250000 tokens > 200000 maximum"),
+        Client::Codex => refuse(400, "context_length_exceeded", "Your input exceeds the context window of this model."),
+        Client::Gemini => refuse(
+            400,
+            "INVALID_ARGUMENT",
+            "The input token count (1100000) exceeds the maximum number of tokens allowed (1048576).",
+        ),
+    }
+}
+
+fn full_context(client: Client) {
+    let model = faulty(move |ask, _| (ask.sessions <= 1 && ask.step() >= 2).then(|| too_long(client)));
+    let Some((world, run)) = one_story("context", client, "", model) else { return };
+    world.assert_landed(&run, &["1.1"]);
+    let sessions = authors(&world);
+    assert_eq!(sessions.len(), 2, "{sessions:?}");
+    assert_eq!(sessions[0]["end"]["class"], "context-full", "{sessions:?}");
+    assert_ne!(sessions[0]["principal"], sessions[1]["principal"], "a new session goes on");
+    let told = |asked: &crate::server::Asked| asked.ask.prompts.iter().any(|text| text.contains("An earlier session"));
+    assert!(world.asked(Kind::Author).iter().any(told), "it is told what git holds");
 }
 
 fn prose(client: Client) {
@@ -204,5 +278,6 @@ macro_rules! for_each_client {
 }
 
 for_each_client! {
-    one_rate_limit one_overload rate_limit overload cut hang no_commit never_commits self_merge prose bad_key
+    one_rate_limit one_overload rate_limit overload overload_in_the_middle cut hang no_commit never_commits self_merge
+    self_merge_that_is_stopped prose bad_key full_context
 }

@@ -1,7 +1,7 @@
 //! What clients leave behind: daemons, tools that never end, and moves of the branch that a hook stands in the way of.
 
 use crate::clients::Client;
-use crate::failures::{faulty, one_story};
+use crate::failures::{HIDDEN, OPEN, faulty, one_story};
 use crate::model::{Answer, Kind};
 use crate::world::World;
 
@@ -34,11 +34,13 @@ fn a_tool_that_never_ends(client: Client) {
 /// With the hooks installed, a client that runs them cannot move main: its story lands by the gate, and once.
 fn a_move_that_a_hook_refuses(client: Client) {
     let model = faulty(|ask, _| {
-        let moves = "git update-ref refs/heads/main HEAD 2>&1 || echo not moved";
-        (ask.is(Kind::Author) && ask.step() == 3).then(|| Answer::Say(ask.shell(moves)))
+        // In words that our own hook for Claude lets pass: the one of git is what is tried.
+        let moves = format!("({HIDDEN}) 2>&1 || echo not moved");
+        (ask.is(Kind::Author) && ask.step() == 3).then(|| Answer::Say(ask.shell(&moves)))
     });
     let name = format!("{}-hooked", client.name());
-    let Some(world) = World::new(&name, client, client.other(), "", model) else { return };
+    // Codex's own sandbox would not let it get so far.
+    let Some(world) = World::new(&name, client, client.other(), OPEN, model) else { return };
     world.stories(&["1.1"]);
     let init = world.project.orchestrate(&["init", "--yes"]);
     assert_eq!(init.code, 0, "{init:?}");

@@ -14,7 +14,7 @@ const FLAT: u64 = 25 * 1024;
 const LONG: usize = 5_000_000;
 
 /// A refusal that ends `seconds` after the first one, in the words of each client's provider.
-fn until(client: Client, seconds: u64) -> (SystemTime, Answer) {
+pub fn until(client: Client, seconds: u64) -> (SystemTime, Answer) {
     let at = SystemTime::now() + Duration::from_secs(seconds);
     let epoch = at.duration_since(UNIX_EPOCH).unwrap().as_secs().to_string();
     let (kind, names): (&str, &[(&str, &str)]) = match client {

@@ -18,6 +18,7 @@
 
 mod clients;
 mod failures;
+mod fallback;
 mod landing;
 mod leftovers;
 mod limits;

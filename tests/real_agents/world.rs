@@ -41,7 +41,12 @@ impl World {
     /// A repository with an author and another client as reviewer; `None`, said why, when one is not to be had. `config` goes
     /// into the policy file below the limits.
     pub fn new(name: &str, author: Client, reviewer: Client, config: &str, model: Model) -> Option<Self> {
-        let clients = vec![author, reviewer];
+        Self::with_chain(name, &[author], reviewer, config, model)
+    }
+
+    /// The same with several authors, of which the next takes the place of one that is not to be had.
+    pub fn with_chain(name: &str, authors: &[Client], reviewer: Client, config: &str, model: Model) -> Option<Self> {
+        let clients = [authors, &[reviewer]].concat();
         let folders = programs(&clients)?;
         let project = Project { scratch: crate::support::Scratch::new() };
         let home = project.scratch.outside();
@@ -52,10 +57,10 @@ impl World {
         }
         std::fs::create_dir_all(home.join("tmp")).unwrap();
         let text = format!(
-            "[agents]\ndefault = \"{}\"\ngrace = 2\n[agents.roles]\ncode-reviewer = \"{}\"\n\
+            "[agents]\ndefault = {:?}\ngrace = 2\n[agents.roles]\ncode-reviewer = \"{}\"\n\
              [limits]\nmin_disk = 0\nmin_memory = 0\nmax_memory_stall = 0\nmax_load = 0\n\
              [agents.gemini]\nmodel = \"gemini-2.5-pro\"\n{config}\n",
-            author.name(),
+            authors.iter().map(|author| author.name()).collect::<Vec<_>>(),
             reviewer.name()
         );
         project.scratch.write(".orchestrate.toml", text);
@@ -220,6 +225,11 @@ impl World {
     pub fn assert_verified(&self) {
         let ran = self.project.orchestrate(&["verify"]);
         assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    }
+
+    /// What all sessions printed.
+    pub fn output(&self) -> String {
+        self.logs().iter().map(|(_, log)| String::from_utf8_lossy(log).into_owned()).collect()
     }
 
     /// The ends of all logs, for a test that failed.

@@ -97,6 +97,7 @@ impl Agents for RealAgents {
         let adapter = self.registry.adapter(adapter);
         Abilities {
             resumes: adapter.is_some_and(|adapter| !adapter.resume_args.is_empty()),
+            commits: adapter.is_none_or(|adapter| adapter.commit != CommitBy::Orchestrator),
             commit_for_it: adapter.is_none_or(|adapter| adapter.commit != CommitBy::Agent),
         }
     }

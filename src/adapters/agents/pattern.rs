@@ -1,11 +1,13 @@
 //! What exit codes and output prove about a failure, as data: classes, patterns, times at which a limit ends. Must not read
 //! files or a clock; text and time come in.
 
+use jiff::civil::Time;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp as Instant, ToSpan};
+use jiff::{SignedDuration, Timestamp as Instant};
 use regex::Regex;
 use serde::Deserialize;
 
+use super::parse::when;
 use crate::domain::event::FailureClass;
 use crate::domain::names::Timestamp;
 
@@ -78,7 +80,7 @@ pub enum Reset {
     Epoch,
     /// Seconds from now.
     Seconds,
-    /// A time of day on this machine's clock, `7:05 AM` or `19:05`: the next one.
+    /// A time of day on this machine's clock, `7:05 AM` or `19:05`: the end of that minute, today or tomorrow.
     Clock,
 }
 
@@ -130,13 +132,11 @@ impl Reset {
     }
 }
 
-/// The next time at which the clock shows that, in milliseconds.
+/// The end of a limit until the clock shows that, in milliseconds.
 fn next(text: &str, now: Timestamp, zone: &TimeZone) -> Option<i64> {
     let (hour, minute) = time_of_day(text)?;
     let now = Instant::from_millisecond(now.0).ok()?.to_zoned(zone.clone());
-    let today = now.with().hour(hour).minute(minute).second(0).subsec_nanosecond(0).build().ok()?;
-    let next = if today > now { today } else { today.checked_add(1.day()).ok()? };
-    Some(next.timestamp().as_millisecond())
+    when::next(Time::new(hour, minute, 0, 0).ok()?, &now).map(|at| at.0)
 }
 
 /// Hour and minute of `7:05 AM`, `7 pm`, `19:05`.

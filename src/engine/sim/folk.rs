@@ -316,7 +316,7 @@ fn ended(heard: &Result<Heard, String>) -> Ended {
 #[async_trait(?Send)]
 impl Agents for SimFolk {
     fn abilities(&self, _adapter: &str) -> Abilities {
-        Abilities { resumes: self.0.world().sessions, commit_for_it: true }
+        Abilities { resumes: self.0.world().sessions, commits: true, commit_for_it: true }
     }
 
     async fn invoke(&self, request: AgentRequest, cancel: CancelSignal, _watcher: Watcher) -> AgentEnd {

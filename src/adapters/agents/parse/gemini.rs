@@ -14,6 +14,8 @@ use crate::domain::usage::{Counting, Usage};
 pub(super) struct Gemini {
     /// Pieces of the message that is being said.
     message: String,
+    /// What its last error said: a final account may give none.
+    error: String,
 }
 
 impl Client for Gemini {
@@ -38,8 +40,15 @@ impl Client for Gemini {
                 let why = event.text("/error/message").or_else(|| event.text("/output")).unwrap_or("no reason given");
                 tell(Entry::new(Kind::Notice, format!("the tool failed: {why}")));
             }
-            "error" => tell(Entry::new(Kind::Notice, event.text("/message").unwrap_or("an error without a message"))),
-            "result" => result(event, transcript, tell),
+            "error" => {
+                let said = event.text("/message");
+                // What it only warns of explains no failure.
+                if event.text("/severity") != Some("warning") {
+                    said.unwrap_or_default().clone_into(&mut self.error);
+                }
+                tell(Entry::new(Kind::Notice, said.unwrap_or("an error without a message")));
+            }
+            "result" => self.result(event, transcript, tell),
             _ => {}
         }
     }
@@ -51,20 +60,23 @@ impl Client for Gemini {
     }
 }
 
-fn result(event: &Event<'_>, transcript: &mut Transcript, tell: &mut Sink<'_>) {
-    let message = event.text("/error/message").unwrap_or_default();
-    let failed = event.text("/status") == Some("error");
-    transcript.class = failed.then(|| class(event.text("/error/type").unwrap_or_default(), message));
-    if transcript.class == Some(FailureClass::RateLimited) {
-        transcript.until = when::reset(message, event.clock).or(transcript.until);
+impl Gemini {
+    /// The final account.
+    fn result(&self, event: &Event<'_>, transcript: &mut Transcript, tell: &mut Sink<'_>) {
+        let message = event.text("/error/message").unwrap_or(&self.error);
+        let failed = event.text("/status") == Some("error");
+        transcript.class = failed.then(|| class(event.text("/error/type").unwrap_or_default(), message));
+        if transcript.class == Some(FailureClass::RateLimited) {
+            transcript.until = when::reset(message, event.clock).or(transcript.until);
+        }
+        let stats = &event.value["stats"];
+        transcript.usage = usage(stats);
+        transcript.counting = Counting::default();
+        let models = stats["models"].as_object().into_iter().flatten();
+        transcript.by_model = models.map(|(name, value)| (name.clone(), usage(value))).collect();
+        let end = if failed { format!("failed: {message}") } else { "success".to_owned() };
+        tell(Entry::new(Kind::End, end));
     }
-    let stats = &event.value["stats"];
-    transcript.usage = usage(stats);
-    transcript.counting = Counting::default();
-    let models = stats["models"].as_object().into_iter().flatten();
-    transcript.by_model = models.map(|(name, value)| (name.clone(), usage(value))).collect();
-    let end = if failed { format!("failed: {message}") } else { "success".to_owned() };
-    tell(Entry::new(Kind::End, end));
 }
 
 fn class(kind: &str, message: &str) -> FailureClass {

@@ -72,6 +72,7 @@ const WORDS: [Words; 5] = [
             "gateway timeout",
             "stream disconnected",
             "stream closed",
+            "stream ended",
             "connection",
             "econnreset",
             "econnrefused",

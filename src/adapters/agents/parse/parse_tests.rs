@@ -123,7 +123,7 @@ fn codex_says_why_it_failed() {
                 "plan limit",
                 &failed("You've hit your usage limit. Try again at 7:05 AM."),
                 Some(RateLimited),
-                Some(39_900),
+                Some(39_960),
             ),
             ("overloaded", &failed("unexpected status 503 Service Unavailable"), Some(Overloaded), None),
             ("bad key", &failed("unexpected status 401 Unauthorized"), Some(Auth), None),
@@ -145,6 +145,10 @@ fn codex_says_why_it_failed() {
 #[test]
 fn gemini_says_why_it_failed_or_its_words_around_the_events_do() {
     let failed = |fields: &str| format!("{{\"type\":\"result\",\"status\":\"error\",\"error\":{{{fields}}}}}\n");
+    let told = |severity: &str, message: &str| {
+        format!("{{\"type\":\"error\",\"severity\":\"{severity}\",\"message\":\"{message}\"}}\n")
+    };
+    let unsaid = "{\"type\":\"result\",\"status\":\"error\"}\n";
     check(
         Parser::GeminiStreamJson,
         &[
@@ -163,6 +167,26 @@ fn gemini_says_why_it_failed_or_its_words_around_the_events_do() {
                 None,
             ),
             ("stream cut", &failed("\"message\":\"Premature close\""), Some(Overloaded), None),
+            (
+                "stream cut, said before the account",
+                &format!("{}{unsaid}", told("error", "Model stream ended without a finish reason.")),
+                Some(Overloaded),
+                None,
+            ),
+            (
+                "429, said before the account",
+                &format!("{}{unsaid}", told("error", "429, retry after 60s")),
+                Some(RateLimited),
+                Some(60),
+            ),
+            (
+                "a reason of its own",
+                &format!("{}{}", told("error", "503"), failed("\"message\":\"no\"")),
+                Some(Agent),
+                None,
+            ),
+            ("a mere warning", &format!("{}{unsaid}", told("warning", "503")), Some(Agent), None),
+            ("no reason at all", unsaid, Some(Agent), None),
             (
                 "error inside a stream",
                 "{\"type\":\"error\",\"severity\":\"error\",\"message\":\"503\"}\n{\"type\":\"result\",\"status\":\"success\"}\n",

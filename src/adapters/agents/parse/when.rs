@@ -3,15 +3,24 @@
 
 use std::sync::LazyLock;
 
+use jiff::Zoned;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
-use jiff::{ToSpan, Zoned};
 use regex::{Captures, Regex};
 
 use crate::domain::names::Timestamp;
 
 /// Nothing waits longer, in milliseconds: 32 days.
 const FURTHEST: i64 = 32 * 86_400_000;
+
+/// Clock times are said in whole minutes, in milliseconds.
+const MINUTE: i64 = 60_000;
+
+/// So long after a clock time it still means now, and not the same time tomorrow, in milliseconds.
+const JUST_PAST: i64 = 2 * MINUTE;
+
+/// How soon something is tried again whose limit is over, in milliseconds.
+const AT_ONCE: i64 = 1000;
 
 /// What relative and clock times are counted from.
 #[derive(Clone, Debug)]
@@ -119,14 +128,22 @@ fn wall(text: &str, clock: &Clock) -> Option<Timestamp> {
     let zone = found.name("zone").and_then(|name| TimeZone::get(name.as_str()).ok());
     let now = jiff::Timestamp::from_millisecond(clock.now.0).ok()?.to_zoned(zone.unwrap_or_else(|| clock.zone.clone()));
     let time = time_of(&found)?;
-    let at = if found.name("month").is_some() {
-        date_of(&found, &now)?.to_datetime(time).to_zoned(now.time_zone().clone()).ok()?
-    } else {
-        let today = now.date().to_datetime(time).to_zoned(now.time_zone().clone()).ok()?;
-        // The next time that the clock shows it.
-        if today > now { today } else { today.checked_add(1.day()).ok()? }
-    };
-    Some(Timestamp(at.timestamp().as_millisecond()))
+    if found.name("month").is_some() { end_of(date_of(&found, &now)?, time, &now) } else { next(time, &now) }
+}
+
+/// The end of a limit that ends when a clock shows this time of day, in the zone of `now`.
+pub fn next(time: Time, now: &Zoned) -> Option<Timestamp> {
+    // Yesterday's last minute may be just past.
+    let days = [now.date().yesterday(), Ok(now.date()), now.date().tomorrow()];
+    days.into_iter().flatten().find_map(|day| end_of(day, time, now))
+}
+
+/// The end of a limit that ends when a clock shows this; `None` when that is past. Clients cut seconds off: it is the end of
+/// the minute, or one would ask again in the middle of it, be told the same time, and take that for tomorrow.
+fn end_of(day: Date, time: Time, now: &Zoned) -> Option<Timestamp> {
+    let shown = day.to_datetime(time).to_zoned(now.time_zone().clone()).ok()?.timestamp().as_millisecond();
+    let now = now.timestamp().as_millisecond();
+    (shown + JUST_PAST >= now).then(|| Timestamp((shown + MINUTE).max(now + AT_ONCE)))
 }
 
 fn time_of(found: &Captures<'_>) -> Option<Time> {
@@ -186,16 +203,35 @@ mod tests {
     }
 
     #[test]
-    fn clock_times_are_the_next_ones_in_the_zone() {
-        assert_eq!(seconds("You've hit your usage limit. Try again at 7:05 AM."), Some((11 * 60 + 5) * 60));
-        assert_eq!(seconds("try again at 9:30 PM"), Some(90 * 60));
-        assert_eq!(seconds("limit reached, resets 8pm"), Some(24 * 3600), "now is not ahead");
-        assert_eq!(seconds("try again at 23:15"), Some((3 * 60 + 15) * 60));
-        assert_eq!(seconds("try again at 12:30 am"), Some((4 * 60 + 30) * 60));
-        assert_eq!(seconds("try again at Nov 25th, 2026 7:05 AM"), Some(3 * 86_400 + (11 * 60 + 5) * 60));
-        assert_eq!(seconds("try again at Dec 2 at 8:00 PM"), Some(11 * 86_400));
+    fn clock_times_are_the_next_ones_in_the_zone_to_the_end_of_the_minute() {
+        assert_eq!(seconds("You've hit your usage limit. Try again at 7:05 AM."), Some((11 * 60 + 6) * 60));
+        assert_eq!(seconds("try again at 9:30 PM"), Some(91 * 60));
+        assert_eq!(seconds("try again at 23:15"), Some((3 * 60 + 16) * 60));
+        assert_eq!(seconds("try again at 12:30 am"), Some((4 * 60 + 31) * 60));
+        assert_eq!(seconds("try again at Nov 25th, 2026 7:05 AM"), Some(3 * 86_400 + (11 * 60 + 6) * 60));
+        assert_eq!(seconds("try again at Dec 2 at 8:00 PM"), Some(11 * 86_400 + 60));
         let berlin = reset("try again at 10:30 PM", &clock(TimeZone::fixed(jiff::tz::offset(1)))).unwrap();
-        assert_eq!((berlin.0 - NOW) / 60_000, 90, "in the machine's zone");
+        assert_eq!((berlin.0 - NOW) / 60_000, 91, "in the machine's zone");
+    }
+
+    #[test]
+    fn a_clock_time_of_this_minute_or_just_past_is_not_tomorrow() {
+        // A client cuts the seconds off: at 20:00:40 it says 8:00 PM for what ends at 20:00:50.
+        for (second, said, expected) in [
+            (0, "limit reached, resets 8pm", Some(60)),
+            (40, "try again at 8:00 PM", Some(60)),
+            (61, "try again at 8:00 PM", Some(62)),
+            (120, "try again at 20:00", Some(121)),
+            (40, "try again at Nov 21st, 2026 8:00 PM", Some(60)),
+            (121, "try again at 8:00 PM", Some(86_400 + 60)),
+            (600, "try again at Nov 21st, 2026 8:00 PM", None),
+            // 00:00:30, and 00:10.
+            (4 * 3600 + 30, "try again at 11:59 PM", Some(4 * 3600 + 31)),
+            (4 * 3600 + 600, "try again at 11:59 PM", Some(28 * 3600)),
+        ] {
+            let clock = Clock { now: Timestamp(NOW + second * 1000), zone: TimeZone::UTC };
+            assert_eq!(reset(said, &clock).map(|at| (at.0 - NOW) / 1000), expected, "{said} after {second} s");
+        }
     }
 
     #[test]
