@@ -13,7 +13,6 @@ use serde_json::Value;
 use std::cell::Cell;
 use std::rc::Rc;
 
-
 use crate::project::Project;
 use crate::support::Ran;
 
