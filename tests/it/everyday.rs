@@ -127,11 +127,13 @@ fn an_agent_that_is_not_installed_starts_nothing_and_names_the_known_ones() {
 
 #[test]
 fn beside_a_live_run_land_and_resume_say_so_and_leave_no_run_behind() {
-    let project =
-        with_author_doing("touch ../../at; while ! test -e ../../go; do sleep 0.01; done; rm ../../at ../../go");
+    let project = with_author_doing(
+        "echo early > early.txt; git add early.txt; git commit -qm early; \
+         touch ../../at; while ! test -e ../../go; do sleep 0.01; done; rm ../../at ../../go",
+    );
     let live = project.start(&["stories"]);
     until("the author's work", || project.scratch.root().join("at").exists());
-    // What a person says of an empty branch is void with the author's next commit; until then the story counts as reviewed.
+    // What a person says of the first commit is void with the author's next one; until then the story counts as reviewed.
     let reviewed = project.as_person("bob@example.org", &["review", "1.1", "--approve", "-m", "fine"]);
     assert_eq!(reviewed.code, 0, "{reviewed:?}");
     for args in [&["land", "1.1"][..], &["resume"]] {
