@@ -32,10 +32,10 @@ struct Checkout {
 
 /// What became of an earlier move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Before {
+pub(super) enum Before {
     /// None was under way.
     Whole,
-    /// One was killed in the middle: files that hold the beginning of what it wrote are its own.
+    /// One was killed, or failed, in the middle: files that hold the beginning of what it wrote are its own.
     CutShort,
 }
 
@@ -98,19 +98,25 @@ pub fn obstacle(repo: &Repo, branch: &BranchRef, from: &Oid, to: &Oid) -> Result
 /// Brings every checkout of the branch along. One that is there already is left alone; one that resists is noted, so that
 /// [`behind::catch_up`](super::behind::catch_up) tries again.
 pub fn follow(repo: &Repo, branch: &BranchRef, from: &Oid, to: &Oid) -> Result<(), PortError> {
-    let followed = follow_all(repo, branch, from, to);
+    let mut before = Before::Whole;
+    let followed = follow_all(repo, branch, (from, to), &mut before);
     if followed.is_err() {
-        behind::note(repo, branch, from, to);
+        behind::note(repo, branch, (from, to), before);
     }
     followed
 }
 
-/// [`follow`] without a note.
-pub(super) fn follow_all(repo: &Repo, branch: &BranchRef, from: &Oid, to: &Oid) -> Result<(), PortError> {
+/// [`follow`] without a note. `before` says how an earlier move ended, and after an error how this one did.
+pub(super) fn follow_all(
+    repo: &Repo,
+    branch: &BranchRef,
+    (from, to): (&Oid, &Oid),
+    before: &mut Before,
+) -> Result<(), PortError> {
     let git = repo.gix();
     let changes = changes(repo, &git, from, to)?;
     for checkout in checkouts(repo, branch)? {
-        follow_one(repo, &git, &checkout, &changes, from, to)?;
+        follow_one(repo, &git, &checkout, &changes, (from, to), before)?;
         // Before the landing is reported as followed: a file that a power cut leaves empty looks like an edit afterwards.
         let paths: Vec<PathBuf> = changes.keys().filter_map(|path| path.to_path().ok().map(Path::to_owned)).collect();
         settle::settle(&checkout.root, &checkout.git_dir, paths.iter().map(PathBuf::as_path))?;
@@ -127,8 +133,8 @@ fn follow_one(
     git: &gix::Repository,
     checkout: &Checkout,
     changes: &BTreeMap<BString, FileChange>,
-    from: &Oid,
-    to: &Oid,
+    (from, to): (&Oid, &Oid),
+    before: &mut Before,
 ) -> Result<(), PortError> {
     let cannot = |reason: &str| {
         PortError::new(format!("{} cannot follow: {reason}", checkout.root.display()))
@@ -139,9 +145,16 @@ fn follow_one(
         cannot("its index is locked").because(error).hint(format!("{about}; then: git orchestrate resume"))
     })?;
     // Looked at again under the lock: what obstacle() saw may have changed.
-    let before = if lock.was_a_dead_ones() { Before::CutShort } else { Before::Whole };
-    match look(git, checkout, changes, before)? {
-        Look::Clear(work) => apply(git, checkout, *work, lock),
+    let earlier = *before;
+    let seen = if lock.was_a_dead_ones() { Before::CutShort } else { earlier };
+    match look(git, checkout, changes, seen)? {
+        Look::Clear(work) => {
+            // A full disk leaves the same behind as a kill.
+            *before = Before::CutShort;
+            apply(git, checkout, *work, lock)?;
+            *before = earlier;
+            Ok(())
+        }
         Look::Blocked(reason) => Err(cannot(&reason)),
         Look::Doubt => {
             drop(lock);

@@ -234,3 +234,39 @@ fn a_git_that_cannot_be_used_is_named_once_with_the_oldest_that_can() {
     }
     assert_eq!(project.scratch.git(&["for-each-ref"]), before);
 }
+
+/// A checkout of `main` as a move that met a full disk leaves it: the index still the old one, a file of the new commit whole,
+/// one cut off, one gone.
+fn cut_off(project: &Project, note: &str) {
+    let git = |args: &[&str]| project.scratch.git(args);
+    let (from, to) = (git(&["rev-list", "--max-parents=0", "main"]), git(&["rev-parse", "main"]));
+    git(&["read-tree", &from]);
+    let story = project.scratch.root().join("docs/stories/1.1.first.md");
+    let text = std::fs::read(&story).unwrap();
+    std::fs::write(&story, &text[..20]).unwrap();
+    let behind = project.scratch.root().join(".git/orchestrate/behind");
+    std::fs::create_dir_all(&behind).unwrap();
+    std::fs::write(behind.join(format!("{note}{from} {to} refs%2Fheads%2Fmain")), "").unwrap();
+}
+
+#[test]
+fn a_checkout_that_a_full_disk_cut_off_is_brought_along_and_an_edit_is_left_alone() {
+    let project = Project::new("", "");
+    project.story("1.1", "First", "None").commit();
+    assert_eq!(project.stories(&[]).code, 0);
+    cut_off(&project, "");
+    let _told = project.orchestrate(&["resume"]);
+    let story = project.scratch.root().join("docs/stories/1.1.first.md");
+    assert_eq!(
+        std::fs::read(&story).unwrap().len(),
+        20,
+        "without the note of a move that failed it may be somebody's edit"
+    );
+    let behind = project.scratch.root().join(".git/orchestrate/behind");
+    std::fs::remove_dir_all(&behind).unwrap();
+    project.scratch.git(&["checkout", "-q", "-f", "main"]);
+    cut_off(&project, "cut ");
+    let told = project.orchestrate(&["resume"]);
+    assert_eq!(project.scratch.git(&["status", "--porcelain"]), "", "{told:?}");
+    assert_eq!(std::fs::read_dir(&behind).map_or(0, Iterator::count), 0, "the note is used up");
+}
